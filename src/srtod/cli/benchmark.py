@@ -1,0 +1,6 @@
+"""``srtod benchmark``."""
+
+
+def benchmark() -> None:
+    """Not written yet."""
+    raise NotImplementedError

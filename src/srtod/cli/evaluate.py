@@ -1,0 +1,6 @@
+"""``srtod evaluate``."""
+
+
+def evaluate() -> None:
+    """Not written yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""``srtod explain``."""
+
+
+def explain() -> None:
+    """Not written yet."""
+    raise NotImplementedError

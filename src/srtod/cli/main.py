@@ -1,0 +1,39 @@
+"""The command ``srtod VERB``: one module a verb, no logic."""
+
+import sys
+
+import typer
+
+from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, train
+from srtod.errors import SrtodError
+
+app = typer.Typer(
+    name="srtod",
+    help="Find tiny objects (2 to 32 pixels) in images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(quickstart.quickstart)
+app.add_typer(data.app, name="data")
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(predict.predict)
+app.command()(explain.explain)
+app.command()(benchmark.benchmark)
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 1 failed, 2 bad arguments or data, 130 interrupted."""
+    try:
+        app()
+    except SrtodError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

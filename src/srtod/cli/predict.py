@@ -1,0 +1,6 @@
+"""``srtod predict``."""
+
+
+def predict() -> None:
+    """Not written yet."""
+    raise NotImplementedError

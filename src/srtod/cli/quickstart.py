@@ -1,0 +1,6 @@
+"""``srtod quickstart``."""
+
+
+def quickstart() -> None:
+    """Not written yet."""
+    raise NotImplementedError

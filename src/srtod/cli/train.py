@@ -1,0 +1,6 @@
+"""``srtod train``."""
+
+
+def train() -> None:
+    """Not written yet."""
+    raise NotImplementedError

@@ -1,0 +1,95 @@
+"""The one form in which every data set is held, whatever its files look like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srtod.errors import InputError
+
+ANY_CLASS = -1
+"""Label of a region to ignore that holds for every class (VisDrone's ignored regions)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong in a data set: the file, the image and annotation it is about, and what is wrong."""
+
+    file: Path
+    what: str
+    image_id: int | str | None = None
+    annotation_id: int | str | None = None
+
+    def __str__(self) -> str:
+        where = [str(self.file)]
+        if self.image_id is not None:
+            where.append(f"image {self.image_id}")
+        if self.annotation_id is not None:
+            where.append(f"annotation {self.annotation_id}")
+        return f"{', '.join(where)}: {self.what}"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image and what is marked in it.
+
+    Attributes:
+        image_id: the data set's own id (COCO: ``images[].id``; else counted from 1).
+        file_name: path relative to the set's image folder, with forward slashes.
+        path: the file itself.
+        width, height: pixels, as displayed (EXIF orientation applied).
+        boxes: float64 ``[N, 4]``, x1 y1 x2 y2 in pixels.
+        labels: int64 ``[N]``, indices into the set's classes, or :data:`ANY_CLASS` where ``ignore``.
+        ignore: bool ``[N]``, regions that are neither object nor background (COCO ``iscrowd``).
+        annotation_ids: int64 ``[N]``.
+        attributes: N mappings of what else the format says of a box (truncation, segmentation, ...).
+    """
+
+    image_id: int | str
+    file_name: str
+    path: Path
+    width: int
+    height: int
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    ignore: NDArray[np.bool_]
+    annotation_ids: NDArray[np.int64]
+    attributes: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class AnnotatedSet:
+    """One split of a data set.
+
+    Attributes:
+        source: the file or folder it was read from (an annotation file where there is one).
+        format: ``coco``, ``visdrone``, ``aitod``, ``droneswarms``, ``yolo`` or ``voc``.
+        split: ``train``, ``val``, ``test`` ..., or ``""`` where the layout has no splits.
+        classes: names in label order.
+        records: the sound images with their sound boxes.
+        faults: what was left out of ``records`` and why.
+    """
+
+    source: Path
+    format: str
+    split: str
+    classes: tuple[str, ...]
+    records: tuple[ImageRecord, ...]
+    faults: tuple[Fault, ...] = field(default=())
+
+    def require_sound(self) -> "AnnotatedSet":
+        """Return this set if it has no faults.
+
+        Raises:
+            InputError: the first fault, how many more there are, and what to do.
+        """
+        if not self.faults:
+            return self
+        more = f" (and {len(self.faults) - 1} more faults)" if len(self.faults) > 1 else ""
+        raise InputError(
+            f"{self.faults[0]}{more}; see them all with 'srtod data inspect', "
+            "or go on without what is damaged with --skip-bad"
+        )
