@@ -1,0 +1,183 @@
+"""Recipes from YAML files that inherit from one another, with changes from the command line on top."""
+
+import json
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from srtod.errors import InputError, did_you_mean
+from srtod.recipes.schema import Recipe
+
+_SHIPPED = Path(str(files("srtod.recipes")))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes; files that only others build on start with ``_``."""
+    return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml") if not file.stem.startswith("_")))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name_or_path: one of :func:`recipe_names`, or a YAML file. Its key ``base`` (a name, a path beside the
+            file, or a list of them) names the recipes it starts from; later ones win, the file itself last.
+        overrides: ``section.key=value`` with the value in YAML, applied last.
+
+    Raises:
+        InputError: no such recipe, broken YAML, an unknown key (with the nearest known one), a wrong value
+            (with what is allowed), or a malformed override.
+    """
+    values = _read(_locate(str(name_or_path), Path()), seen=())
+    for override in overrides:
+        _apply(values, override)
+    return _validated(values, str(name_or_path))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return the whole recipe as YAML that :func:`load_recipe` reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def differing_keys(recipe: Recipe, other: Recipe) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, value in ``recipe``, value in ``other``) wherever two recipes differ."""
+    mine, others = _flat(recipe.model_dump()), _flat(other.model_dump())
+    for key in sorted({*mine, *others}):
+        if mine.get(key) != others.get(key):
+            yield key, mine.get(key), others.get(key)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which ``1e-4`` is a number and a key may not stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
+        if twice is not None:
+            raise yaml.MarkedYAMLError(problem=f"the key {twice!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _locate(name: str, folder: Path) -> Path:
+    shipped = _SHIPPED / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    path = folder / name
+    if path.suffix not in {".yaml", ".yml"}:
+        hint = did_you_mean(name, recipe_names())
+        raise InputError(
+            f"no recipe named {name!r}{hint}; there are {', '.join(recipe_names())}, or give a .yaml file"
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: no such recipe file")
+    return path
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Read one file on top of its bases."""
+    if path.resolve() in seen:
+        raise InputError(f"{path}: the recipe builds on itself; remove it from 'base' in one of its bases")
+    own = _parse(path)
+    bases = own.pop("base", [])
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        _merge(merged, _read(_locate(str(base), path.parent), (*seen, path.resolve())))
+    return _merge(merged, own)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a recipe is a YAML mapping with the sections {', '.join(Recipe.model_fields)}")
+    return values
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay ``above`` over ``below``, section by section; lists and plain values are replaced whole."""
+    for key, value in above.items():
+        if isinstance(value, Mapping):
+            old = below.get(key)
+            below[key] = _merge(dict(old) if isinstance(old, Mapping) else {}, value)
+        else:
+            below[key] = value
+    return below
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise InputError(f"--set {override}: write it as section.key=value, for example train.epochs=3")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+    for key in reversed(dotted.split(".")):
+        value = {key: value}
+    _merge(values, value)
+
+
+def _validated(values: dict[str, Any], name: str) -> Recipe:
+    try:
+        return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
+    except ValidationError as error:
+        raise InputError(f"recipe {name}: {'; '.join(_explained(error))}") from error
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    """Say each thing that is wrong, once, with the dotted key and the way out."""
+    said: set[str] = set()
+    for detail in error.errors():
+        keys = [str(part) for part in detail["loc"]]
+        known = [key for depth, key in enumerate(keys) if depth == 0 or key in _known(keys[:depth])]
+        dotted = ".".join(known or keys)
+        if detail["type"] == "extra_forbidden":
+            siblings = _known(keys[:-1])
+            hint = did_you_mean(keys[-1], siblings) or f" (known here: {', '.join(siblings)})"
+            text = f"unknown key {'.'.join(keys)}{hint}"
+        elif detail["type"] == "literal_error":
+            allowed = detail["ctx"]["expected"]
+            hint = did_you_mean(str(detail["input"]), re.findall(r"'([^']+)'", allowed))
+            text = f"{dotted} is {detail['input']!r}, not {allowed}{hint}"
+        else:
+            message = detail["msg"].removeprefix("Value error, ")
+            text = f"{dotted} is {detail['input']!r}: {message}" if not isinstance(detail["input"], dict) else message
+        if text not in said:
+            said.add(text)
+            yield text
+
+
+def _known(path: Sequence[str]) -> list[str]:
+    """Names of the keys below a dotted path of the schema; none where it leads to a plain value."""
+    section: type[BaseModel] | None = Recipe
+    for key in path:
+        if section is None or key not in section.model_fields:
+            return []
+        kind = section.model_fields[key].annotation
+        options = (kind, *get_args(kind))
+        section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return list(section.model_fields) if section else []
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
