@@ -1,7 +1,9 @@
 """The plain tensors and dicts at the border of every detector (torchvision's detection convention)."""
 
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
+import torch
 from torch import Tensor
 
 
@@ -12,11 +14,14 @@ class Target(TypedDict):
         boxes: float ``[N, 4]``, x1 y1 x2 y2 in pixels of that image; N may be 0.
         labels: int64 ``[N]``, counted from 0.
         ignore: bool ``[N]``, regions that are neither object nor background; their labels are not read.
+        seed: of the random sampling in this image, which is then the same in any batch and process; without
+            it torch's global generator serves.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: NotRequired[Tensor]
+    seed: NotRequired[int]
 
 
 class Detections(TypedDict):
@@ -31,3 +36,31 @@ class Detections(TypedDict):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images of several sizes, padded right and bottom to one.
+
+    Attributes:
+        normalised: float ``[B, 3, H, W]``, what the backbone sees; padding 0.
+        raw: float ``[B, 3, H, W]``, RGB in 0..1, what self-reconstruction rebuilds; padding 0.
+        sizes: (height, width) of each image without padding.
+        padded_sizes: (height, width) that each image would have if padded on its own.
+        scales: (x, y) factors that brought the given images to these sizes.
+    """
+
+    normalised: Tensor
+    raw: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    padded_sizes: tuple[tuple[int, int], ...]
+    scales: tuple[tuple[float, float], ...]
+
+    @property
+    def valid(self) -> Tensor:
+        """Bool ``[B, 1, H, W]``, False in the padding."""
+        height, width = self.raw.shape[-2:]
+        size = torch.tensor(self.sizes, device=self.raw.device)
+        rows = torch.arange(height, device=self.raw.device) < size[:, 0, None]
+        columns = torch.arange(width, device=self.raw.device) < size[:, 1, None]
+        return (rows[:, :, None] & columns[:, None, :])[:, None]

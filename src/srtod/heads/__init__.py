@@ -1,1 +1,1 @@
-""""""
+"""Levels to losses or detections."""

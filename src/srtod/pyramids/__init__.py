@@ -1,1 +1,1 @@
-""""""
+"""Images to feature levels."""

@@ -1,0 +1,88 @@
+"""Reference boxes on the cells of a pyramid."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class AnchorGenerator:
+    """Anchors of several scales and ratios, centred on the top left corner of each cell (MMDetection's way).
+
+    Args:
+        strides: stride of each level in pixels.
+        scales: side of a square anchor, in units of the level's stride.
+        ratios: height / width.
+    """
+
+    def __init__(
+        self,
+        *,
+        strides: Sequence[int],
+        scales: Sequence[float],
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+    ) -> None:
+        self.strides = tuple(strides)
+        self.scales = tuple(scales)
+        self.ratios = tuple(ratios)
+
+    @property
+    def per_cell(self) -> int:
+        """Anchors on each cell."""
+        return len(self.scales) * len(self.ratios)
+
+    def shapes(self, stride: int) -> Tensor:
+        """Anchors around the origin, ``[A, 4]``, ratios outermost."""
+        root = torch.tensor(self.ratios).sqrt()[:, None]
+        scales = torch.tensor(self.scales)[None, :]
+        half_widths = (stride / root * scales).flatten() / 2
+        half_heights = (stride * root * scales).flatten() / 2
+        return torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
+
+    def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
+        """Anchors of every level.
+
+        Args:
+            sizes: (h, w) of each level in cells.
+            device: where the anchors are made.
+
+        Returns:
+            One ``[h w A, 4]`` tensor a level: row by row, the anchors of a cell together.
+        """
+        return [
+            self._level(stride, size, device) for stride, size in zip(self.strides, sizes, strict=True)
+        ]
+
+    def _level(self, stride: int, size: tuple[int, int], device: torch.device) -> Tensor:
+        rows = torch.arange(size[0], device=device) * stride
+        columns = torch.arange(size[1], device=device) * stride
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        corners = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
+        return (corners + self.shapes(stride).to(device)).reshape(-1, 4)
+
+
+def usable_anchors(
+    level_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    padded_size: tuple[int, int],
+    per_cell: int,
+    device: torch.device,
+) -> Tensor:
+    """Which anchors of a padded batch lie on cells of one image.
+
+    Args:
+        level_sizes: (h, w) of each level in cells.
+        strides: stride of each level in pixels.
+        padded_size: (height, width) of this image, padded on its own.
+        per_cell: anchors on each cell.
+        device: where the result is made.
+
+    Returns:
+        bool ``[sum of h w A]`` over all levels.
+    """
+    flags = []
+    for (h, w), stride in zip(level_sizes, strides, strict=True):
+        rows = torch.arange(h, device=device) * stride < padded_size[0]
+        columns = torch.arange(w, device=device) * stride < padded_size[1]
+        flags.append((rows[:, None] & columns[None, :]).flatten().repeat_interleave(per_cell))
+    return torch.cat(flags)

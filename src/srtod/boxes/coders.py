@@ -1,0 +1,63 @@
+"""Boxes as offsets from reference boxes, and back."""
+
+from math import log
+
+import torch
+from torch import Tensor
+
+_MAX_LOG_RATIO = abs(log(16 / 1000))
+"""Bound on the predicted log of the size ratio, so that ``exp`` cannot overflow."""
+
+
+class DeltaCoder:
+    """Centre offsets in units of the reference's size, and log size ratios (R-CNN).
+
+    Args:
+        stds: scale of (dx, dy, dw, dh); deltas are divided by it.
+    """
+
+    def __init__(self, stds: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)) -> None:
+        self.stds = stds
+
+    def encode(self, references: Tensor, boxes: Tensor) -> Tensor:
+        """Deltas ``[N, 4]`` that turn ``references`` ``[N, 4]`` into ``boxes`` ``[N, 4]``."""
+        reference_centres, reference_sizes = _centres_and_sizes(references)
+        centres, sizes = _centres_and_sizes(boxes)
+        offsets = (centres - reference_centres) / reference_sizes
+        deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
+        return deltas / deltas.new_tensor(self.stds)
+
+    def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
+        """Boxes from deltas, clipped to the image.
+
+        Args:
+            references: ``[N, 4]``.
+            deltas: ``[N, 4]``.
+            size: (height, width) of the image in pixels.
+
+        Returns:
+            ``[N, 4]``.
+        """
+        deltas = deltas * deltas.new_tensor(self.stds)
+        centres, sizes = _centres_and_sizes(references)
+        centres = centres + deltas[:, :2] * sizes
+        half = sizes * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
+        return clip_boxes(torch.cat([centres - half, centres + half], dim=1), size)
+
+
+def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Clip ``[N, 4]`` boxes to an image of ``size`` (height, width)."""
+    height, width = size
+    return torch.stack(
+        [
+            boxes[:, 0].clamp(0, width),
+            boxes[:, 1].clamp(0, height),
+            boxes[:, 2].clamp(0, width),
+            boxes[:, 3].clamp(0, height),
+        ],
+        dim=1,
+    )
+
+
+def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]

@@ -1,0 +1,81 @@
+"""Everything that rebuilds a detector, in one typed, strict schema."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from srtod.selfrec import SelfReconstructionConfig
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _self_reconstruction(value: Any) -> Any:
+    if isinstance(value, bool):
+        return SelfReconstructionConfig() if value else None
+    return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class DetectorConfig(BaseModel):
+    """What a detector is made of.
+
+    Attributes:
+        system: name in the zoo.
+        classes: names in label order.
+        self_reconstruction: the switches, None without it; True and False mean the defaults and None.
+        backbone: a timm model with features at strides 4 to 32.
+        pretrained_backbone: True for timm's ImageNet weights, or a file of them.
+        frozen_stages: backbone stages that are not trained; default 1 if pretrained, else 0.
+        norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
+        anchor_scale: sides of square anchors in units of the level's stride.
+        anchor_ratios: height / width.
+        resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
+        score_threshold, nms_iou, detections_per_image: which detections are given out.
+        rpn_proposals: proposals an image in (training, test).
+        rpn_candidates: best scores of each level that enter the proposals' NMS in (training, test); default
+            as many as ``rpn_proposals``.
+        rpn_samples, box_samples: boxes an image that the losses see; None keeps every candidate.
+        pyramid_channels: of each level.
+        box_channels: of the fully connected layers behind the pooled features.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    system: str
+    classes: tuple[str, ...] = Field(min_length=1)
+    self_reconstruction: Annotated[
+        SelfReconstructionConfig | None, BeforeValidator(_self_reconstruction)
+    ] = None
+    backbone: str = "resnet50"
+    pretrained_backbone: bool | str = False
+    frozen_stages: int = Field(default=0, ge=0, le=4)
+    norm_eval: bool = False
+    anchor_scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_as_tuple)] = (2.0,)
+    anchor_ratios: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0, 2.0)
+    resize: tuple[Positive, Positive] | None = None
+    score_threshold: Share = 0.05
+    nms_iou: Share = 0.5
+    detections_per_image: Positive = 1500
+    rpn_proposals: tuple[Positive, Positive] = (2000, 1000)
+    rpn_candidates: tuple[Positive, Positive] | None = None
+    rpn_samples: Positive | None = 256
+    box_samples: Positive | None = 512
+    pyramid_channels: Positive = 256
+    box_channels: Positive = 1024
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        pretrained = bool(values.get("pretrained_backbone", False))
+        if values.get("frozen_stages") is None:
+            values["frozen_stages"] = int(pretrained)
+        if values.get("norm_eval") is None:
+            values["norm_eval"] = pretrained
+        return values

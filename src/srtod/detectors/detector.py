@@ -1,0 +1,145 @@
+"""The one line: preprocess, pyramid, self-reconstruction, head."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.preprocess import Preprocess
+from srtod.detectors.weights import write_weights
+from srtod.errors import InputError
+from srtod.heads.targets import read_targets
+from srtod.heads.two_stage import Head
+from srtod.pyramids.fpn import Pyramid
+from srtod.selfrec import SelfReconstruction
+from srtod.types import Detections, ImageBatch, Target
+
+
+class Detector(nn.Module):
+    """Images to losses (training) or detections (evaluation).
+
+    Args:
+        preprocess: images to a batch.
+        pyramid: batch to levels.
+        self_reconstruction: enhances the lowest level; None leaves the levels as they are.
+        head: levels to losses or detections.
+        config: what the parts were built from; :meth:`save` writes it into the file.
+    """
+
+    def __init__(
+        self,
+        *,
+        preprocess: Preprocess,
+        pyramid: Pyramid,
+        self_reconstruction: SelfReconstruction | None,
+        head: Head,
+        config: DetectorConfig,
+    ) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.pyramid = pyramid
+        self.self_reconstruction = self_reconstruction
+        self.head = head
+        self._config = config
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What rebuilds this detector, as plain values: ``build_detector(**detector.config)``."""
+        return self._config.model_dump(mode="json")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self._config.classes
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
+    ) -> dict[str, Tensor] | list[Detections]:
+        """Losses in training mode, detections in evaluation mode.
+
+        Args:
+            images: float ``[3, H, W]`` each, RGB in 0..1; sizes may differ.
+            targets: ground truth of each image; needed in training mode, not read in evaluation mode.
+
+        Returns:
+            Training: losses by name, whose sum is the training loss; that of the self-reconstruction is
+            ``loss_reconstruction``. Evaluation: detections of each image, boxes in its pixels.
+
+        Raises:
+            InputError: targets are missing or wrong, with the index of the target and the box.
+            ValueError: an image is not a float tensor ``[3, H, W]``.
+        """
+        if len(images) == 0:
+            raise ValueError("no images were given")
+        batch = self.preprocess(images)
+        if not self.training:
+            return self._detect(batch)
+        if targets is None or len(targets) != len(images):
+            raise InputError(
+                f"training needs a target for each image: {len(images)} images, {len(targets or ())} targets"
+            )
+        truths = read_targets(self.preprocess.targets(targets, batch), len(self.classes))
+        levels, losses = self._levels(batch)
+        return losses | self.head.loss(levels, batch, truths)
+
+    @torch.no_grad()
+    def explain(self, image: Tensor) -> dict[str, Tensor]:
+        """What self-reconstruction sees in one image.
+
+        Args:
+            image: float ``[3, H, W]``, RGB in 0..1.
+
+        Returns:
+            ``reconstruction`` ``[3, H, W]`` and ``difference`` ``[1, H, W]`` at the image's size, ``mask``
+            ``[1, h, w]``, ``features_before`` and ``features_after`` ``[C, h, w]`` at the lowest level's.
+
+        Raises:
+            InputError: this detector has no self-reconstruction.
+        """
+        if self.self_reconstruction is None:
+            raise InputError("this detector has no self-reconstruction, so there are no maps to explain it by")
+        batch = self.preprocess([image])
+        levels = self.pyramid(batch.normalised)
+        output = self.self_reconstruction(levels, batch.raw, batch.valid)
+        height, width = batch.sizes[0]
+        stride = self.pyramid.strides[0]
+        cells = (-(-height // stride), -(-width // stride))
+        maps = {
+            "reconstruction": output.reconstruction[..., :height, :width],
+            "difference": output.difference[..., :height, :width],
+        }
+        if (height, width) != tuple(image.shape[1:]):
+            maps = {name: F.interpolate(own, image.shape[1:], mode="bilinear") for name, own in maps.items()}
+        maps |= {
+            "mask": output.mask[..., : cells[0], : cells[1]],
+            "features_before": levels[0][..., : cells[0], : cells[1]],
+            "features_after": output.levels[0][..., : cells[0], : cells[1]],
+        }
+        return {name: own[0].float() for name, own in maps.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, configuration and version to one safetensors file, whole or not at all.
+
+        Raises:
+            InputError: the place cannot be written to.
+        """
+        write_weights(Path(path), self.state_dict(), self._config)
+
+    def _levels(self, batch: ImageBatch) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        levels = self.pyramid(batch.normalised)
+        if self.self_reconstruction is None:
+            return levels, {}
+        valid = batch.valid
+        output = self.self_reconstruction(levels, batch.raw, valid)
+        if not self.training:
+            return output.levels, {}
+        loss = self.self_reconstruction.loss(output.reconstruction, batch.raw, valid)
+        return output.levels, {"loss_reconstruction": loss}
+
+    def _detect(self, batch: ImageBatch) -> list[Detections]:
+        levels, _ = self._levels(batch)
+        return self.preprocess.restore(self.head.detect(levels, batch), batch)

@@ -1,0 +1,99 @@
+"""Checkpoints of MMDetection 3.x and of the official SR-TOD code."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError
+
+_STAGE = r"roi_head\.bbox_head\."
+_RULES: tuple[tuple[str, str], ...] = (
+    (r"backbone\.", "pyramid.backbone.body."),
+    (r"neck\.lateral_convs\.(\d+)\.conv\.", r"pyramid.fpn.inner_blocks.\1.0."),
+    (r"neck\.fpn_convs\.(\d+)\.conv\.", r"pyramid.fpn.layer_blocks.\1.0."),
+    (r"rpn_head\.rpn_conv\.", "head.rpn.conv."),
+    (r"rpn_head\.rpn_cls\.", "head.rpn.objectness."),
+    (r"rpn_head\.rpn_reg\.", "head.rpn.deltas."),
+    (_STAGE + r"(?=[a-z])", "head.box_head.stages.0.predictor."),
+    (_STAGE + r"(\d+)\.", r"head.box_head.stages.\1.predictor."),
+    (r"(.*predictor\.)shared_fcs\.0\.", r"\1fc1."),
+    (r"(.*predictor\.)shared_fcs\.1\.", r"\1fc2."),
+    (r"(.*predictor\.)fc_cls\.", r"\1classes."),
+    (r"(.*predictor\.)fc_reg\.", r"\1deltas."),
+    (r"rh\.up(\d)\.up\.", r"self_reconstruction.head.blocks.up\1.up."),
+    (r"rh\.up(\d)\.conv\.double_conv\.0\.", r"self_reconstruction.head.blocks.up\1.conv1."),
+    (r"rh\.up(\d)\.conv\.double_conv\.2\.", r"self_reconstruction.head.blocks.up\1.conv2."),
+    (r"rh\.out_conv\.conv\.0\.", "self_reconstruction.head.output."),
+    (r"dgfe\.mlp\.1\.", "self_reconstruction.enhancement.attention.mlp.0."),
+    (r"dgfe\.mlp\.3\.", "self_reconstruction.enhancement.attention.mlp.2."),
+    (r"learnable_thresh$", "self_reconstruction.filtration.threshold"),
+)
+"""Their beginning of a key, and ours; applied in this order."""
+
+
+def mmdet_key(key: str) -> str:
+    """Our name of one of MMDetection's parameters."""
+    for pattern, ours in _RULES:
+        key = re.sub(f"^{pattern}", ours, key)
+    return re.sub(r"\.blocks\.up(\d)\.", lambda match: f".blocks.{int(match[1]) - 1}.", key)
+
+
+def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path) -> Detector:
+    """Load a checkpoint of MMDetection 3.x or of the official SR-TOD code into a detector of the same system.
+
+    Args:
+        detector: built with the same system, backbone and number of classes.
+        checkpoint: a state dict, or a ``.pth`` file, which is read without executing anything in it.
+
+    Returns:
+        The detector given.
+
+    Raises:
+        InputError: the file cannot be read, or keys are missing, left over or of another shape; all are listed.
+    """
+    state = _read(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
+    given = {mmdet_key(key): value for key, value in state.items()}
+    own = detector.state_dict()
+    missing = sorted(own.keys() - given.keys())
+    left_over = sorted(key for key in state if mmdet_key(key) not in own)
+    misshapen = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own.keys() & given.keys()
+        if given[key].numel() != own[key].numel() or given[key].squeeze().shape != own[key].squeeze().shape
+    ]
+    complaints = [
+        f"{title}: {', '.join(keys)}"
+        for title, keys in (("missing", missing), ("left over", left_over), ("other shape", sorted(misshapen)))
+        if keys
+    ]
+    if complaints:
+        raise InputError(f"the checkpoint does not fit this detector; {'; '.join(complaints)}")
+    detector.load_state_dict({key: given[key].reshape(value.shape) for key, value in own.items()})
+    return detector
+
+
+class _Inert:
+    """Stands in for the log objects in training checkpoints; takes any state and does nothing with it."""
+
+    def __setstate__(self, state: Any) -> None:
+        return
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    inert = [(_Inert, f"mmengine.logging.history_buffer.{name}") for name in ("HistoryBuffer",)]
+    try:
+        with torch.serialization.safe_globals(inert):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: cannot be read as plain weights: {error}") from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path}: holds no state dict")
+    return state

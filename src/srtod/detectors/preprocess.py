@@ -1,0 +1,107 @@
+"""Images and targets to a batch that the network can take, and boxes back."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srtod.types import Detections, ImageBatch, Target
+
+IMAGENET_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+IMAGENET_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
+
+
+class Preprocess(nn.Module):
+    """Resize, normalise and pad.
+
+    It is part of the detector, so that no caller can forget it and so that the image before normalisation is
+    at hand for the reconstruction.
+
+    Args:
+        resize: (longest, shortest) bound of the sides in pixels, ratio kept; None keeps the size.
+        divisor: padded sides are multiples of it.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, resize: tuple[int, int] | None = None, divisor: int = 32) -> None:
+        super().__init__()
+        self.resize = resize
+        self.divisor = divisor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+
+    def forward(self, images: Sequence[Tensor]) -> ImageBatch:
+        """Make a batch of float images ``[3, H, W]``, RGB in 0..1.
+
+        Raises:
+            ValueError: an image is not a float tensor of that shape.
+        """
+        for index, image in enumerate(images):
+            if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
+                raise ValueError(
+                    f"images[{index}]: a float tensor [3, H, W] with RGB in 0..1 is needed, "
+                    f"not {image.dtype} {list(image.shape)}"
+                )
+        resized = [self._resized(image.to(self.mean.device)) for image in images]
+        sizes = tuple((image.shape[1], image.shape[2]) for image in resized)
+        scales = tuple(
+            (after[1] / image.shape[2], after[0] / image.shape[1])
+            for after, image in zip(sizes, images, strict=True)
+        )
+        padded = tuple((self._padded(height), self._padded(width)) for height, width in sizes)
+        size = (max(height for height, _ in padded), max(width for _, width in padded))
+        return ImageBatch(
+            normalised=torch.stack([_pad((image - self.mean) / self.std, size) for image in resized]),
+            raw=torch.stack([_pad(image, size) for image in resized]),
+            sizes=sizes,
+            padded_sizes=padded,
+            scales=scales,
+        )
+
+    def targets(self, targets: Sequence[Target], batch: ImageBatch) -> list[Target]:
+        """Bring the targets' boxes to the batch's pixels and device."""
+        device = batch.raw.device
+        return [
+            cast(
+                Target,
+                {key: value.to(device) if isinstance(value, Tensor) else value for key, value in target.items()}
+                | {"boxes": target["boxes"].to(device) * _corners(scale, device)},
+            )
+            for target, scale in zip(targets, batch.scales, strict=True)
+        ]
+
+    def restore(self, detections: Sequence[Detections], batch: ImageBatch) -> list[Detections]:
+        """Bring detections' boxes back to the pixels of the given images."""
+        return [
+            Detections(
+                boxes=found["boxes"] / _corners(scale, found["boxes"].device),
+                scores=found["scores"],
+                labels=found["labels"],
+            )
+            for found, scale in zip(detections, batch.scales, strict=True)
+        ]
+
+    def _resized(self, image: Tensor) -> Tensor:
+        if self.resize is None:
+            return image
+        height, width = image.shape[1:]
+        factor = min(max(self.resize) / max(height, width), min(self.resize) / min(height, width))
+        size = (max(round(height * factor), 1), max(round(width * factor), 1))
+        if size == (height, width):
+            return image
+        return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+    def _padded(self, side: int) -> int:
+        return -(-side // self.divisor) * self.divisor
+
+
+def _pad(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.pad(image, (0, size[1] - image.shape[2], 0, size[0] - image.shape[1]))
+
+
+def _corners(scale: tuple[float, float], device: torch.device) -> Tensor:
+    return torch.tensor(scale * 2, device=device)

@@ -1,0 +1,51 @@
+"""Files of weights that carry everything needed to rebuild their detector and can execute nothing."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from srtod.detectors.config import DetectorConfig
+from srtod.errors import InputError
+from srtod.files import atomic_file
+from srtod.schema import validated
+
+_METADATA_KEY = "srtod"
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], config: DetectorConfig) -> None:
+    """Write a state dict with its configuration and this version as metadata."""
+    held = config.model_dump(mode="json") | {"pretrained_backbone": False}
+    metadata = {_METADATA_KEY: json.dumps({"version": version("srtod"), "config": held})}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    with atomic_file(path) as scratch:
+        save_file(tensors, scratch, metadata={"format": "pt"} | metadata)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
+    """Read a state dict and its configuration.
+
+    Raises:
+        InputError: the file is missing, damaged, or was not written by :meth:`Detector.save`.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file: {error}") from error
+    if _METADATA_KEY not in metadata:
+        raise InputError(
+            f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
+        )
+    try:
+        held = json.loads(metadata[_METADATA_KEY])["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: its srtod configuration is damaged") from error
+    return state, validated(DetectorConfig, held, where=str(path))

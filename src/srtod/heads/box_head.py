@@ -1,0 +1,240 @@
+"""Proposals to classes and refined boxes, in one stage (Faster R-CNN) or several (Cascade R-CNN)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srtod.boxes.assigners import MaxIoUAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.samplers import RandomSampler
+from srtod.boxes.suppression import detections_by_class
+from srtod.heads.losses import across_processes, smooth_l1
+from srtod.heads.roi_pooling import RoIPooling
+from srtod.heads.targets import Truth
+from srtod.types import Detections, ImageBatch
+
+
+@dataclass(frozen=True)
+class DetectionLimits:
+    """Which detections are given out.
+
+    Attributes:
+        score_threshold: lower scores are dropped.
+        nms_iou: overlap above which the worse of two detections of a class goes.
+        per_image: the most detections an image.
+    """
+
+    score_threshold: float
+    nms_iou: float
+    per_image: int
+
+
+class Predictor(nn.Module):
+    """Two shared fully connected layers, class logits (background last) and box deltas."""
+
+    def __init__(
+        self, *, channels: int, pooled_size: int, hidden: int, num_classes: int, class_agnostic: bool
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels * pooled_size**2, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.classes = nn.Linear(hidden, num_classes + 1)
+        self.deltas = nn.Linear(hidden, 4 if class_agnostic else 4 * num_classes)
+        nn.init.normal_(self.classes.weight, std=0.01)
+        nn.init.normal_(self.deltas.weight, std=0.001)
+        nn.init.zeros_(self.classes.bias)
+        nn.init.zeros_(self.deltas.bias)
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``[N, C, s, s]`` to logits ``[N, classes + 1]`` and deltas ``[N, classes or 1, 4]``."""
+        hidden = self.fc2(self.fc1(pooled.flatten(1)).relu()).relu()
+        return self.classes(hidden).float(), self.deltas(hidden).float().reshape(len(pooled), -1, 4)
+
+
+class Drawn(NamedTuple):
+    """The boxes of one image that a stage trains on, positive ones first.
+
+    Attributes:
+        boxes: ``[S, 4]``.
+        labels: int64 ``[S]``, the number of classes for background.
+        objects: ground truth of the positive ones, ``[P, 4]``.
+        is_truth: bool ``[S]``, boxes that are ground truth added to the proposals.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    objects: Tensor
+    is_truth: Tensor
+
+
+class BoxStage(nn.Module):
+    """Classify and refine boxes once.
+
+    Args:
+        predictor: pooled features to logits and deltas.
+        coder: meaning of the deltas.
+        assigner: matches boxes to objects.
+        sampler: draws the boxes that the losses see.
+        num_classes: without the background.
+        beta: of the smooth L1 box loss; 0 is plain L1.
+        weight: factor of this stage's losses.
+    """
+
+    def __init__(
+        self,
+        *,
+        predictor: Predictor,
+        coder: DeltaCoder,
+        assigner: MaxIoUAssigner,
+        sampler: RandomSampler,
+        num_classes: int,
+        beta: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.predictor = predictor
+        self.coder = coder
+        self.assigner = assigner
+        self.sampler = sampler
+        self.num_classes = num_classes
+        self.beta = beta
+        self.weight = weight
+
+    def draw(self, proposals: Tensor, truth: Truth) -> Drawn:
+        """Add the ground truth to the proposals ``[K, 4]``, match, and draw."""
+        boxes = torch.cat([truth.boxes, proposals])
+        assigned = self.assigner(boxes, truth.boxes, truth.ignore_regions)
+        positive, negative = self.sampler(assigned, truth.generator)
+        rows = torch.cat([positive, negative])
+        labels = torch.full_like(rows, self.num_classes)
+        labels[: len(positive)] = truth.labels[assigned[positive]]
+        return Drawn(boxes[rows], labels, truth.boxes[assigned[positive]], rows < len(truth.boxes))
+
+    def losses(self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
+        """Class and box loss of the boxes drawn from all images, rows in the order of ``drawn``."""
+        labels = torch.cat([image.labels for image in drawn])
+        count = across_processes(len(labels), logits.device)
+        class_loss = F.cross_entropy(logits, labels, reduction="sum") / count
+        positive = (labels < self.num_classes).nonzero().squeeze(1)
+        wanted = torch.cat(
+            [self.coder.encode(image.boxes[: len(image.objects)], image.objects) for image in drawn]
+        )
+        box_loss = smooth_l1(self._of_class(deltas, labels, positive), wanted, beta=self.beta) / count
+        return self.weight * class_loss, self.weight * box_loss
+
+    def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
+        """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped to the image."""
+        rows = torch.arange(len(boxes), device=boxes.device)
+        return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
+
+    @staticmethod
+    def _of_class(deltas: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        return deltas[rows, labels[rows] if deltas.shape[1] > 1 else torch.zeros_like(rows)]
+
+
+class CascadeBoxHead(nn.Module):
+    """A chain of stages, each refining the boxes of the one before; Faster R-CNN is a chain of one.
+
+    Args:
+        pooling: cuts the features of boxes.
+        stages: one or more.
+        limits: which detections are given out.
+    """
+
+    def __init__(
+        self, *, pooling: RoIPooling, stages: Sequence[BoxStage], limits: DetectionLimits
+    ) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.stages = nn.ModuleList(stages)
+        self.limits = limits
+
+    def loss(
+        self,
+        levels: Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        batch: ImageBatch,
+        truths: Sequence[Truth],
+    ) -> dict[str, Tensor]:
+        """Losses of every stage: ``loss_class`` and ``loss_box``, numbered from 1 where there are several."""
+        losses = {}
+        for number, stage in enumerate(self._stages(), start=1):
+            drawn = [stage.draw(own, truth) for own, truth in zip(proposals, truths, strict=True)]
+            logits, deltas = self._predict(stage, levels, [image.boxes for image in drawn])
+            suffix = f"_{number}" if len(self.stages) > 1 else ""
+            losses[f"loss_class{suffix}"], losses[f"loss_box{suffix}"] = stage.losses(logits, deltas, drawn)
+            if number < len(self.stages):
+                proposals = self._refine_drawn(stage, drawn, logits.detach(), deltas.detach(), batch)
+        return losses
+
+    def detect(
+        self, levels: Sequence[Tensor], proposals: Sequence[Tensor], batch: ImageBatch
+    ) -> list[Detections]:
+        """Detections of each image, in pixels of the batch; the logits of all stages are averaged."""
+        counts = [len(own) for own in proposals]
+        boxes = list(proposals)
+        total = levels[0].new_zeros((), dtype=torch.float32)
+        stages = self._stages()
+        refined: list[Tensor] = []
+        for stage in stages:
+            logits, deltas = self._predict(stage, levels, boxes)
+            total = total + logits
+            if stage is stages[-1]:
+                refined = self._all_classes(stage, boxes, deltas.split(counts), batch)
+            else:
+                best = logits[:, :-1].argmax(dim=1).split(counts)
+                boxes = [
+                    stage.refine(*image)
+                    for image in zip(boxes, best, deltas.split(counts), batch.sizes, strict=True)
+                ]
+        probabilities = (total / len(stages)).softmax(dim=1)[:, :-1].split(counts)
+        return [self._select(*image) for image in zip(refined, probabilities, strict=True)]
+
+    def _stages(self) -> list[BoxStage]:
+        return [stage for stage in self.stages if isinstance(stage, BoxStage)]
+
+    def _predict(
+        self, stage: BoxStage, levels: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        return stage.predictor(self.pooling(levels, boxes))
+
+    @staticmethod
+    def _refine_drawn(
+        stage: BoxStage, drawn: Sequence[Drawn], logits: Tensor, deltas: Tensor, batch: ImageBatch
+    ) -> list[Tensor]:
+        """The next stage's proposals: what was drawn, refined; ground truth is left out and added anew."""
+        counts = [len(image.boxes) for image in drawn]
+        guesses = logits[:, :-1].argmax(dim=1).split(counts)
+        proposals = []
+        for image, guess, own, size in zip(drawn, guesses, deltas.split(counts), batch.sizes, strict=True):
+            labels = torch.where(image.labels == stage.num_classes, guess, image.labels)
+            proposals.append(stage.refine(image.boxes, labels, own, size)[~image.is_truth])
+        return proposals
+
+    @staticmethod
+    def _all_classes(
+        stage: BoxStage, boxes: Sequence[Tensor], deltas: Sequence[Tensor], batch: ImageBatch
+    ) -> list[Tensor]:
+        """Boxes ``[N, classes or 1, 4]`` of each image."""
+        decoded = []
+        for own, own_deltas, size in zip(boxes, deltas, batch.sizes, strict=True):
+            per_box = own_deltas.shape[1]
+            references = own.repeat_interleave(per_box, dim=0)
+            decoded.append(
+                stage.coder.decode(references, own_deltas.reshape(-1, 4), size).reshape(-1, per_box, 4)
+            )
+        return decoded
+
+    def _select(self, boxes: Tensor, probabilities: Tensor) -> Detections:
+        chosen, scores, labels = detections_by_class(
+            boxes,
+            probabilities,
+            score_threshold=self.limits.score_threshold,
+            iou=self.limits.nms_iou,
+            most=self.limits.per_image,
+        )
+        return Detections(boxes=chosen, scores=scores, labels=labels)

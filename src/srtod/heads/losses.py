@@ -1,0 +1,24 @@
+"""What the losses of several heads share."""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def across_processes(count: Tensor | float, device: torch.device) -> Tensor:
+    """The mean of a count over all processes, at least 1: the divisor of a loss that is summed over boxes.
+
+    Dividing by it makes the averaged gradient of several processes that of one process on the whole batch.
+    """
+    total = torch.as_tensor(count, dtype=torch.float32, device=device)
+    if dist.is_available() and dist.is_initialized():
+        total = total.clone()
+        dist.all_reduce(total)
+        total = total / dist.get_world_size()
+    return total.clamp(min=1)
+
+
+def smooth_l1(predicted: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
+    """Summed smooth L1 distance (plain L1 where ``beta`` is 0) of two ``[N, 4]`` tensors."""
+    return F.smooth_l1_loss(predicted.float(), wanted, beta=beta, reduction="sum")

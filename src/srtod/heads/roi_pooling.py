@@ -1,0 +1,50 @@
+"""Features of boxes, cut from the level that fits their size."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+
+class RoIPooling(nn.Module):
+    """RoIAlign on the level that fits each box (FPN, equation 1).
+
+    Args:
+        strides: of the levels that are read, lowest first.
+        output_size: side of the square of features that each box gives.
+        finest: boxes whose sqrt(area) is below twice this many pixels read the lowest level.
+    """
+
+    def __init__(self, *, strides: Sequence[int], output_size: int = 7, finest: float = 56.0) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.output_size = output_size
+        self.finest = finest
+
+    def level_of(self, boxes: Tensor) -> Tensor:
+        """Index of the level that each of ``[N, 4]`` boxes reads, int64 ``[N]``."""
+        sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+        return (sides / self.finest + 1e-6).log2().floor().clamp(0, len(self.strides) - 1).long()
+
+    def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Cut features.
+
+        Args:
+            levels: ``[B, C, h, w]``; the first ``len(strides)`` are read.
+            boxes: ``[N_i, 4]`` for each image.
+
+        Returns:
+            ``[sum of N_i, C, output_size, output_size]``.
+        """
+        image_of = torch.cat([torch.full_like(own[:, :1], index) for index, own in enumerate(boxes)])
+        rois = torch.cat([image_of, torch.cat(list(boxes))], dim=1)
+        level_of = self.level_of(rois[:, 1:])
+        pooled = levels[0].new_zeros(len(rois), levels[0].shape[1], self.output_size, self.output_size)
+        for number, stride in enumerate(self.strides):
+            rows = (level_of == number).nonzero().squeeze(1)
+            features = roi_align(
+                levels[number], rois[rows].to(levels[number].dtype), self.output_size, 1 / stride, aligned=True
+            )
+            pooled = pooled.index_copy(0, rows, features)
+        return pooled

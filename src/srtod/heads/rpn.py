@@ -1,0 +1,192 @@
+"""Region proposal network: levels to boxes that may hold something (Faster R-CNN)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srtod.boxes.anchors import AnchorGenerator, usable_anchors
+from srtod.boxes.assigners import MaxIoUAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.samplers import RandomSampler
+from srtod.boxes.suppression import best_after_nms
+from srtod.heads.losses import across_processes, smooth_l1
+from srtod.heads.targets import Truth
+from srtod.types import ImageBatch
+
+
+@dataclass(frozen=True)
+class ProposalLimits:
+    """How many proposals go on.
+
+    Attributes:
+        candidates: best scores of each level that enter the NMS.
+        kept: proposals an image after the NMS over all levels.
+        nms_iou: overlap above which the worse of two proposals of a level goes.
+    """
+
+    candidates: int
+    kept: int
+    nms_iou: float = 0.7
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Proposals of one image.
+
+    Attributes:
+        boxes: ``[K, 4]``.
+        scores: ``[K]`` descending.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+
+
+class RegionProposalNetwork(nn.Module):
+    """One 3x3 convolution, objectness and box deltas for each anchor, shared by all levels.
+
+    Args:
+        channels: of the levels.
+        anchors: makes the anchors.
+        assigner: matches anchors to objects.
+        sampler: draws the anchors that the losses see.
+        training_limits, test_limits: how many proposals go on.
+        beta: of the smooth L1 box loss; 0 is plain L1.
+        border: anchors that cross the image's edge by more than this many pixels take no part in training;
+            None lets all take part.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        anchors: AnchorGenerator,
+        assigner: MaxIoUAssigner,
+        sampler: RandomSampler,
+        training_limits: ProposalLimits,
+        test_limits: ProposalLimits,
+        beta: float = 0.0,
+        border: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.anchors = anchors
+        self.assigner = assigner
+        self.sampler = sampler
+        self.training_limits = training_limits
+        self.test_limits = test_limits
+        self.beta = beta
+        self.border = border
+        self.coder = DeltaCoder()
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.objectness = nn.Conv2d(channels, anchors.per_cell, kernel_size=1)
+        self.deltas = nn.Conv2d(channels, 4 * anchors.per_cell, kernel_size=1)
+        for layer in (self.conv, self.objectness, self.deltas):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # ty: ignore[invalid-argument-type]
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Predict for each anchor of each level.
+
+        Args:
+            levels: ``[B, C, h, w]`` each.
+
+        Returns:
+            Objectness logits ``[B, h w A]`` and deltas ``[B, h w A, 4]``, one of each a level.
+        """
+        logits, deltas = [], []
+        for level in levels:
+            features = self.conv(level).relu()
+            logits.append(self.objectness(features).permute(0, 2, 3, 1).flatten(1).float())
+            deltas.append(self.deltas(features).permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
+        return logits, deltas
+
+    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Proposals]:
+        """Proposals of each image, under the limits of the current mode."""
+        return self._propose(*self(levels), self._anchors(levels), batch)
+
+    def loss_and_propose(
+        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
+    ) -> tuple[dict[str, Tensor], list[Proposals]]:
+        """Losses of the anchors that were drawn, and proposals (detached) of each image."""
+        logits, deltas = self(levels)
+        anchors = self._anchors(levels)
+        losses = self._losses(torch.cat(logits, 1), torch.cat(deltas, 1), anchors, levels, batch, truths)
+        with torch.no_grad():
+            return losses, self._propose(logits, deltas, anchors, batch)
+
+    def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        return self.anchors([_cells(level) for level in levels], levels[0].device)
+
+    def _losses(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: list[Tensor],
+        levels: Sequence[Tensor],
+        batch: ImageBatch,
+        truths: Sequence[Truth],
+    ) -> dict[str, Tensor]:
+        everywhere = torch.cat(anchors)
+        score_loss, box_loss, drawn = logits.new_zeros(()), logits.new_zeros(()), 0
+        for index, truth in enumerate(truths):
+            usable = self._usable(everywhere, levels, batch, index)
+            assigned = self.assigner(everywhere[usable], truth.boxes, truth.ignore_regions)
+            positive, negative = self.sampler(assigned, truth.generator)
+            objects = truth.boxes[assigned[positive]]
+            positive, negative = usable[positive], usable[negative]
+            wanted = self.coder.encode(everywhere[positive], objects)
+            chosen = logits[index, torch.cat([positive, negative])]
+            is_object = torch.zeros_like(chosen)
+            is_object[: len(positive)] = 1
+            score_loss = score_loss + F.binary_cross_entropy_with_logits(chosen, is_object, reduction="sum")
+            box_loss = box_loss + smooth_l1(deltas[index, positive], wanted, beta=self.beta)
+            drawn += max(len(positive), 1) + max(len(negative), 1)
+        count = across_processes(drawn, logits.device)
+        return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
+
+    def _usable(
+        self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int
+    ) -> Tensor:
+        usable = usable_anchors(
+            [_cells(level) for level in levels],
+            self.anchors.strides,
+            batch.padded_sizes[index],
+            self.anchors.per_cell,
+            anchors.device,
+        )
+        if self.border is not None:
+            height, width = batch.sizes[index]
+            edge = anchors.new_tensor([width + self.border, height + self.border])
+            usable &= (anchors[:, :2] >= -self.border).all(dim=1) & (anchors[:, 2:] < edge).all(dim=1)
+        return usable.nonzero().squeeze(1)
+
+    def _propose(
+        self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], batch: ImageBatch
+    ) -> list[Proposals]:
+        limits = self.training_limits if self.training else self.test_limits
+        proposals = []
+        for index, size in enumerate(batch.sizes):
+            boxes, scores, level_of = [], [], []
+            for number, (level_logits, level_deltas, level_anchors) in enumerate(
+                zip(logits, deltas, anchors, strict=True)
+            ):
+                best, order = level_logits[index].topk(min(limits.candidates, len(level_anchors)))
+                boxes.append(self.coder.decode(level_anchors[order], level_deltas[index, order], size))
+                scores.append(best.sigmoid())
+                level_of.append(torch.full_like(order, number))
+            proposals.append(_best(torch.cat(boxes), torch.cat(scores), torch.cat(level_of), limits))
+        return proposals
+
+
+def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Proposals:
+    solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+    boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
+    kept, scores = best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)
+    return Proposals(boxes[kept], scores)
+
+
+def _cells(level: Tensor) -> tuple[int, int]:
+    return level.shape[-2], level.shape[-1]

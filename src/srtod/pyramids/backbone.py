@@ -1,0 +1,108 @@
+"""Backbones from timm: features at strides 4, 8, 16 and 32."""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.layers.format import Format
+from torch import Tensor, nn
+
+from srtod.errors import InputError, did_you_mean
+
+STRIDES = (4, 8, 16, 32)
+
+
+class Backbone(nn.Module):
+    """A timm backbone whose normalisation layers and first stages can be held.
+
+    Args:
+        name: a timm model with features at strides 4, 8, 16 and 32, such as ``resnet50``.
+        pretrained: True for timm's ImageNet weights, or a file of weights in timm's key names.
+        frozen_stages: how many stages, the stem counted with the first, are not trained.
+        norm_eval: BatchNorm always uses its stored statistics (its scale and shift are still trained).
+
+    Raises:
+        InputError: unknown name, no features at these strides, or weights that do not fit.
+    """
+
+    def __init__(
+        self, name: str, *, pretrained: bool | str | Path, frozen_stages: int, norm_eval: bool
+    ) -> None:
+        super().__init__()
+        self.norm_eval = norm_eval
+        indices = _feature_indices(name)
+        from_timm = pretrained is True
+        self.body = timm.create_model(name, features_only=True, out_indices=indices, pretrained=from_timm)
+        if not isinstance(pretrained, bool):
+            _load_weights(self.body, Path(pretrained))
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        self._channels_last = getattr(self.body, "output_fmt", None) == Format.NHWC
+        self._freeze(frozen_stages)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Switch to training, BatchNorm excepted where it is held."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.body.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Map normalised images ``[B, 3, H, W]`` to features at strides 4, 8, 16 and 32."""
+        features = self.body(images)
+        return [level.permute(0, 3, 1, 2) for level in features] if self._channels_last else features
+
+    def _freeze(self, stages: int) -> None:
+        if stages == 0:
+            return
+        last = _canonical(self.body.feature_info.module_name()[stages - 1]) + "."
+        names = [_canonical(name) for name, _ in self.body.named_parameters()]
+        end = max(index for index, name in enumerate(names) if name.startswith(last))
+        for parameter in list(self.body.parameters())[: end + 1]:
+            parameter.requires_grad_(False)
+
+
+def _feature_indices(name: str) -> list[int]:
+    if not timm.is_model(name):
+        raise InputError(f"backbone: timm knows no model {name!r}{did_you_mean(name, timm.list_models())}")
+    with torch.device("meta"):
+        reductions = timm.create_model(name, features_only=True, pretrained=False).feature_info.reduction()
+    if not set(STRIDES) <= set(reductions):
+        raise InputError(
+            f"backbone: {name!r} has features at strides {reductions}, a pyramid needs {list(STRIDES)}"
+        )
+    return [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+
+
+def _canonical(key: str) -> str:
+    """One spelling of a timm key: feature extractors join the names of nested stages by an underscore."""
+    return key.replace("_", ".")
+
+
+def _load_weights(body: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of backbone weights")
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:
+        raise InputError(f"{path}: not a readable file of weights: {error}") from error
+    given = {_canonical(key): value for key, value in state.items()}
+    own = body.state_dict()
+    missing = [key for key, value in own.items() if _shape(given.get(_canonical(key))) != value.shape]
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(
+            f"{path}: does not fit the backbone: {len(missing)} of {len(own)} tensors are missing or of "
+            f"another shape, such as {missing[0]!r}"
+        )
+    body.load_state_dict({key: given.get(_canonical(key), value) for key, value in own.items()})
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape

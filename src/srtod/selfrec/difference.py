@@ -1,0 +1,40 @@
+"""Where the reconstruction failed (paper: equation 3; table 7 for the high-frequency variant)."""
+
+import torch
+from torch import Tensor
+
+
+def pixel_difference(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """Equation 3: mean over the channels of the absolute difference.
+
+    Args:
+        reconstruction: ``[B, 3, H, W]`` in 0..1.
+        image: ``[B, 3, H, W]`` in 0..1.
+
+    Returns:
+        ``[B, 1, H, W]`` in 0..1.
+    """
+    return (reconstruction - image).abs().mean(dim=1, keepdim=True)
+
+
+def high_frequency_difference(reconstruction: Tensor, image: Tensor, *, period: float = 32.0) -> Tensor:
+    """Pixel difference of the two images after an ideal high-pass (paper, table 7: HFD).
+
+    Args:
+        reconstruction: ``[B, 3, H, W]`` in 0..1.
+        image: ``[B, 3, H, W]`` in 0..1.
+        period: structures that repeat more slowly than this many pixels are removed. The paper does not state
+            its cut-off; 32 px is the size above which an object is no longer tiny.
+
+    Returns:
+        ``[B, 1, H, W]``, at least 0.
+    """
+    error = torch.fft.rfft2(reconstruction - image, norm="ortho")  # the high-pass is linear: filter the error
+    rows = torch.fft.fftfreq(image.shape[-2], device=image.device)
+    columns = torch.fft.rfftfreq(image.shape[-1], device=image.device)
+    passed = torch.hypot(rows[:, None], columns[None, :]) >= 1 / period
+    high = torch.fft.irfft2(error * passed, s=image.shape[-2:], norm="ortho")
+    return high.abs().mean(dim=1, keepdim=True)
+
+
+DIFFERENCES = {"pixel": pixel_difference, "high-frequency": high_frequency_difference}
