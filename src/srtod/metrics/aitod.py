@@ -1,0 +1,114 @@
+"""AI-TOD metrics: COCO's average precision with size bins for tiny objects."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srtod.data.records import AnnotatedSet
+from srtod.errors import InputError
+from srtod.metrics.evaluator import precision_recall
+from srtod.metrics.tables import DetectionTable, TruthTable, detection_table, names_of, truth_table
+
+DETECTIONS_PER_IMAGE = 1500
+"""How many detections an image may have in AI-TOD's protocol."""
+
+AREA_RANGES: dict[str, tuple[float, float]] = {
+    "AP": (0.0, 1e5**2),
+    "APvt": (0.0, 8.0**2),
+    "APt": (8.0**2, 16.0**2),
+    "APs": (16.0**2, 32.0**2),
+    "APm": (32.0**2, 1e5**2),
+}
+"""Areas in square pixels, both ends included; 1e5 squared is COCO's infinity."""
+
+KEYS = ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR")
+"""Names of the metrics, in the order of the paper's tables."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """AI-TOD metrics as fractions of 1; -1 where there is no ground truth to find, as in pycocotools.
+
+    Attributes:
+        summary: ``AP`` over IoU 0.50:0.95, ``AP50``, ``AP75``; ``APvt``, ``APt``, ``APs``, ``APm`` of objects
+            of at most 8^2, 16^2, 32^2 and of more square pixels; ``AR``, the largest recall over IoU
+            0.50:0.95. Means over the classes with ground truth.
+        per_class: the same of each class.
+        images: how many images were looked at.
+        detections_per_image: how many detections of a class were looked at in an image, at most.
+    """
+
+    summary: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    images: int
+    detections_per_image: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary's keys, ``per_class``, ``images`` and ``detections_per_image`` in one object."""
+        return {
+            **self.summary,
+            "per_class": self.per_class,
+            "images": self.images,
+            "detections_per_image": self.detections_per_image,
+        }
+
+
+def evaluate(
+    truth: AnnotatedSet, results: list[dict[str, Any]], *, detections_per_image: int = DETECTIONS_PER_IMAGE
+) -> Metrics:
+    """Evaluate detections on a data set.
+
+    Args:
+        truth: the data set. Regions to ignore are COCO crowd regions; one that holds for every class is a
+            crowd region of each.
+        results: COCO results: dicts ``image_id`` (or ``file_name``), ``category_id`` (label + 1; or
+            ``category_name``), ``bbox`` (x y width height in pixels) and ``score``.
+        detections_per_image: best detections of a class that count in an image.
+
+    Raises:
+        InputError: a result that is not sound, or about an image or class the set does not have.
+    """
+    table = truth_table(truth)
+    detections = detection_table(results, names_of(truth, table), source="results")
+    return evaluate_tables(table, detections, detections_per_image=detections_per_image)
+
+
+def evaluate_tables(truth: TruthTable, detections: DetectionTable, *, detections_per_image: int) -> Metrics:
+    """Evaluate detections on ground truth, both as columns.
+
+    Raises:
+        InputError: ``detections_per_image`` is less than 1.
+    """
+    if detections_per_image < 1:
+        raise InputError(f"detections per image: {detections_per_image} is too few; give 1 or more")
+    precision, recall = precision_recall(
+        truth,
+        detections,
+        area_ranges=tuple(AREA_RANGES.values()),
+        detections_per_image=detections_per_image,
+    )
+    each = range(len(truth.classes))
+    return Metrics(
+        summary=_summary(precision, recall),
+        per_class={truth.classes[k]: _summary(precision[:, :, [k]], recall[:, [k]]) for k in each},
+        images=len(truth.image_ids),
+        detections_per_image=detections_per_image,
+    )
+
+
+def _summary(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[str, float]:
+    """Means of precision ``[10, 101, K, A]`` and recall ``[10, K, A]`` over all that is not -1."""
+    values = {key: _mean(precision[..., a]) for a, key in enumerate(AREA_RANGES)}
+    values |= {
+        "AP50": _mean(precision[0, ..., 0]),
+        "AP75": _mean(precision[5, ..., 0]),
+        "AR": _mean(recall[..., 0]),
+    }
+    return {key: values[key] for key in KEYS}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    present = values[values > -1]
+    return float(present.mean()) if present.size else -1.0
