@@ -1,0 +1,190 @@
+"""One figure that shows why self-reconstruction finds what the plain detector loses."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from srtod.plots.crops import Crop, choose_crops
+from srtod.plots.palette import OKABE_ITO, hex_colour
+from srtod.plots.panels import Panel, object_contrast, panels_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+TRUTH_COLOUR = hex_colour(OKABE_ITO[1])
+FOUND_COLOUR = hex_colour(OKABE_ITO[0])
+CELL = 2.7
+"""Inches that one panel is wide."""
+
+
+def explain_figure(
+    image: NDArray[np.uint8],
+    maps: Mapping[str, ArrayLike],
+    *,
+    truth: ArrayLike | None = None,
+    detections: ArrayLike | None = None,
+    crops: int = 2,
+    title: str = "",
+) -> "Figure":
+    """Draw input, P2 before and after, reconstruction, difference and mask; below, the same crops enlarged.
+
+    Both P2 panels share one colour scale, so that they may be compared (see
+    :func:`~srtod.plots.panels.panels_of`). With ``truth``, each map says how much larger its mean is on the
+    marked objects than elsewhere.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, RGB.
+        maps: what a detector's ``explain`` returns: ``reconstruction`` ``[3, H, W]`` and ``difference``
+            ``[1, H, W]`` in 0..1, ``mask`` ``[1, h, w]`` in 0..1, ``features_before`` and
+            ``features_after`` ``[C, h, w]``.
+        truth: ``[N, 4]``, x1 y1 x2 y2 of the marked objects in pixels of the image.
+        detections: ``[M, 4]``, drawn on the input.
+        crops: at most so many rows of crops, around tiny objects of ``truth``, else of ``detections``, else
+            where the difference is largest.
+        title: stands above the figure.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = image.shape[:2]
+    marked, found = _boxes(truth), _boxes(detections)
+    panels = panels_of(image, maps)
+    rows = choose_explained(image, maps, truth=marked, detections=found, count=crops)
+    overview = CELL * float(np.clip(height / width, 0.4, 2.0))
+    figure = Figure(figsize=(len(panels) * CELL, overview + len(rows) * CELL + 1.0), layout="constrained")
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
+    axes = figure.subplots(
+        1 + len(rows), len(panels), squeeze=False, height_ratios=[overview, *[CELL] * len(rows)]
+    )
+    for column, panel in zip(axes.T, panels, strict=True):
+        shown = [_show(axis, panel) for axis in column]
+        _finish_overview(column[0], panel, rows, (width, height), marked)
+        for axis, crop in zip(column[1:], rows, strict=True):
+            _zoom_in(axis, crop, marked)
+        if panel.name == "p2_after":
+            _colour_bar(
+                figure, shown[0], axes[-1, 1:3], "mean |activation| over channels, one scale for both"
+            )
+        elif panel.name == "difference":
+            _colour_bar(figure, shown[0], axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
+    _finish_input(axes[:, 0], rows, marked, found)
+    return figure
+
+
+def choose_explained(
+    image: NDArray[np.uint8],
+    maps: Mapping[str, ArrayLike],
+    *,
+    truth: NDArray[np.float64],
+    detections: NDArray[np.float64],
+    count: int,
+) -> list[Crop]:
+    """Choose crops around tiny objects, else where the difference is largest."""
+    size = (image.shape[1], image.shape[0])
+    boxes = truth if len(truth) else detections
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    if len(boxes):
+        side = int(np.clip(6 * np.median(np.sort(sides)[: max(1, len(sides) // 2)]), 32, 160))
+        chosen = choose_crops(boxes, 1 / np.maximum(sides, 4), side=side, count=count, size=size)
+        if chosen:
+            return chosen
+    difference = np.asarray(maps["difference"], dtype=np.float64)[0]
+    row, column = np.unravel_index(int(difference.argmax()), difference.shape)
+    x, y = column * size[0] / difference.shape[1], row * size[1] / difference.shape[0]
+    return choose_crops(np.array([[x, y, x + 1, y + 1]]), np.ones(1), side=64, count=min(count, 1), size=size)
+
+
+def _show(axis: "Axes", panel: Panel) -> "AxesImage":
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    return axis.imshow(
+        panel.pixels,
+        cmap=panel.colours or None,
+        vmin=panel.limits[0],
+        vmax=panel.limits[1],
+        extent=(0, panel.reach[0], panel.reach[1], 0),
+        interpolation="nearest" if panel.pixels.ndim == 2 else "antialiased",
+    )
+
+
+def _finish_overview(
+    axis: "Axes", panel: Panel, rows: list[Crop], size: tuple[int, int], truth: NDArray[np.float64]
+) -> None:
+    axis.set(xlim=(0, size[0]), ylim=(size[1], 0))
+    axis.set_title(panel.title, fontsize=10)
+    for crop in rows:
+        _frame(axis, crop.corners, "white", 0.8)
+    if len(truth) and panel.colours:
+        ratio = object_contrast(panel.pixels, panel.reach, truth)
+        axis.set_xlabel(f"objects ÷ elsewhere: {ratio:.2f}", fontsize=8, labelpad=2)
+
+
+def _zoom_in(axis: "Axes", crop: Crop, truth: NDArray[np.float64]) -> None:
+    left, top, right, bottom = crop.corners
+    axis.set(xlim=(left, right), ylim=(bottom, top))
+    for box in truth[crop.touches(truth)]:
+        _frame(axis, box, TRUTH_COLOUR, 1.1, away=crop.side / 64)
+
+
+def _finish_input(
+    column: NDArray[np.object_], rows: list[Crop], truth: NDArray[np.float64], found: NDArray[np.float64]
+) -> None:
+    from matplotlib.lines import Line2D
+
+    for box in truth:
+        _frame(column[0], box, TRUTH_COLOUR, 0.5, away=1)
+    for index, crop in enumerate(rows):
+        name = chr(ord("A") + index)
+        column[0].annotate(
+            name,
+            (crop.x, crop.y),
+            color="white",
+            fontsize=7,
+            fontweight="bold",
+            ha="right",
+            va="bottom",
+            bbox={"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1},
+        )
+        column[index + 1].set_ylabel(f"{name}   {crop.side} x {crop.side} px", fontsize=8)
+        for box in found[crop.touches(found)]:
+            _frame(column[index + 1], box, FOUND_COLOUR, 1.1, away=crop.side / 40)
+    marks = [("ground truth", TRUTH_COLOUR, truth), ("detection", FOUND_COLOUR, found)]
+    handles = [
+        Line2D([], [], color=colour, label=f"{text} {len(boxes)}")
+        for text, colour, boxes in marks
+        if len(boxes)
+    ]
+    if handles:
+        column[-1].legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.02),
+            ncols=2,
+            fontsize=7,
+            frameon=False,
+        )
+
+
+def _frame(axis: "Axes", box: ArrayLike, colour: str, width: float, *, away: float = 0.0) -> None:
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = np.asarray(box, dtype=float) + np.array((-away, -away, away, away))
+    axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, lw=width))
+
+
+def _colour_bar(figure: "Figure", shown: "AxesImage", axes: NDArray[np.object_], label: str) -> None:
+    bar = figure.colorbar(
+        shown, ax=list(axes), location="bottom", extend="max", aspect=30, shrink=0.9, pad=0.02
+    )
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    bar.outline.set_visible(False)
+
+
+def _boxes(boxes: ArrayLike | None) -> NDArray[np.float64]:
+    return np.zeros((0, 4)) if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

@@ -1,0 +1,133 @@
+"""The maps of self-reconstruction, made ready to be looked at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from srtod.plots.palette import OKABE_ITO
+
+FEATURE_COLOURS = "magma"
+DIFFERENCE_COLOURS = "inferno"
+MASK_COLOUR = np.array(OKABE_ITO[2], dtype=np.float32) / 255
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One map of the figure.
+
+    Attributes:
+        name: for files.
+        title: for readers.
+        pixels: ``[h, w]``, or ``[h, w, 3]`` in 0..1.
+        reach: width and height it covers, in pixels of the image; a level's last cells may reach beyond it.
+        colours: name of the colour map of a ``[h, w]`` panel; ``""`` for a picture.
+        limits: values at the two ends of the colour map.
+    """
+
+    name: str
+    title: str
+    pixels: NDArray[np.float32]
+    reach: tuple[float, float]
+    colours: str = ""
+    limits: tuple[float, float] = (0.0, 1.0)
+
+    def picture(self, size: tuple[int, int]) -> Image.Image:
+        """Return the panel in its colours, as large as the image (width, height)."""
+        from matplotlib import colormaps
+
+        pixels = self.pixels
+        if self.colours:
+            low, high = self.limits
+            pixels = colormaps[self.colours](((pixels - low) / max(high - low, 1e-12)).clip(0, 1))[..., :3]
+        shown = stretch(pixels, self.reach, size)
+        return Image.fromarray((shown * 255).round().astype(np.uint8))
+
+
+def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[Panel]:
+    """Return input, P2 before, P2 after, reconstruction, difference and mask.
+
+    Both P2 panels share their limits, the 0.1th and the 99.9th percentile of the two together. The difference
+    starts at 0 and ends at its own 99.9th percentile. The mask lies in yellow over the grey image.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, RGB.
+        maps: see :func:`srtod.plots.explain.explain_figure`.
+    """
+    height, width = image.shape[:2]
+    size = (float(width), float(height))
+    before, after = heat(maps["features_before"]), heat(maps["features_after"])
+    reconstruction = np.asarray(maps["reconstruction"], dtype=np.float32).transpose(1, 2, 0).clip(0, 1)
+    difference = np.asarray(maps["difference"], dtype=np.float32)[0]
+    mask = np.asarray(maps["mask"], dtype=np.float32)[0].clip(0, 1)
+    low, high = (float(end) for end in np.percentile(np.concatenate((before, after)), (0.1, 99.9)))
+    top = max(float(np.percentile(difference, 99.9)), 1e-3)
+    reach = _level_reach(size, difference.shape, mask.shape)
+    grey = image.mean(axis=2, keepdims=True, dtype=np.float32) / 255 * 0.6 + 0.05
+    strength = 0.75 * stretch(mask[..., None], reach, (width, height))
+    return [
+        Panel("input", "input", image.astype(np.float32) / 255, size),
+        Panel("p2_before", "P2 before", before, reach, FEATURE_COLOURS, (low, high)),
+        Panel("p2_after", "P2 after", after, reach, FEATURE_COLOURS, (low, high)),
+        Panel("reconstruction", "reconstruction", reconstruction, size),
+        Panel("difference", "difference", difference, size, DIFFERENCE_COLOURS, (0.0, top)),
+        Panel("mask", f"mask ({mask.mean():.1%} set)", grey * (1 - strength) + MASK_COLOUR * strength, size),
+    ]
+
+
+def heat(features: ArrayLike) -> NDArray[np.float32]:
+    """Return the mean over the channels of the absolute values of a level: ``[C, h, w]`` to ``[h, w]``."""
+    return np.abs(np.asarray(features, dtype=np.float32)).mean(axis=0)
+
+
+def stretch(
+    pixels: NDArray[np.float32], reach: tuple[float, float], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return what lies under each pixel of the image: nearest cells, ``[h, w, C]`` to ``[H, W, C]``.
+
+    Args:
+        pixels: ``[h, w, C]``.
+        reach: width and height they cover, in pixels of the image.
+        size: width and height of the image.
+    """
+    rows = ((np.arange(size[1]) + 0.5) / reach[1] * pixels.shape[0]).astype(int)
+    columns = ((np.arange(size[0]) + 0.5) / reach[0] * pixels.shape[1]).astype(int)
+    return pixels[rows[:, None], columns[None]]
+
+
+def object_contrast(
+    values: NDArray[np.float32], reach: tuple[float, float], truth: NDArray[np.float64]
+) -> float:
+    """Return the mean of a map on the marked objects divided by its mean elsewhere.
+
+    Args:
+        values: ``[h, w]``.
+        reach: width and height the map covers, in pixels of the image.
+        truth: ``[N, 4]``, x1 y1 x2 y2 in pixels of the image; each box counts with every cell it touches.
+
+    Returns:
+        The quotient; NaN where the boxes cover nothing or everything.
+    """
+    on = np.zeros(values.shape, dtype=bool)
+    cells = truth * np.tile((values.shape[1] / reach[0], values.shape[0] / reach[1]), 2)
+    outward = np.concatenate((np.floor(cells[:, :2]), np.ceil(cells[:, 2:])), axis=1).astype(int)
+    for left, top, right, bottom in outward.clip(min=0):
+        on[top:bottom, left:right] = True
+    if on.all() or not on.any():
+        return float("nan")
+    return float(values[on].mean() / max(float(values[~on].mean()), 1e-12))
+
+
+def _level_reach(
+    size: tuple[float, float], seen: tuple[int, ...], level: tuple[int, ...]
+) -> tuple[float, float]:
+    """Tell how far a level's cells reach, in pixels of the image.
+
+    They reach whole strides and so perhaps beyond the edge, unless the detector resized the image.
+    """
+    stride = 2.0 ** round(np.log2(seen[0] / level[0]))
+    if all(cells - 1 < pixels / stride <= cells for cells, pixels in zip(level, seen, strict=True)):
+        return level[1] * stride * size[0] / seen[1], level[0] * stride * size[1] / seen[0]
+    return size
