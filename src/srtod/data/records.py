@@ -40,7 +40,8 @@ class ImageRecord:
         image_id: the data set's own id (COCO: ``images[].id``; else counted from 1).
         file_name: path relative to the set's image folder, with forward slashes.
         path: the file itself.
-        width, height: pixels, as displayed (EXIF orientation applied).
+        width, height: pixels of the image that the boxes refer to: as displayed (EXIF orientation applied),
+            or as stored where the annotations were made on that.
         boxes: float64 ``[N, 4]``, x1 y1 x2 y2 in pixels.
         labels: int64 ``[N]``, indices into the set's classes, or :data:`ANY_CLASS` where ``ignore``.
         ignore: bool ``[N]``, regions that are neither object nor background (COCO ``iscrowd``).
@@ -70,7 +71,8 @@ class AnnotatedSet:
         split: ``train``, ``val``, ``test`` ..., or ``""`` where the layout has no splits.
         classes: names in label order.
         records: the sound images with their sound boxes.
-        faults: what was left out of ``records`` and why.
+        faults: what is wrong: images and boxes left out of ``records``, and boxes clipped to their image.
+        category_ids: the data set's own numbers of the classes (COCO), or empty where it has none.
     """
 
     source: Path
@@ -79,6 +81,7 @@ class AnnotatedSet:
     classes: tuple[str, ...]
     records: tuple[ImageRecord, ...]
     faults: tuple[Fault, ...] = field(default=())
+    category_ids: tuple[int, ...] = ()
 
     def require_sound(self) -> "AnnotatedSet":
         """Return this set if it has no faults.

@@ -1,1 +1,60 @@
-""""""
+"""The layouts a data set can have: one module each, with ``find`` to read and mostly ``write``."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from srtod.data.formats import aitod, coco, droneswarms, visdrone, voc, yolo
+from srtod.data.formats.layout import Splits
+from srtod.data.formats.writing import Place
+from srtod.data.records import AnnotatedSet
+from srtod.errors import InputError, did_you_mean
+
+READERS: Mapping[str, Callable[[Path], Splits]] = {
+    "aitod": aitod.find,
+    "droneswarms": droneswarms.find,
+    "visdrone": visdrone.find,
+    "yolo": yolo.find,
+    "voc": voc.find,
+    "coco": coco.find,
+}
+"""What finds the splits of a layout, by its name."""
+
+WRITERS: Mapping[str, Callable[[Sequence[AnnotatedSet], Path, Place], Counter[str]]] = {
+    "coco": coco.write,
+    "visdrone": visdrone.write,
+    "yolo": yolo.write,
+    "voc": voc.write,
+}
+"""What writes splits into an empty folder and counts what the layout cannot hold, by its name."""
+
+# Both are COCO under other names, so COCO's own reader sees them too.
+_KINDS_OF_COCO = ("aitod", "droneswarms")
+
+
+def find_splits(path: Path, format: str | None = None) -> Splits:
+    """Find the splits of a data set, recognising its layout where none is named.
+
+    Raises:
+        InputError: there is nothing at ``path``, the layout is unknown, or it could be several.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give a data set")
+    if format is not None and format not in READERS:
+        raise InputError(
+            f"unknown format {format!r}{did_you_mean(format, READERS)}; known are {_list(READERS)}"
+        )
+    found = {name: splits for name in ([format] if format else READERS) if (splits := READERS[name](path))}
+    for kind in _KINDS_OF_COCO:
+        if kind in found:
+            found.pop("coco", None)
+    if not found:
+        wanted = f"no data set in the layout {format!r}" if format else f"no data set ({_list(READERS)})"
+        raise InputError(f"{path}: {wanted} found here; give its folder or its annotation file")
+    if len(found) > 1:
+        raise InputError(f"{path}: could be {_list(found, ' or ')}; say which with --format")
+    return next(iter(found.values()))
+
+
+def _list(names: Mapping[str, object], last: str = ", ") -> str:
+    return last.join(names)

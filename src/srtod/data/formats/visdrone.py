@@ -1,0 +1,144 @@
+"""VisDrone2019-DET: ``images/`` and ``annotations/*.txt`` a split, a line a box.
+
+The columns are left, top, width, height, score, category, truncation, occlusion
+(http://aiskyeye.com/evaluate/results-format_2021/). Category 0 (ignored regions) and 11 (others) are regions
+to ignore of any class; score 0 marks a box that evaluation is to ignore.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from srtod.data.formats.builder import SetBuilder
+from srtod.data.formats.layout import Splits, read_class_names, split_name
+from srtod.data.formats.texts import Parsed, add_text
+from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
+from srtod.data.images import image_files
+from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
+from srtod.files import write_text
+
+CLASSES = (
+    "pedestrian",
+    "people",
+    "bicycle",
+    "car",
+    "van",
+    "truck",
+    "tricycle",
+    "awning-tricycle",
+    "bus",
+    "motor",
+)
+_COLUMNS = 8
+_REGION, _OTHERS = 0, 11
+_CATEGORY = "visdrone_category"
+_OWN_ATTRIBUTES = frozenset({"truncation", "occlusion", _CATEGORY})
+
+
+def find(path: Path) -> Splits:
+    """Find the splits at ``path``: a folder with ``images/`` and ``annotations/``, or one that holds such."""
+    if _is_split(path):
+        return {split_name(path.name): partial(_read, path, split_name(path.name), path)}
+    folders = sorted(folder for folder in path.glob("*/") if _is_split(folder))
+    return {split: partial(_read, folder, split, path) for split, folder in _named(folders).items()}
+
+
+def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
+    """Write ``<split>/images`` and ``<split>/annotations``.
+
+    Classes other than VisDrone's ten are numbered in label order (leaving out 11, "others") and named in a
+    further file, ``classes.txt``. Coordinates are rounded to whole pixels, which the format demands; a box
+    stays at least one pixel wide and high.
+    """
+    classes = sets[0].classes
+    lost: Counter[str] = Counter()
+    if set(classes) <= set(CLASSES):
+        numbers = [CLASSES.index(name) + 1 for name in classes]
+        lost["list of classes (VisDrone always has its ten)"] += len(CLASSES) - len(classes)
+    else:
+        numbers = _count_up(len(classes))
+        write_text(folder / CLASSES_FILE, "".join(f"{name}\n" for name in classes))
+        lost[f"class names (numbered, and named in a further file, {CLASSES_FILE})"] += len(classes)
+    for annotated in sets:
+        names = NameGiver(flat=True)
+        for record in annotated.records:
+            name = names.name(record, annotated.split)
+            place(record, folder / annotated.split / "images" / name)
+            lines = [_line(record, index, numbers, lost) for index in range(len(record.boxes))]
+            file = folder / annotated.split / "annotations" / f"{Path(name).stem}.txt"
+            write_text(file, "".join(f"{line}\n" for line in lines))
+        names.count(lost, annotated)
+    return +lost
+
+
+def _is_split(folder: Path) -> bool:
+    return (folder / "images").is_dir() and any((folder / "annotations").glob("*.txt"))
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    names = [split_name(folder.name) or folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [folder.name for folder in folders]
+    return dict(zip(names, folders, strict=True))
+
+
+def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
+    classes, numbers = _classes((folder, root, folder.parent))
+    parse = partial(_parse, labels={number: label for label, number in enumerate(numbers)})
+    builder = SetBuilder(folder, "visdrone", split, classes)
+    images = {path.stem: path for path in image_files(folder / "images")}
+    texts = {path.stem: path for path in (folder / "annotations").glob("*.txt")}
+    for image_id, stem in enumerate(sorted(images.keys() | texts.keys()), start=1):
+        if stem not in images:
+            what = f"missing image: there is no images/{stem}.jpg; restore it or remove this file"
+            builder.fault(what, file=texts[stem], image_id=image_id)
+        elif stem not in texts:
+            what = f"there is no annotations/{stem}.txt; an empty one would say that nothing is in the image"
+            builder.fault(what, file=images[stem], image_id=image_id)
+        else:
+            image = images[stem]
+            add_text(builder, parse, image_id=image_id, file_name=image.name, image=image, text=texts[stem])
+    return builder.build()
+
+
+def _classes(folders: Sequence[Path]) -> tuple[tuple[str, ...], list[int]]:
+    """Names and category numbers of the classes: VisDrone's own, or those of a ``classes.txt``."""
+    for folder in folders:
+        if (folder / CLASSES_FILE).is_file():
+            names = read_class_names(folder / CLASSES_FILE)
+            return names, _count_up(len(names))
+    return CLASSES, _count_up(len(CLASSES))
+
+
+def _count_up(classes: int) -> list[int]:
+    return [number for number in range(1, classes + 2) if number != _OTHERS][:classes]
+
+
+def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Parsed:
+    del size  # the coordinates are pixels already
+    values = line.strip().rstrip(",").split(",")
+    if len(values) != _COLUMNS:
+        raise ValueError(f"has {len(values)} columns where VisDrone has {_COLUMNS}: {line.strip()[:60]!r}")
+    left, top, width, height = (float(value) for value in values[:4])
+    score, category, truncation, occlusion = (int(float(value)) for value in values[4:])
+    attributes = {"truncation": truncation, "occlusion": occlusion}
+    box = (left, top, left + width, top + height)
+    if category in (_REGION, _OTHERS):
+        return Parsed(box, ANY_CLASS, True, attributes | {_CATEGORY: category})
+    if category not in labels:
+        raise ValueError(f"unknown category {category}; known are {', '.join(map(str, labels))}, 0 and 11")
+    return Parsed(box, labels[category], score == 0, attributes)
+
+
+def _line(record: ImageRecord, index: int, numbers: Sequence[int], lost: Counter[str]) -> str:
+    x, y, right, bottom = record.boxes[index].tolist()
+    left, top = min(round(x), record.width - 1), min(round(y), record.height - 1)
+    width, height = max(round(right) - left, 1), max(round(bottom) - top, 1)
+    rounded = (left, top, left + width, top + height)
+    lost["exact coordinates (rounded to whole pixels)"] += rounded != (x, y, right, bottom)
+    attributes, label = record.attributes[index], int(record.labels[index])
+    lost.update(f"attribute '{key}'" for key in attributes.keys() - _OWN_ATTRIBUTES)
+    category = attributes.get(_CATEGORY, _REGION) if label == ANY_CLASS else numbers[label]
+    state = (attributes.get(key, 0) for key in ("truncation", "occlusion"))
+    return ",".join(map(str, (*rounded[:2], width, height, int(not record.ignore[index]), category, *state)))

@@ -1,0 +1,146 @@
+"""Reading image files: every kind a camera or a labelling tool writes, as 8-bit RGB, or one clear error."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from srtod.errors import InputError
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
+)
+"""Endings of the files taken for images when a folder is listed (in small letters)."""
+
+MAX_PIXELS = 2 * 89_478_485
+"""Images of more pixels are refused: a small file can unpack to more memory than there is."""
+
+# Only plain raster formats: some others (EPS) would start programs.
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+_ORIENTATION = 0x0112
+_BLACK = (0, 0, 0, 255)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the image files under ``folder`` and its sub-folders, in the order of their names."""
+    return sorted(
+        path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height in pixels as displayed (EXIF orientation applied), from the header alone.
+
+    Raises:
+        InputError: the file is missing, empty or no image.
+    """
+    try:
+        with _open(path) as image:
+            return _displayed_size(image)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Read an image file as RGB.
+
+    The content decides, not the file's ending. EXIF orientation is applied, unless only the stored pixels
+    have the expected ``size``: then the annotations were made on those. 16-bit pixels are scaled linearly
+    (65535 becomes 255), grey is repeated in three channels, palettes are looked up, CMYK is converted without
+    a colour profile, transparent pixels are laid over black, and of an animation the first frame is read.
+
+    Args:
+        path: the file.
+        size: width and height the annotations speak of, in pixels; ``None`` takes the image as it is.
+
+    Returns:
+        uint8 ``[H, W, 3]``, contiguous and writable.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, no image, too large, or of another size.
+    """
+    path = Path(path)
+    try:
+        with _open(path) as image:
+            # Before decoding: a wrong file should not cost its decoding.
+            upright = _choose_orientation(path, image, size)
+            image.load()
+            pixels = _to_rgb(ImageOps.exif_transpose(image) if upright else image)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return pixels
+
+
+def _open(path: Path) -> Image.Image:
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged below, by one limit
+        image = Image.open(path, formats=_FORMATS)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise Image.DecompressionBombError
+    if width < 1 or height < 1:
+        image.close()
+        raise InputError(f"{path}: the image is {width} x {height} pixels; replace it by one with pixels")
+    return image
+
+
+def _displayed_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
+
+
+def _choose_orientation(path: Path, image: Image.Image, size: tuple[int, int] | None) -> bool:
+    """Say whether EXIF orientation is to be applied so that the image has the expected size."""
+    displayed = _displayed_size(image)
+    if size is None or displayed == tuple(size):
+        return True
+    if image.size == tuple(size):
+        return False
+    raise InputError(
+        f"{path}: the image is {displayed[0]} x {displayed[1]} pixels, its annotations say "
+        f"{size[0]} x {size[1]}; correct the annotations or put the right image there"
+    )
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = _deep_grey(np.asarray(image))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _BLACK), image)
+    return np.array(image.convert("RGB"))
+
+
+def _deep_grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale grey pixels of 16 bits to 8, linearly and rounded."""
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels of 32 bits, whose range is not known; save it with 8 or 16 bits")
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Turn whatever Pillow's decoders raise on damaged data into one line."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such file")
+    if isinstance(error, UnidentifiedImageError):
+        return InputError(f"{path}: not an image, or of a kind that cannot be read; save it as JPEG or PNG")
+    if isinstance(error, Image.DecompressionBombError):
+        return InputError(
+            f"{path}: more than {MAX_PIXELS // 10**6} million pixels (a decompression bomb?): refused; "
+            "cut it into tiles"
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"{path}: cannot be read: {os.strerror(error.errno)}")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: damaged image: {reason}; replace the file")

@@ -1,0 +1,184 @@
+"""Augmentation that keeps tiny boxes: pure functions of (image, target, generator).
+
+A transform changes none of its arguments and draws all its chances from the generator, so the same seed gives
+the same sample in whatever worker or process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from srtod.types import Target
+
+AnyTarget = TypeVar("AnyTarget", bound=Target)
+
+KEPT_FRACTION = 0.5
+"""A box of which a crop leaves less than this part of its area becomes a region to ignore."""
+
+
+class Transform(Protocol):
+    """What every transform is: image float ``[3, H, W]`` in 0..1 and its target to others of both."""
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the changed image and target."""
+        ...
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One transform after the other."""
+
+    transforms: Sequence[Transform]
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the image and target after all of them."""
+        for transform in self.transforms:
+            image, target = transform(image, target, generator)
+        return image, target
+
+
+@dataclass(frozen=True)
+class RandomHorizontalFlip:
+    """Mirror left and right with probability ``p``."""
+
+    p: float = 0.5
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the image and target, mirrored or as they are."""
+        if not _chance(self.p, generator):
+            return image, target
+        width = image.shape[-1]
+        left, top, right, bottom = target["boxes"].unbind(1)
+        boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
+        return F.horizontal_flip_image(image), _with(target, boxes=boxes)
+
+
+@dataclass(frozen=True)
+class RandomVerticalFlip:
+    """Mirror top and bottom with probability ``p`` (for pictures taken from above)."""
+
+    p: float = 0.5
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the image and target, mirrored or as they are."""
+        if not _chance(self.p, generator):
+            return image, target
+        height = image.shape[-2]
+        left, top, right, bottom = target["boxes"].unbind(1)
+        boxes = torch.stack([left, height - bottom, right, height - top], dim=1)
+        return F.vertical_flip_image(image), _with(target, boxes=boxes)
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """Cut a window out of the image, as by :func:`crop`.
+
+    A side on which the image is smaller than the window stays as it is: nothing is scaled or padded.
+
+    Attributes:
+        height, width: of the window, in pixels.
+        on_objects: probability that the window is laid around an object drawn at random, so that sparse
+            images do not give mostly empty crops; else it is laid anywhere.
+    """
+
+    height: int
+    width: int
+    on_objects: float = 0.0
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the window and what is marked in it."""
+        image_height, image_width = image.shape[-2:]
+        height, width = min(self.height, image_height), min(self.width, image_width)
+        ranges = (0, image_height - height), (0, image_width - width)
+        objects = torch.nonzero(~ignored(target)).flatten()
+        if _chance(self.on_objects, generator) and len(objects):
+            drawn = objects[torch.randint(len(objects), (), generator=generator)]
+            left, top, right, bottom = target["boxes"][drawn].tolist()
+            ranges = _around(top, bottom, height, image_height), _around(left, right, width, image_width)
+        top, left = (int(torch.randint(first, last + 1, (), generator=generator)) for first, last in ranges)
+        return crop(image, target, top, left, height, width)
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Change brightness, then contrast, each by a factor drawn from ``1 - x .. 1 + x``."""
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the changed image and the target as it is."""
+        image = F.adjust_brightness_image(image, _factor(self.brightness, generator))
+        return F.adjust_contrast_image(image, _factor(self.contrast, generator)), target
+
+
+def crop(  # noqa: PLR0917  torchvision's order
+    image: Tensor, target: AnyTarget, top: int, left: int, height: int, width: int
+) -> tuple[Tensor, AnyTarget]:
+    """Cut out a window and what is marked in it.
+
+    An object of which at least half the area lies in the window is clipped to it and kept, however tiny. One
+    that is cut by more is hardly to be recognised, nor is it background: it becomes a region to ignore.
+    Regions to ignore are clipped; what lies wholly outside is dropped.
+
+    Args:
+        image: float ``[3, H, W]``.
+        target: boxes in pixels of the image.
+        top: first row of the window.
+        left: first column of the window.
+        height: rows of the window.
+        width: columns of the window.
+
+    Returns:
+        The window ``[3, height, width]`` and its target.
+    """
+    boxes = target["boxes"] - target["boxes"].new_tensor([left, top, left, top])
+    clipped = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)
+    visible = (clipped[:, 2:] - clipped[:, :2]).prod(dim=1)
+    inside = visible > 0
+    cut = visible < KEPT_FRACTION * (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    kept = _with(target, boxes=clipped, ignore=ignored(target) | cut)
+    kept = _with(kept, **{key: kept[key][inside] for key in ("boxes", "labels", "ignore")})
+    return F.crop_image(image, top, left, height, width), kept
+
+
+def ignored(target: Target) -> Tensor:
+    """Return bool ``[N]``: which boxes are regions to ignore (none where the target does not say)."""
+    return target.get("ignore", torch.zeros(len(target["boxes"]), dtype=torch.bool))
+
+
+def _with(target: AnyTarget, **changes: Tensor) -> AnyTarget:
+    return cast("AnyTarget", {**target, **changes})
+
+
+def _chance(probability: float, generator: torch.Generator) -> bool:
+    # Drawn even where the outcome is certain, so that one option does not shift the chances of the next.
+    return float(torch.rand((), generator=generator)) < probability
+
+
+def _factor(strength: float, generator: torch.Generator) -> float:
+    return max(0.0, 1.0 + strength * (2.0 * float(torch.rand((), generator=generator)) - 1.0))
+
+
+def _around(start: float, end: float, window: int, side: int) -> tuple[int, int]:
+    """First and last place of a window that holds start..end, or the middle of it where that is larger."""
+    first, last = int(-(-end // 1)) - window, int(start)
+    if first > last:
+        first = last = int((start + end - window) / 2)
+    return tuple(min(max(place, 0), side - window) for place in (first, last))  # ty: ignore
