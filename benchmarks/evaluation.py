@@ -2,9 +2,9 @@
 
     uv run python benchmarks/evaluation.py [--images 1000] [--detections 300] [--objects 60] [--classes 10]
 
-Both get the same random boxes: 2 to 64 pixels, one in ten a region to ignore, detections near objects and beside
-them, many equal scores. Times hold everything from the dicts (or files) to the numbers. Exit code 1 where a
-number differs by more than 1e-6 or ours is less than 30 times as fast.
+Both get the same random boxes: 2 to 64 pixels, one in ten a region to ignore, detections near objects and
+beside them, many equal scores. Times hold everything from the dicts (or files) to the numbers. Exit code 1
+where a number differs by more than 1e-6 or ours is less than 30 times as fast.
 """
 
 import argparse
@@ -97,7 +97,8 @@ def referee(truth: COCO, found: COCO, *, detections_per_image: int = DETECTIONS_
     evaluator.params.maxDets = [detections_per_image]
     evaluator.evaluate()
     evaluator.accumulate()
-    precision, recall = evaluator.eval["precision"][..., 0], evaluator.eval["recall"][..., 0]
+    tables: dict[str, Any] = dict(evaluator.eval)
+    precision, recall = tables["precision"][..., 0], tables["recall"][..., 0]
     names = [truth.cats[k]["name"] for k in evaluator.params.catIds]
     rows = {name: _means(precision[:, :, [k]], recall[:, [k]]) for k, name in enumerate(names)}
     return {**_means(precision, recall), "per_class": rows}

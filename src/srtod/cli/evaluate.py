@@ -1,6 +1,81 @@
 """``srtod evaluate``."""
 
+from pathlib import Path
+from typing import Annotated
 
-def evaluate() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+from srtod.errors import InputError
+
+
+def evaluate(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder or file in a known layout.", show_default=False)
+    ] = None,
+    *,
+    weights: Annotated[Path | None, typer.Option(help="Weights to evaluate on DATA.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Layout of DATA: coco, visdrone, aitod, droneswarms or yolo.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 1,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
+    ] = False,
+    save_detections: Annotated[
+        Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="COCO annotations, instead of DATA.")] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="COCO results to evaluate on --annotations.")
+    ] = None,
+    detections_per_image: Annotated[
+        int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
+    ] = 1500,
+    json: Annotated[Path | None, typer.Option(help="Write the metrics there.")] = None,
+) -> None:
+    """Print AI-TOD metrics, of weights on a data set or of two files.
+
+    Either DATA and --weights, or --annotations and --detections.
+    """
+    from rich.console import Console
+
+    from srtod.files import write_json
+    from srtod.metrics import evaluate_files
+    from srtod.metrics.table import metrics_table
+
+    if annotations is not None and detections is not None:
+        _refuse_options_of_weights(context)
+        metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
+    elif annotations is None and detections is None and data is not None and weights is not None:
+        from srtod.engine.evaluate import evaluate_weights
+
+        metrics = evaluate_weights(
+            data,
+            weights,
+            split=split,
+            format=format,
+            skip_bad=skip_bad,
+            device=device,
+            batch_size=batch_size,
+            detections_per_image=detections_per_image,
+            save_detections=save_detections,
+        )
+    else:
+        raise InputError("evaluate what? give DATA and --weights, or --annotations and --detections")
+    Console().print(metrics_table(metrics))
+    if json is not None:
+        write_json(json, metrics.to_json(), indent=2)
+
+
+def _refuse_options_of_weights(context: typer.Context) -> None:
+    names = ("data", "weights", "split", "format", "device", "batch_size", "skip_bad", "save_detections")
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    if given:
+        option = "DATA" if given[0] == "data" else f"--{given[0].replace('_', '-')}"
+        raise InputError(
+            f"{option} does not go with --annotations and --detections; leave one or the other out"
+        )

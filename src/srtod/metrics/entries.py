@@ -1,7 +1,7 @@
 """Lists of JSON objects, read and checked column by column: hundreds of thousands of them in a second."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from numbers import Real
 from operator import contains, itemgetter
 from typing import Any, NoReturn
@@ -107,7 +107,10 @@ class Entries:
         except (KeyError, TypeError):
             row = next(i for i, value in enumerate(values) if not _known(value, index))
             near = did_you_mean(str(values[row]), [word for word in index if isinstance(word, str)])
-            self.fail(row, f"{key} {values[row]!r:.80} is not known in {source}{near}")
+            some = ", ".join(map(repr, islice(index, 5))) + (", ..." if len(index) > 5 else "")
+            self.fail(
+                row, f"{key} {values[row]!r:.80} is not known in {source}{near}; known are {some or 'none'}"
+            )
 
     def unique(self, key: str) -> list[Any]:
         """Return the values under ``key``, which must be whole numbers or strings, no two alike.

@@ -77,7 +77,8 @@ def truth_table(truth: AnnotatedSet) -> TruthTable:
     records = [truth.records[i] for i in ascending([record.image_id for record in truth.records])]
     images = np.repeat(np.arange(len(records)), [len(record.boxes) for record in records]).astype(np.int64)
     boxes = np.concatenate([np.zeros((0, 4)), *(record.boxes.reshape(-1, 4) for record in records)])
-    boxes[:, 2:] -= boxes[:, :2]
+    # Rounding undoes that of x1 + width - x1: an object of 8 x 8 pixels stays on the border of its two bins.
+    boxes[:, 2:] = np.round(boxes[:, 2:] - boxes[:, :2], 9)
     labels = np.concatenate([np.zeros(0, np.int64), *(record.labels for record in records)])
     crowd = np.concatenate([np.zeros(0, bool), *(record.ignore for record in records)])
     areas = np.where(np.isnan(said := _said_areas(records)), boxes[:, 2] * boxes[:, 3], said)
@@ -158,4 +159,4 @@ def _either(entries: Entries, keys: Mapping[str, Mapping[Any, int]], source: str
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return f"an object with the keys {', '.join(map(str, list(value)[:5])) or '(none)'}"
-    return f"a {type(value).__name__}"
+    return f"{value!r:.40}"
