@@ -1,6 +1,6 @@
 """Find tiny objects (2 to 32 pixels) in images.
 
-``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's weights.
+``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's.
 """
 
 from importlib.metadata import version

@@ -19,7 +19,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix of ``path``, because writers choose their format by it.
 
     Raises:
-        InputError: the place cannot be written to (no permission, full disk, a file where a folder should be).
+        InputError: the place cannot be written to (no permission, full disk, a file in the way).
     """
     path = Path(path)
     scratch: Path | None = None
@@ -47,7 +47,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path}: already exists and is not an empty folder; choose another name or remove it")
+        raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
     scratch: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,4 +98,6 @@ def _umask() -> int:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be written: {error.strerror or error}; choose another output or free space")
+    return InputError(
+        f"{path}: cannot be written: {error.strerror or error}; choose another output or free space"
+    )

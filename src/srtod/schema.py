@@ -43,7 +43,7 @@ def _nearest(path: list[str], model: type[BaseModel]) -> str:
     """The known key nearest to the last part of ``path``, with all its siblings if none is near."""
     for part in path[:-1]:
         field = model.model_fields.get(part)
-        inner = [] if field is None else [one for one in _models_in(field.annotation)]
+        inner = [] if field is None else _models_in(field.annotation)
         if not inner:
             return ""
         model = inner[0]

@@ -49,9 +49,7 @@ class AnchorGenerator:
         Returns:
             One ``[h w A, 4]`` tensor a level: row by row, the anchors of a cell together.
         """
-        return [
-            self._level(stride, size, device) for stride, size in zip(self.strides, sizes, strict=True)
-        ]
+        return [self._level(stride, size, device) for stride, size in zip(self.strides, sizes, strict=True)]
 
     def _level(self, stride: int, size: tuple[int, int], device: torch.device) -> Tensor:
         rows = torch.arange(size[0], device=device) * stride

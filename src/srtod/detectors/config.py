@@ -47,9 +47,9 @@ class DetectorConfig(BaseModel):
 
     system: str
     classes: tuple[str, ...] = Field(min_length=1)
-    self_reconstruction: Annotated[
-        SelfReconstructionConfig | None, BeforeValidator(_self_reconstruction)
-    ] = None
+    self_reconstruction: Annotated[SelfReconstructionConfig | None, BeforeValidator(_self_reconstruction)] = (
+        None
+    )
     backbone: str = "resnet50"
     pretrained_backbone: bool | str = False
     frozen_stages: int = Field(default=0, ge=0, le=4)

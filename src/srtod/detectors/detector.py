@@ -12,9 +12,9 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
+from srtod.heads.base import Head
 from srtod.heads.targets import read_targets
-from srtod.heads.two_stage import Head
-from srtod.pyramids.fpn import Pyramid
+from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
 from srtod.types import Detections, ImageBatch, Target
 
@@ -101,7 +101,9 @@ class Detector(nn.Module):
             InputError: this detector has no self-reconstruction.
         """
         if self.self_reconstruction is None:
-            raise InputError("this detector has no self-reconstruction, so there are no maps to explain it by")
+            raise InputError(
+                "this detector has no self-reconstruction, so there are no maps to explain it by"
+            )
         batch = self.preprocess([image])
         levels = self.pyramid(batch.normalised)
         output = self.self_reconstruction(levels, batch.raw, batch.valid)

@@ -44,17 +44,17 @@ def mmdet_key(key: str) -> str:
 
 
 def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path) -> Detector:
-    """Load a checkpoint of MMDetection 3.x or of the official SR-TOD code into a detector of the same system.
+    """Load weights of MMDetection 3.x or of the official SR-TOD code into a detector of the same system.
 
     Args:
         detector: built with the same system, backbone and number of classes.
-        checkpoint: a state dict, or a ``.pth`` file, which is read without executing anything in it.
+        checkpoint: a state dict or a ``.pth`` file, which is read without executing anything in it.
 
     Returns:
         The detector given.
 
     Raises:
-        InputError: the file cannot be read, or keys are missing, left over or of another shape; all are listed.
+        InputError: the file cannot be read, or keys are missing, left over or of another shape; all listed.
     """
     state = _read(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
     given = {mmdet_key(key): value for key, value in state.items()}
@@ -68,7 +68,11 @@ def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path
     ]
     complaints = [
         f"{title}: {', '.join(keys)}"
-        for title, keys in (("missing", missing), ("left over", left_over), ("other shape", sorted(misshapen)))
+        for title, keys in (
+            ("missing", missing),
+            ("left over", left_over),
+            ("other shape", sorted(misshapen)),
+        )
         if keys
     ]
     if complaints:
@@ -87,9 +91,8 @@ class _Inert:
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    inert = [(_Inert, f"mmengine.logging.history_buffer.{name}") for name in ("HistoryBuffer",)]
     try:
-        with torch.serialization.safe_globals(inert):
+        with torch.serialization.safe_globals([(_Inert, "mmengine.logging.history_buffer.HistoryBuffer")]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path}: cannot be read as plain weights: {error}") from error

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from srtod.types import Detections, ImageBatch, Target
 
-IMAGENET_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
-IMAGENET_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Of RGB in 0..255, the scale in which the reference implementations round."""
 
 
 class Preprocess(nn.Module):
@@ -55,7 +56,7 @@ class Preprocess(nn.Module):
         padded = tuple((self._padded(height), self._padded(width)) for height, width in sizes)
         size = (max(height for height, _ in padded), max(width for _, width in padded))
         return ImageBatch(
-            normalised=torch.stack([_pad((image - self.mean) / self.std, size) for image in resized]),
+            normalised=torch.stack([_pad((image * 255 - self.mean) / self.std, size) for image in resized]),
             raw=torch.stack([_pad(image, size) for image in resized]),
             sizes=sizes,
             padded_sizes=padded,
@@ -68,7 +69,10 @@ class Preprocess(nn.Module):
         return [
             cast(
                 Target,
-                {key: value.to(device) if isinstance(value, Tensor) else value for key, value in target.items()}
+                {
+                    key: value.to(device) if isinstance(value, Tensor) else value
+                    for key, value in target.items()
+                }
                 | {"boxes": target["boxes"].to(device) * _corners(scale, device)},
             )
             for target, scale in zip(targets, batch.scales, strict=True)

@@ -13,12 +13,14 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import read_weights
 from srtod.errors import InputError, did_you_mean
+from srtod.heads.base import Head
 from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits, Predictor
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
-from srtod.heads.two_stage import Head, TwoStageHead
+from srtod.heads.two_stage import TwoStageHead
 from srtod.pyramids.backbone import Backbone
-from srtod.pyramids.fpn import FeaturePyramid, Pyramid
+from srtod.pyramids.base import Pyramid
+from srtod.pyramids.fpn import FeaturePyramid
 from srtod.schema import validated
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 
@@ -92,7 +94,8 @@ def build(config: DetectorConfig) -> Detector:
     """Build the detector that a configuration describes."""
     if config.system not in SYSTEMS:
         raise InputError(
-            f"unknown system {config.system!r}{did_you_mean(config.system, SYSTEMS)}; known: {', '.join(SYSTEMS)}"
+            f"unknown system {config.system!r}{did_you_mean(config.system, SYSTEMS)}; "
+            f"known: {', '.join(SYSTEMS)}"
         )
     return SYSTEMS[config.system](config)
 
@@ -101,7 +104,7 @@ def load(source: str | Path) -> Detector:
     """Load a detector that :meth:`Detector.save` wrote, in evaluation mode.
 
     Args:
-        source: a file, or a repository ``owner/name`` of the Hugging Face hub that holds ``model.safetensors``.
+        source: a file, or a repository ``owner/name`` of the Hugging Face hub with ``model.safetensors``.
 
     Raises:
         InputError: no such file or repository, or not a file of ours.
@@ -135,7 +138,9 @@ def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tupl
     if classes is None:
         return tuple(f"class {index}" for index in range(num_classes or 0))
     if num_classes not in (None, len(classes)):
-        raise InputError(f"build_detector: num_classes is {num_classes}, but there are {len(classes)} classes")
+        raise InputError(
+            f"build_detector: num_classes is {num_classes}, but there are {len(classes)} classes"
+        )
     return tuple(classes)
 
 
@@ -162,9 +167,7 @@ def _rpn(
         anchors=AnchorGenerator(
             strides=pyramid.strides, scales=config.anchor_scale, ratios=config.anchor_ratios
         ),
-        assigner=MaxIoUAssigner(
-            positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True
-        ),
+        assigner=MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True),
         sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
         training_limits=training,
         test_limits=test,

@@ -127,7 +127,7 @@ class BoxStage(nn.Module):
         return self.weight * class_loss, self.weight * box_loss
 
     def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
-        """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped to the image."""
+        """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped."""
         rows = torch.arange(len(boxes), device=boxes.device)
         return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
 
@@ -145,9 +145,7 @@ class CascadeBoxHead(nn.Module):
         limits: which detections are given out.
     """
 
-    def __init__(
-        self, *, pooling: RoIPooling, stages: Sequence[BoxStage], limits: DetectionLimits
-    ) -> None:
+    def __init__(self, *, pooling: RoIPooling, stages: Sequence[BoxStage], limits: DetectionLimits) -> None:
         super().__init__()
         self.pooling = pooling
         self.stages = nn.ModuleList(stages)

@@ -44,7 +44,11 @@ class RoIPooling(nn.Module):
         for number, stride in enumerate(self.strides):
             rows = (level_of == number).nonzero().squeeze(1)
             features = roi_align(
-                levels[number], rois[rows].to(levels[number].dtype), self.output_size, 1 / stride, aligned=True
+                levels[number],
+                rois[rows].to(levels[number].dtype),
+                self.output_size,
+                1 / stride,
+                aligned=True,
             )
             pooled = pooled.index_copy(0, rows, features)
         return pooled

@@ -147,9 +147,7 @@ class RegionProposalNetwork(nn.Module):
         count = across_processes(drawn, logits.device)
         return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
 
-    def _usable(
-        self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int
-    ) -> Tensor:
+    def _usable(self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int) -> Tensor:
         usable = usable_anchors(
             [_cells(level) for level in levels],
             self.anchors.strides,

@@ -30,8 +30,8 @@ def read_targets(targets: Sequence[Target], num_classes: int) -> list[Truth]:
     """Check the targets of a batch and part objects from regions to ignore.
 
     Raises:
-        InputError: wrong shapes, a box that is not finite or has no area, or a label out of range; the message
-            names the target and the box.
+        InputError: wrong shapes, a box that is not finite or has no area, or a label out of range; it names
+            the target and the box.
     """
     return [_read(target, index, num_classes) for index, target in enumerate(targets)]
 

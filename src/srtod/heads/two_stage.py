@@ -1,31 +1,17 @@
 """Proposals first, then classes and boxes: the head of every R-CNN."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from srtod.heads.base import Head
 from srtod.heads.box_head import CascadeBoxHead
 from srtod.heads.rpn import RegionProposalNetwork
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
 
 
-class Head(Protocol):
-    """Whatever turns levels into losses or detections."""
-
-    def loss(
-        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> dict[str, Tensor]:
-        """Losses by name; their sum is the training loss."""
-        ...
-
-    def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
-        """Detections of each image, in pixels of the batch."""
-        ...
-
-
-class TwoStageHead(nn.Module):
+class TwoStageHead(Head):
     """A region proposal network and a chain of box stages.
 
     Args:
@@ -38,9 +24,7 @@ class TwoStageHead(nn.Module):
         self.rpn = rpn
         self.box_head = box_head
 
-    def loss(
-        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> dict[str, Tensor]:
+    def loss(self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]) -> dict[str, Tensor]:
         """Losses of proposals and boxes."""
         losses, proposals = self.rpn.loss_and_propose(levels, batch, truths)
         boxes = [own.boxes for own in proposals]

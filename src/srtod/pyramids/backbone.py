@@ -6,6 +6,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 from timm.layers.format import Format
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from srtod.errors import InputError, did_you_mean
@@ -36,7 +37,8 @@ class Backbone(nn.Module):
         self.body = timm.create_model(name, features_only=True, out_indices=indices, pretrained=from_timm)
         if not isinstance(pretrained, bool):
             _load_weights(self.body, Path(pretrained))
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        self._info = _feature_info(self.body)
+        self.channels = tuple(self._info.channels())
         self._channels_last = getattr(self.body, "output_fmt", None) == Format.NHWC
         self._freeze(frozen_stages)
 
@@ -57,7 +59,7 @@ class Backbone(nn.Module):
     def _freeze(self, stages: int) -> None:
         if stages == 0:
             return
-        last = _canonical(self.body.feature_info.module_name()[stages - 1]) + "."
+        last = _canonical(self._info.module_name()[stages - 1]) + "."
         names = [_canonical(name) for name, _ in self.body.named_parameters()]
         end = max(index for index, name in enumerate(names) if name.startswith(last))
         for parameter in list(self.body.parameters())[: end + 1]:
@@ -68,12 +70,19 @@ def _feature_indices(name: str) -> list[int]:
     if not timm.is_model(name):
         raise InputError(f"backbone: timm knows no model {name!r}{did_you_mean(name, timm.list_models())}")
     with torch.device("meta"):
-        reductions = timm.create_model(name, features_only=True, pretrained=False).feature_info.reduction()
+        reductions = _feature_info(timm.create_model(name, features_only=True)).reduction()
     if not set(STRIDES) <= set(reductions):
         raise InputError(
             f"backbone: {name!r} has features at strides {reductions}, a pyramid needs {list(STRIDES)}"
         )
     return [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+
+
+def _feature_info(body: nn.Module) -> FeatureInfo:
+    info = body.feature_info
+    if not isinstance(info, FeatureInfo):
+        raise InputError(f"backbone: {type(body).__name__} says nothing of its features")
+    return info
 
 
 def _canonical(key: str) -> str:

@@ -1,26 +1,14 @@
 """Backbone and feature pyramid network: images to levels P2 to P6."""
 
-from typing import Protocol
-
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from srtod.pyramids.backbone import STRIDES, Backbone
+from srtod.pyramids.base import Pyramid
 
 
-class Pyramid(Protocol):
-    """Whatever turns images into levels."""
-
-    strides: tuple[int, ...]
-    channels: int
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Map normalised images ``[B, 3, H, W]`` to levels ``[B, channels, H / stride, W / stride]``."""
-        ...
-
-
-class FeaturePyramid(nn.Module):
+class FeaturePyramid(Pyramid):
     """FPN (Lin et al., CVPR 2017) with a coarser level P6 by subsampling P5.
 
     Args:
@@ -29,13 +17,9 @@ class FeaturePyramid(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, *, channels: int = 256) -> None:
-        super().__init__()
-        self.strides = (*STRIDES, 2 * STRIDES[-1])
-        self.channels = channels
+        super().__init__(strides=(*STRIDES, 2 * STRIDES[-1]), channels=channels)
         self.backbone = backbone
-        self.fpn = FeaturePyramidNetwork(
-            list(backbone.channels), channels, extra_blocks=LastLevelMaxPool()
-        )
+        self.fpn = FeaturePyramidNetwork(list(backbone.channels), channels, extra_blocks=LastLevelMaxPool())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images ``[B, 3, H, W]`` to levels P2 to P6."""

@@ -11,10 +11,10 @@ class SelfReconstructionConfig(BaseModel):
     The authors' code is ``surrogate="sign", resize="nearest", padding="include"``.
 
     Attributes:
-        head: ``paper`` (equations 1-2: one up-sampling block per factor 2) or ``lite`` (two 3x3 convolutions
-            and a pixel shuffle, a tenth of the cost or less).
+        head: ``paper`` (equations 1-2: one up-sampling block per factor 2) or ``lite`` (two 3x3
+            convolutions and a pixel shuffle, a tenth of the cost or less).
         difference: ``pixel`` (equation 3) or ``high-frequency`` (of the high-passed images, paper's table 7).
-        filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, or ``none`` (the raw difference).
+        filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, or ``none`` (the difference).
         threshold: start (learnable) or value (fixed) of the threshold, in intensities of 0..1.
         surrogate: gradient of the hard mask: ``sigmoid`` (that of a sigmoid of width ``temperature``) or
             ``sign`` (zero, so that the threshold is never learned, as in the authors' code).

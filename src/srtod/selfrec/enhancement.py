@@ -68,8 +68,8 @@ def resize_mask(mask: Tensor, size: tuple[int, int], how: str) -> Tensor:
     Args:
         mask: ``[B, 1, H, W]``.
         size: (h, w) of the level.
-        how: ``nearest`` reads one pixel a cell, so at stride 4 an object of 2 x 2 px can vanish; ``max`` keeps
-            every pixel that is set; ``area`` gives the share of the cell that is set.
+        how: ``nearest`` reads one pixel a cell, so at stride 4 an object of 2 x 2 px can vanish; ``max``
+            keeps every pixel that is set; ``area`` gives the share of the cell that is set.
 
     Returns:
         ``[B, 1, h, w]``.

@@ -65,7 +65,9 @@ class SelfReconstruction(nn.Module):
         height, width = image.shape[-2:]
         reconstruction = self.head(lowest)[..., :height, :width]
         difference = self._difference(reconstruction, image, valid)
-        mask = resize_mask(self.filtration(difference), lowest.shape[-2:], self.config.resize)
+        mask = resize_mask(
+            self.filtration(difference), (lowest.shape[-2], lowest.shape[-1]), self.config.resize
+        )
         enhanced = self.enhancement(lowest, mask)
         return SelfReconstructionOutput((enhanced, *levels[1:]), reconstruction, difference, mask)
 

@@ -1,0 +1,23 @@
+"""What every pyramid offers to self-reconstruction and heads."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Pyramid(nn.Module, ABC):
+    """Images to levels.
+
+    Args:
+        strides: stride of each level in pixels, lowest first.
+        channels: of every level.
+    """
+
+    def __init__(self, *, strides: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.strides = strides
+        self.channels = channels
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Map normalised images ``[B, 3, H, W]`` to levels ``[B, channels, H / stride, W / stride]``."""

@@ -1,0 +1,235 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import srtod
+from srtod.errors import InputError
+from srtod.pyramids.backbone import Backbone
+
+SMALL = {
+    "backbone": "mobilenetv2_100",
+    "pyramid_channels": 32,
+    "box_channels": 32,
+    "rpn_proposals": (100, 100),
+}
+SYSTEMS = ("faster-rcnn", "cascade-rcnn")
+
+
+def small(system="faster-rcnn", **options):
+    torch.manual_seed(0)
+    return srtod.build_detector(system, **({"classes": ("drone", "bird")} | SMALL | options))
+
+
+def images():
+    generator = torch.Generator().manual_seed(3)
+    return [torch.rand(3, 64, 96, generator=generator), torch.rand(3, 90, 70, generator=generator)]
+
+
+def targets():
+    return [
+        {
+            "boxes": torch.tensor([[10.0, 10, 18, 20], [40, 30, 46, 37], [0, 0, 30, 30]]),
+            "labels": torch.tensor([0, 1, 0]),
+            "ignore": torch.tensor([False, False, True]),
+            "seed": 7,
+        },
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "seed": 8},
+    ]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("self_reconstruction", [False, True, {"head": "lite", "enhancement": "concatenate"}])
+def test_losses_reach_every_parameter(system, self_reconstruction):
+    detector = small(system, self_reconstruction=self_reconstruction).train()
+    losses = detector(images(), targets())
+    assert ("loss_reconstruction" in losses) is bool(self_reconstruction)
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert [name for name, p in detector.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_detections_follow_the_convention(system):
+    detector = small(system, score_threshold=0.0, detections_per_image=37).eval()
+    with torch.inference_mode():
+        results = detector(images())
+    for image, found in zip(images(), results, strict=True):
+        assert found["boxes"].shape == (37, 4)
+        assert found["scores"].diff().max() <= 0
+        assert found["labels"].dtype == torch.int64
+        assert set(found["labels"].tolist()) <= {0, 1}
+        assert (found["boxes"][:, 2:] >= found["boxes"][:, :2]).all()
+        assert found["boxes"].min() >= 0
+        assert (found["boxes"][:, 2] <= image.shape[2]).all()
+        assert (found["boxes"][:, 3] <= image.shape[1]).all()
+
+
+def test_no_objects_in_any_image_still_trains():
+    detector = small(self_reconstruction=True).train()
+    losses = detector(images(), [targets()[1], targets()[1]])
+    assert losses["loss_box"].item() == 0
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_seeds_make_sampling_independent_of_the_batch():
+    detector = small(rpn_samples=16, box_samples=8, norm_eval=True).train()
+    same_size = [images()[0], images()[0].flip(2)]
+    pair = [targets()[0], targets()[0] | {"seed": 9}]
+    together = detector(same_size, pair)
+    alone = [detector([image], [target]) for image, target in zip(same_size, pair, strict=True)]
+    for key in ("loss_rpn_objectness", "loss_rpn_box", "loss_class", "loss_box"):
+        torch.testing.assert_close(together[key], (alone[0][key] + alone[1][key]) / 2)
+
+
+@pytest.mark.parametrize("resize", [(48, 48), (200, 150)])
+def test_resized_boxes_come_back_in_pixels_of_the_given_image(resize):
+    detector = small(resize=resize, score_threshold=0.0, self_reconstruction=True).eval()
+    found = detector(images()[:1])[0]
+    assert found["boxes"][:, 2].max() <= 96
+    assert found["boxes"][:, 2].max() > 60
+    maps = detector.explain(images()[0])
+    assert maps["reconstruction"].shape == (3, 64, 96)
+    assert maps["difference"].shape == (1, 64, 96)
+
+
+def test_explain_gives_maps_of_the_image_without_padding():
+    maps = small(self_reconstruction=True).eval().explain(images()[1])
+    assert {name: tuple(own.shape) for name, own in maps.items()} == {
+        "reconstruction": (3, 90, 70),
+        "difference": (1, 90, 70),
+        "mask": (1, 23, 18),
+        "features_before": (32, 23, 18),
+        "features_after": (32, 23, 18),
+    }
+    with pytest.raises(InputError, match="no self-reconstruction"):
+        small().explain(images()[1])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_saved_file_rebuilds_the_same_detector(system, tmp_path):
+    detector = small(system, self_reconstruction={"head": "lite", "threshold": 0.3}).eval()
+    path = tmp_path / "weights.safetensors"
+    detector.save(path)
+    again = srtod.load(path)
+    assert again.classes == ("drone", "bird")
+    assert again.config == detector.config
+    assert not again.training
+    for before, after in zip(detector(images()), again(images()), strict=True):
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_saved_file_says_its_version_and_no_path(tmp_path):
+    weights = tmp_path / "backbone.safetensors"
+    body = Backbone("mobilenetv2_100", pretrained=False, frozen_stages=0, norm_eval=False).body
+    save_file(body.state_dict(), weights)
+    detector = small(pretrained_backbone=weights)
+    detector.save(tmp_path / "w.safetensors")
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        held = json.loads(file.metadata()["srtod"])
+    assert held["version"] == srtod.__version__
+    assert str(tmp_path) not in json.dumps(held)
+    again = srtod.load(tmp_path / "w.safetensors")
+    assert again.config["norm_eval"] is True
+    assert again.config["frozen_stages"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "not a readable safetensors"), (b"PK\x03\x04 pickled", "not a readable")],
+)
+def test_unusable_weights_are_refused(tmp_path, content, message):
+    path = tmp_path / "weights.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        srtod.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_foreign_safetensors_are_refused(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(InputError, match="no srtod configuration"):
+        srtod.load(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"system": "faster-rcn"}, "did you mean 'faster-rcnn'"),
+        ({"anchor_scal": 2}, "did you mean 'anchor_scale'"),
+        ({"self_reconstruction": {"treshold": 0.1}}, "did you mean 'threshold'"),
+        ({"self_reconstruction": {"head": "big"}}, "'paper' or 'lite'"),
+        ({"score_threshold": 2}, "score_threshold"),
+        ({"backbone": "resnet5"}, "did you mean 'resnet50'"),
+        ({"backbone": "vit_tiny_patch16_224"}, "strides"),
+        ({"pretrained_backbone": "nowhere.pth"}, "no such file"),
+        ({"classes": None}, "num_classes or classes"),
+        ({"classes": ("a",), "num_classes": 2}, "num_classes is 2"),
+        ({"classes": None, "num_classes": 0}, "classes"),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_line(arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        small(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"boxes": torch.tensor([[1.0, 1, 5, float("nan")]])}, r"targets\[0\]: box 0"),
+        ({"boxes": torch.tensor([[5.0, 1, 5, 9]])}, "no width or height"),
+        ({"labels": torch.tensor([2])}, "label 2 of box 0: the detector has 2 classes"),
+        ({"labels": torch.tensor([0, 1])}, "1 boxes, 2 labels"),
+    ],
+)
+def test_wrong_targets_name_target_and_box(change, message):
+    target = {"boxes": torch.tensor([[1.0, 1, 5, 9]]), "labels": torch.tensor([0])} | change
+    with pytest.raises(InputError, match=message):
+        small().train()(images()[:1], [target])
+
+
+def test_wrong_images_are_refused():
+    detector = small().eval()
+    for image in (torch.zeros(1, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(3, 0, 8)):
+        with pytest.raises(ValueError, match=r"images\[0\]"):
+            detector([image])
+    with pytest.raises(InputError, match="2 images, 1 targets"):
+        detector.train()(images(), targets()[:1])
+
+
+def test_frozen_stages_and_norm_are_held():
+    detector = small(frozen_stages=1, norm_eval=True).train()
+    body = detector.pyramid.backbone.body
+    assert not any(p.requires_grad for p in [*body.conv_stem.parameters(), *body.blocks[1].parameters()])
+    assert all(p.requires_grad for p in body.blocks[2].parameters())
+    assert not body.bn1.training
+    before = body.blocks[3][0].bn1.running_mean.clone()
+    detector(images(), targets())
+    assert torch.equal(before, body.blocks[3][0].bn1.running_mean)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("resnet18", (64, 128, 256, 512)),
+        ("convnext_atto", (40, 80, 160, 320)),
+        ("swin_tiny_patch4_window7_224", (96, 192, 384, 768)),
+    ],
+)
+def test_backbones_of_other_families_give_strides_4_to_32(name, channels):
+    options = {"pretrained": False, "frozen_stages": 1, "norm_eval": True}
+    features = Backbone(name, **options).eval()(torch.rand(1, 3, 224, 224))
+    assert [tuple(level.shape) for level in features] == [
+        (1, width, 224 // stride, 224 // stride)
+        for width, stride in zip(channels, (4, 8, 16, 32), strict=True)
+    ]
+
+
+def test_backbone_weights_of_another_model_are_refused(tmp_path):
+    save_file({"conv_stem.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="does not fit the backbone"):
+        small(pretrained_backbone=tmp_path / "w.safetensors")

@@ -1,0 +1,132 @@
+import sys
+import types
+
+import pytest
+import torch
+
+import srtod
+from srtod.detectors.mmdet import _RULES, mmdet_key
+from srtod.errors import InputError
+
+TINY = {"backbone": "resnet18", "pyramid_channels": 16, "box_channels": 16, "num_classes": 3}
+
+
+def theirs(detector):
+    """The detector's state under MMDetection's names."""
+    cascade = len(detector.head.box_head.stages) > 1
+    renamed = {}
+    for own, value in detector.state_dict().items():
+        key = own
+        for ours, name in (
+            ("pyramid.backbone.body.", "backbone."),
+            ("pyramid.fpn.inner_blocks.", "neck.lateral_convs."),
+            ("pyramid.fpn.layer_blocks.", "neck.fpn_convs."),
+            ("head.rpn.conv.", "rpn_head.rpn_conv."),
+            ("head.rpn.objectness.", "rpn_head.rpn_cls."),
+            ("head.rpn.deltas.", "rpn_head.rpn_reg."),
+            ("head.box_head.stages.", "roi_head.bbox_head."),
+            (".predictor.fc1.", ".shared_fcs.0."),
+            (".predictor.fc2.", ".shared_fcs.1."),
+            (".predictor.classes.", ".fc_cls."),
+            (".predictor.deltas.", ".fc_reg."),
+            ("self_reconstruction.head.blocks.0.conv1.", "rh.up1.conv.double_conv.0."),
+            ("self_reconstruction.head.blocks.0.conv2.", "rh.up1.conv.double_conv.2."),
+            ("self_reconstruction.head.blocks.0.up.", "rh.up1.up."),
+            ("self_reconstruction.head.blocks.1.conv1.", "rh.up2.conv.double_conv.0."),
+            ("self_reconstruction.head.blocks.1.conv2.", "rh.up2.conv.double_conv.2."),
+            ("self_reconstruction.head.blocks.1.up.", "rh.up2.up."),
+            ("self_reconstruction.head.output.", "rh.out_conv.conv.0."),
+            ("self_reconstruction.enhancement.attention.mlp.0.", "dgfe.mlp.1."),
+            ("self_reconstruction.enhancement.attention.mlp.2.", "dgfe.mlp.3."),
+            ("self_reconstruction.filtration.threshold", "learnable_thresh"),
+        ):
+            key = key.replace(ours, name)
+        if key.startswith("neck."):
+            key = key.replace(".0.weight", ".conv.weight").replace(".0.bias", ".conv.bias")
+        if not cascade:
+            key = key.replace("roi_head.bbox_head.0.", "roi_head.bbox_head.")
+        renamed[key] = value
+    return renamed
+
+
+def build(system, seed, **options):
+    torch.manual_seed(seed)
+    return srtod.build_detector(system, **TINY, **options)
+
+
+@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn"])
+@pytest.mark.parametrize("self_reconstruction", [False, True])
+def test_every_key_is_mapped(system, self_reconstruction):
+    source = build(system, 0, self_reconstruction=self_reconstruction)
+    target = build(system, 1, self_reconstruction=self_reconstruction)
+    srtod.load_mmdet(target, theirs(source))
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+
+
+def test_every_rule_is_needed():
+    names = theirs(build("faster-rcnn", 0, self_reconstruction=True)) | theirs(build("cascade-rcnn", 0))
+    state = (
+        build("faster-rcnn", 0, self_reconstruction=True).state_dict() | build("cascade-rcnn", 0).state_dict()
+    )
+    assert {mmdet_key(name) for name in names} == set(state)
+    assert len(_RULES) == len({pattern for pattern, _ in _RULES})
+
+
+def test_what_does_not_fit_is_listed():
+    detector = build("faster-rcnn", 0)
+    state = theirs(detector)
+    del state["rpn_head.rpn_cls.bias"]
+    state["mask_head.conv.weight"] = torch.zeros(1)
+    state["rpn_head.rpn_reg.bias"] = torch.zeros(5)
+    with pytest.raises(InputError) as error:
+        srtod.load_mmdet(detector, state)
+    message = str(error.value)
+    assert "missing: head.rpn.objectness.bias" in message
+    assert "left over: mask_head.conv.weight" in message
+    assert "other shape: head.rpn.deltas.bias (5,) instead of (12,)" in message
+
+
+def test_threshold_of_any_shape_is_a_scalar_here():
+    source = build("faster-rcnn", 0, self_reconstruction=True)
+    state = theirs(source) | {"learnable_thresh": torch.tensor([0.25])}
+    srtod.load_mmdet(source, state)
+    assert source.self_reconstruction.filtration.threshold.item() == 0.25
+
+
+def test_training_checkpoint_with_log_objects_is_read(tmp_path, monkeypatch):
+    """MMEngine keeps HistoryBuffer objects beside the weights; they are not needed and not executed."""
+    module = types.ModuleType("mmengine.logging.history_buffer")
+    buffer = type("HistoryBuffer", (), {"__module__": module.__name__, "__init__": lambda self: None})
+    module.HistoryBuffer = buffer
+    for name in ("mmengine", "mmengine.logging"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    log = buffer()
+    log.max_length = 10
+    source = build("faster-rcnn", 0)
+    torch.save({"state_dict": theirs(source), "message_hub": {"loss": log}}, tmp_path / "epoch_12.pth")
+    monkeypatch.undo()
+    target = srtod.load_mmdet(build("faster-rcnn", 1), tmp_path / "epoch_12.pth")
+    assert torch.equal(target.head.rpn.conv.weight, source.head.rpn.conv.weight)
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path):
+    torch.save({"state_dict": {}, "extra": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match="cannot be read as plain weights"):
+        srtod.load_mmdet(build("faster-rcnn", 0), tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize("content", [None, b"nothing", {"state_dict": {"a": 1}}])
+def test_unreadable_checkpoints_are_refused(tmp_path, content):
+    path = tmp_path / "x.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(InputError, match=r"x\.pth"):
+        srtod.load_mmdet(build("faster-rcnn", 0), path)

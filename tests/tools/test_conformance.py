@@ -1,0 +1,42 @@
+"""The detectors give the numbers of MMDetection and of the authors' code (see tools/conformance.py)."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+KIT = ROOT.parent / "shared" / "conformance"
+SYSTEMS = ("faster-rcnn", "cascade-rcnn", "srtod-faster-rcnn", "srtod-cascade-rcnn")
+
+spec = importlib.util.spec_from_file_location("conformance", ROOT / "tools" / "conformance.py")
+conformance = importlib.util.module_from_spec(spec)
+sys.modules["conformance"] = conformance
+spec.loader.exec_module(conformance)
+
+needs_kit = pytest.mark.skipif(not KIT.is_dir(), reason="the reference outputs are not beside the checkout")
+
+
+@needs_kit
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_equal_to_the_reference(name):
+    kit = conformance.load_kit(KIT)
+    meta = kit.meta(name)
+    state = {key: torch.from_numpy(array) for key, array in kit.state_dict(name).items()}
+    detector = conformance.srtod.load_mmdet(conformance.build(meta), state)
+    for case in meta["cases"]:
+        errors = conformance.compare(detector, meta, kit.case(name, case), case)
+        assert errors.within, errors
+
+
+@needs_kit
+def test_a_wrong_detector_is_out_of_tolerance():
+    kit = conformance.load_kit(KIT)
+    meta = kit.meta("srtod-faster-rcnn")
+    state = {key: torch.from_numpy(array) for key, array in kit.state_dict("srtod-faster-rcnn").items()}
+    detector = conformance.srtod.load_mmdet(conformance.build(meta), state)
+    detector.self_reconstruction.filtration.threshold.data += 0.1
+    errors = conformance.compare(detector, meta, kit.case("srtod-faster-rcnn", "single"), "single")
+    assert not errors.within
