@@ -66,7 +66,7 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     top = max(float(np.percentile(difference, 99.9)), 1e-3)
     reach = _level_reach(size, difference.shape, mask.shape)
     grey = image.mean(axis=2, keepdims=True, dtype=np.float32) / 255 * 0.6 + 0.05
-    strength = 0.75 * stretch(mask[..., None], reach, (width, height))
+    strength = 0.6 * stretch(mask[..., None], reach, (width, height))
     return [
         Panel("input", "input", image.astype(np.float32) / 255, size),
         Panel("p2_before", "P2 before", before, reach, FEATURE_COLOURS, (low, high)),

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from srtod.plots import draw_detections
+from srtod.plots.palette import PAPER, class_colour
+
+CLASSES = ("drone", "bird")
+
+
+def scene(width, height, count, side=8):
+    chance = np.random.default_rng(0)
+    image = np.full((height, width, 3), 90, dtype=np.uint8)
+    side = min(side, width, height)
+    corners = chance.random((count, 2)) * (width - side, height - side)
+    boxes = np.concatenate((corners, corners + side), axis=1)
+    return image, boxes, chance.random(count), chance.integers(0, 2, count)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "count"),
+    [(32, 32, 1), (1, 1, 0), (1920, 1080, 26), (600, 900, 40), (3000, 20, 9), (20, 900, 3), (640, 480, 0)],
+)
+def test_any_size_gives_a_picture_that_contains_the_image(width, height, count):
+    picture = draw_detections(*scene(width, height, count), CLASSES)
+    assert picture.mode == "RGB"
+    assert picture.width >= min(width, 2560)
+    assert picture.height > min(height, 2560)
+
+
+def test_thousands_of_detections_on_a_huge_image():
+    picture = draw_detections(*scene(8000, 6000, 3000), CLASSES, title="huge.jpg")
+    assert picture.width == 2560
+
+
+def test_frames_do_not_cover_their_objects():
+    image, _, _, _ = scene(1400, 900, 0)
+    picture = np.asarray(draw_detections(image, [[500, 400, 506, 405]], [0.9], [0], CLASSES, insets=0))
+    frame = (picture == class_colour(0)).all(axis=2)
+    frame[: picture.shape[0] - 900] = False  # the legend
+    rows, columns = np.nonzero(frame)
+    top = picture.shape[0] - 900
+    lines = frame[top + 390 : top + 420, 490:520]
+    assert lines[8, 8] and lines[8, 17] and lines[16, 8] and lines[16, 17]
+    assert not lines[9:16, 9:17].any()
+    assert rows.min() >= top and columns.min() >= 490
+
+
+def test_insets_lie_outside_the_image():
+    image, boxes, scores, labels = scene(1400, 700, 30)
+    plain = draw_detections(image, boxes, scores, labels, CLASSES, insets=0)
+    with_insets = draw_detections(image, boxes, scores, labels, CLASSES, insets=6)
+    assert with_insets.width == plain.width
+    assert with_insets.height > plain.height + 150
+    strip = np.asarray(with_insets)[-150:]
+    assert (strip != np.array(PAPER)).any(axis=2).mean() > 0.8
+
+
+def test_an_enlarged_small_image_needs_no_insets():
+    image, boxes, scores, labels = scene(64, 48, 5, side=4)
+    assert draw_detections(image, boxes, scores, labels, CLASSES).width == 64 * 20
+
+
+def test_low_scores_are_not_drawn():
+    image, boxes, _, labels = scene(640, 480, 5)
+    hidden = draw_detections(image, boxes, np.full(5, 0.1), labels, CLASSES, min_score=0.3)
+    colours = {class_colour(0), class_colour(1)}
+    assert colours.isdisjoint(map(tuple, np.unique(np.asarray(hidden).reshape(-1, 3), axis=0).tolist()))
+
+
+def test_the_given_image_is_left_alone_and_the_result_repeats():
+    image, boxes, scores, labels = scene(640, 480, 50)
+    before = image.copy()
+    options = {"truth": boxes[:9] + 1, "ignore": [[0, 0, 90, 60]], "title": "a.jpg"}
+    first = draw_detections(image, boxes, scores, labels, CLASSES, **options)
+    second = draw_detections(image, boxes, scores, labels, CLASSES, **options)
+    assert (image == before).all()
+    assert first.tobytes() == second.tobytes()
+
+
+def test_missed_objects_get_insets_when_nothing_was_found():
+    image, truth, _, _ = scene(1400, 700, 12)
+    none = np.zeros((0, 4))
+    empty = draw_detections(image, none, [], [], CLASSES)
+    missed = draw_detections(image, none, [], [], CLASSES, truth=truth)
+    assert isinstance(missed, Image.Image)
+    assert missed.height > empty.height + 150
