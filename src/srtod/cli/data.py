@@ -1,5 +1,78 @@
 """``srtod data``: synthesize, inspect, convert."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(help="Make, look at and convert data sets.", no_args_is_help=True)
+
+_Format = Annotated[
+    str | None,
+    typer.Option(
+        help="Layout: coco, visdrone, aitod, droneswarms, yolo or voc; recognised if left out.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def inspect(
+    data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
+    *,
+    format: _Format = None,
+    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the numbers and all faults there.", show_default=False)
+    ] = None,
+) -> None:
+    """Print statistics and faults of a data set, and draw a picture sheet of it.
+
+    Every image is decoded. Exit code 0: no faults; 2: faults were found (each is listed with its file, image
+    and annotation), or the data set cannot be read at all.
+    """
+    from rich.console import Console
+
+    from srtod.data.inspection import inspect_splits, print_statistics
+    from srtod.files import write_json
+    from srtod.plots.sheet import write_sheets
+
+    inspected = inspect_splits(data, format=format, split=split, progress=True)
+    statistics = [numbers for _, numbers in inspected]
+    print_statistics(statistics, Console())
+    if output is not None:
+        for path in write_sheets(inspected, output):
+            typer.echo(f"picture sheet: {path}")
+    if json is not None:
+        write_json(json, {"splits": [numbers.to_json() for numbers in statistics]}, indent=2)
+    if any(numbers.faults for numbers in statistics):
+        raise typer.Exit(2)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
+    *,
+    to: Annotated[str, typer.Option(help="coco, visdrone, yolo or voc.", show_default=False)],
+    format: _Format = None,
+    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
+    link: Annotated[
+        bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
+    ] = False,
+) -> None:
+    """Write a data set in another layout, whole or not at all, and list what that layout cannot hold."""
+    from srtod.data.conversion import convert as convert_set
+    from srtod.data.conversion import describe_conversion
+
+    sets, lost = convert_set(
+        source, target, to, format=format, split=split, link=link, skip_bad=skip_bad, progress=True
+    )
+    for line in describe_conversion(sets, lost, target, to):
+        typer.echo(line)

@@ -50,15 +50,16 @@ def _check(annotated: AnnotatedSet, check: Callable[[ImageRecord], object], prog
             return Fault(record.path, what, record.image_id)
         return None
 
+    console = Console(stderr=True)
     # Threads suffice: Pillow decodes outside the interpreter lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         faults = track(
             pool.map(fault, annotated.records),
             description=f"checking images {annotated.split}".rstrip(),
             total=len(annotated.records),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
-            disable=not progress,
+            disable=not (progress and console.is_terminal),
         )
         by_record = list(zip(annotated.records, faults, strict=True))
     sound = tuple(record for record, fault in by_record if fault is None)

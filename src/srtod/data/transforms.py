@@ -128,7 +128,7 @@ class ColorJitter:
         return F.adjust_contrast_image(image, _factor(self.contrast, generator)), target
 
 
-def crop(  # noqa: PLR0917  torchvision's order
+def crop(
     image: Tensor, target: AnyTarget, top: int, left: int, height: int, width: int
 ) -> tuple[Tensor, AnyTarget]:
     """Cut out a window and what is marked in it.

@@ -1,0 +1,205 @@
+"""What a data set holds, in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from srtod.data import read, splits
+from srtod.data.checks import check_images
+from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault
+
+SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
+"""Bins of sqrt(area) in pixels; a bound belongs to the lower bin (AI-TOD), but 2 to 2-8."""
+
+_SHOWN_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Numbers of one split; "objects" leaves regions to ignore out.
+
+    Attributes:
+        split: its name, or ``""``.
+        format: its layout.
+        images: how many.
+        images_without_objects: how many.
+        objects: how many.
+        regions_to_ignore: how many.
+        mean_size: mean sqrt(area) of the objects in pixels; ``None`` without objects.
+        median_size: their median.
+        size_bins: objects by :data:`SIZE_BINS`.
+        objects_per_image: mean, median and max.
+        classes: for each class ``objects``, ``regions_to_ignore`` and ``mean_size``.
+        image_sizes: images by ``"width x height"``, the most frequent first.
+        faults: what is wrong.
+    """
+
+    split: str
+    format: str
+    images: int
+    images_without_objects: int
+    objects: int
+    regions_to_ignore: int
+    mean_size: float | None
+    median_size: float | None
+    size_bins: dict[str, int]
+    objects_per_image: dict[str, float]
+    classes: dict[str, dict[str, float | None]]
+    image_sizes: dict[str, int]
+    faults: tuple[Fault, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers and faults as plain values."""
+        faults = [asdict(fault) | {"file": str(fault.file)} for fault in self.faults]
+        return asdict(self) | {"faults": faults}
+
+
+def object_sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sqrt(area) in pixels ``[N]`` of boxes ``[N, 4]``: the field's measure of an object's size."""
+    return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def describe(annotated: AnnotatedSet) -> Statistics:
+    """Count what a split holds."""
+    records = annotated.records
+    boxes = np.concatenate([np.zeros((0, 4)), *(record.boxes for record in records)])
+    labels = np.concatenate([np.zeros(0, dtype=np.int64), *(record.labels for record in records)])
+    ignore = np.concatenate([np.zeros(0, dtype=np.bool_), *(record.ignore for record in records)])
+    sizes = object_sizes(boxes)
+    per_image = np.array([np.count_nonzero(~record.ignore) for record in records])
+    shapes, counts = np.unique([f"{r.width} x {r.height}" for r in records], return_counts=True)
+    return Statistics(
+        split=annotated.split,
+        format=annotated.format,
+        images=len(records),
+        images_without_objects=int(np.count_nonzero(per_image == 0)),
+        objects=int(np.count_nonzero(~ignore)),
+        regions_to_ignore=int(np.count_nonzero(ignore)),
+        mean_size=_mean(sizes[~ignore]),
+        median_size=float(np.median(sizes[~ignore])) if not ignore.all() else None,
+        size_bins=_count_bins(sizes[~ignore]),
+        objects_per_image={
+            "mean": float(per_image.mean()) if len(per_image) else 0.0,
+            "median": float(np.median(per_image)) if len(per_image) else 0.0,
+            "max": float(per_image.max(initial=0)),
+        },
+        classes={
+            name: {
+                "objects": int(np.count_nonzero((labels == label) & ~ignore)),
+                "regions_to_ignore": int(np.count_nonzero((labels == label) & ignore)),
+                "mean_size": _mean(sizes[(labels == label) & ~ignore]),
+            }
+            for label, name in enumerate(annotated.classes)
+        }
+        | ({"(any class)": _any_class(labels)} if (labels == ANY_CLASS).any() else {}),
+        image_sizes={str(shapes[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
+        faults=annotated.faults,
+    )
+
+
+def inspect_splits(
+    path: Path, *, format: str | None = None, split: str | None = None, progress: bool = False
+) -> list[tuple[AnnotatedSet, Statistics]]:
+    """Read splits of a data set, decode all their images and count what they hold.
+
+    Args:
+        path: the data set.
+        format: its layout; ``None`` recognises it.
+        split: this one alone; ``None`` takes all.
+        progress: show bars on stderr.
+
+    Raises:
+        InputError: as :func:`srtod.data.read`.
+    """
+    names = splits(path, format=format) if split is None else (split,)
+    sets = (read(path, format=format, split=name) for name in names)
+    checked = [check_images(annotated, progress=progress) for annotated in sets]
+    return [(annotated, describe(annotated)) for annotated in checked]
+
+
+def print_statistics(statistics: Sequence[Statistics], console: Console) -> None:
+    """Print tables of all splits side by side, then the first faults of each."""
+    console.print(_overview(statistics))
+    console.print(_class_table(statistics))
+    for numbers in statistics:
+        for fault in numbers.faults[:_SHOWN_FAULTS]:
+            console.print(f"fault: {fault}", style="red", soft_wrap=True, markup=False, highlight=False)
+        hidden = len(numbers.faults) - _SHOWN_FAULTS
+        if hidden > 0:
+            console.print(
+                f"and {hidden:,} more faults in {numbers.split or 'the set'}; --json lists them all"
+            )
+    total = sum(len(numbers.faults) for numbers in statistics)
+    console.print(f"{total:,} faults" if total else "no faults", style="bold red" if total else "green")
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _count_bins(sizes: NDArray[np.float64]) -> dict[str, int]:
+    below_two = np.count_nonzero(sizes < 2)
+    counts = np.bincount(np.digitize(sizes, [8, 16, 32], right=True), minlength=4)
+    return dict(
+        zip(SIZE_BINS, [int(below_two), int(counts[0] - below_two), *counts[1:].tolist()], strict=True)
+    )
+
+
+def _any_class(labels: NDArray[np.int64]) -> dict[str, float | None]:
+    regions = int(np.count_nonzero(labels == ANY_CLASS))
+    return {"objects": 0, "regions_to_ignore": regions, "mean_size": None}
+
+
+def _overview(statistics: Sequence[Statistics]) -> Table:
+    table = Table("", *(_title(numbers) for numbers in statistics), title="data set", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    per_image = [numbers.objects_per_image for numbers in statistics]
+    table.add_row("images", *(f"{numbers.images:,}" for numbers in statistics))
+    table.add_row("  without objects", *(f"{numbers.images_without_objects:,}" for numbers in statistics))
+    table.add_row("  most frequent size", *(next(iter(numbers.image_sizes), "-") for numbers in statistics))
+    table.add_row("objects", *(f"{numbers.objects:,}" for numbers in statistics))
+    table.add_row("regions to ignore", *(f"{numbers.regions_to_ignore:,}" for numbers in statistics))
+    table.add_row("objects an image, mean", *(f"{counts['mean']:.1f}" for counts in per_image))
+    table.add_row("  median", *(f"{counts['median']:g}" for counts in per_image))
+    table.add_row("  max", *(f"{counts['max']:g}" for counts in per_image))
+    table.add_row("size (sqrt of area), mean", *(_pixels(numbers.mean_size) for numbers in statistics))
+    table.add_row("  median", *(_pixels(numbers.median_size) for numbers in statistics))
+    for name in SIZE_BINS:
+        table.add_row(f"  {name} px", *(_share(numbers, name) for numbers in statistics))
+    return table
+
+
+def _class_table(statistics: Sequence[Statistics]) -> Table:
+    table = Table("class", title="objects by class (+ regions to ignore), mean size", title_justify="left")
+    for numbers in statistics:
+        table.add_column(_title(numbers), justify="right")
+    for name in dict.fromkeys(name for numbers in statistics for name in numbers.classes):
+        table.add_row(name, *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
+    return table
+
+
+def _class_cell(numbers: dict[str, float | None] | None) -> str:
+    if numbers is None:
+        return "-"
+    regions = f"+ {numbers['regions_to_ignore']:,}" if numbers["regions_to_ignore"] else ""
+    return f"{numbers['objects']:,} {regions:>7} {_pixels(numbers['mean_size']):>8}"
+
+
+def _title(numbers: Statistics) -> str:
+    return numbers.split or numbers.format
+
+
+def _pixels(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} px"
+
+
+def _share(numbers: Statistics, name: str) -> str:
+    count = numbers.size_bins[name]
+    return f"{count:,}  {count / max(numbers.objects, 1):>6.1%}"
