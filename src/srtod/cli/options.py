@@ -1,0 +1,28 @@
+"""Readers of option values that several verbs share."""
+
+import re
+
+from srtod.errors import InputError
+
+
+def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT`` in pixels.
+
+    Raises:
+        InputError: anything else, or a side of 0.
+    """
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text.strip().lower())
+    if match is None:
+        raise InputError(f"{option} {text}: give width and height in pixels, such as 1920x1080")
+    return int(match[1]), int(match[2])
+
+
+def parse_choice(text: str, allowed: tuple[str, ...], *, option: str) -> str:
+    """Return ``text`` if it is allowed.
+
+    Raises:
+        InputError: it is not; the message lists what is.
+    """
+    if text not in allowed:
+        raise InputError(f"{option} {text}: use {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return text
