@@ -64,8 +64,10 @@ def test_an_enlarged_small_image_needs_no_insets():
 def test_low_scores_are_not_drawn():
     image, boxes, _, labels = scene(640, 480, 5)
     hidden = draw_detections(image, boxes, np.full(5, 0.1), labels, CLASSES, min_score=0.3)
-    colours = {class_colour(0), class_colour(1)}
-    assert colours.isdisjoint(map(tuple, np.unique(np.asarray(hidden).reshape(-1, 3), axis=0).tolist()))
+    shown = np.asarray(draw_detections(image, boxes, np.full(5, 0.4), labels, CLASSES, min_score=0.3))
+    for label in set(labels.tolist()):
+        assert (shown == class_colour(label)).all(axis=2).any()
+        assert not (np.asarray(hidden) == class_colour(label)).all(axis=2).any()
 
 
 def test_the_given_image_is_left_alone_and_the_result_repeats():

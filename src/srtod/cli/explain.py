@@ -1,6 +1,34 @@
 """``srtod explain``."""
 
+from pathlib import Path
+from typing import Annotated
 
-def explain() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="The image.", metavar="IMAGE")],
+    *,
+    weights: Annotated[
+        str, typer.Option(help="Weights with self-reconstruction (.safetensors), or a hub id.")
+    ],
+    output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
+    annotations: Annotated[
+        Path | None, typer.Option(help="Mark the ground truth of these annotations.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
+    picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Show why an object is found: P2 before and after, reconstruction, difference and mask."""
+    from srtod.data import read
+    from srtod.inference import collect_images, explain_file, load_detector, with_annotations
+
+    images = collect_images([image])
+    if annotations is not None:
+        images = with_annotations(images, read(annotations, split=split).require_sound())
+    record = images[0].record
+    truth = None if record is None else record.boxes[~record.ignore]
+    detector = load_detector(weights, device=device)
+    explain_file(detector, images[0].path, output, truth=truth, min_score=picture_score)
+    typer.echo(f"{output / 'explain.png'}")

@@ -1,6 +1,53 @@
 """``srtod predict``."""
 
+from pathlib import Path
+from typing import Annotated
 
-def predict() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+
+def predict(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Images, folders, or patterns in quotes.", metavar="INPUT...")
+    ],
+    *,
+    weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")],
+    output: Annotated[Path, typer.Option(help="New folder for detections.json and pictures/.")],
+    annotations: Annotated[
+        Path | None, typer.Option(help="Take image ids from these annotations, and draw their ground truth.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
+    score_threshold: Annotated[
+        float | None, typer.Option(help="Keep detections of at least this score; default: as trained.")
+    ] = None,
+    picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures.")
+    ] = True,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out and list what cannot be read.")
+    ] = False,
+) -> None:
+    """Find objects in images: COCO results (JSON) and annotated pictures."""
+    from srtod.data import read
+    from srtod.inference import collect_images, load_detector, predict_files, with_annotations
+
+    images = collect_images(inputs)
+    if annotations is not None:
+        annotated = read(annotations, split=split)
+        images = with_annotations(images, annotated if skip_bad else annotated.require_sound())
+    detector = load_detector(weights, device=device, score_threshold=score_threshold)
+    done = predict_files(
+        detector,
+        images,
+        output,
+        batch_size=batch_size,
+        pictures=pictures,
+        picture_score=picture_score,
+        skip_bad=skip_bad,
+    )
+    for reason in done.skipped:
+        typer.echo(f"left out: {reason}", err=True)
+    typer.echo(f"{done.detections} detections in {done.images} images: {output / 'detections.json'}")

@@ -1,1 +1,17 @@
-""""""
+"""Detections of new images, and the maps that explain them."""
+
+from srtod.inference.explain import explain_file
+from srtod.inference.inputs import ImageFile, collect_images, with_annotations
+from srtod.inference.job import predict_files
+from srtod.inference.predict import Prediction, load_detector, predict
+
+__all__ = [
+    "ImageFile",
+    "Prediction",
+    "collect_images",
+    "explain_file",
+    "load_detector",
+    "predict",
+    "predict_files",
+    "with_annotations",
+]

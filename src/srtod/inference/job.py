@@ -1,0 +1,92 @@
+"""The work of ``srtod predict``: images in, one new folder with results and pictures out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError
+from srtod.files import atomic_folder
+from srtod.inference.inputs import ImageFile
+from srtod.inference.predict import predict
+from srtod.inference.writers import PICTURE_SCORE, coco_results, picture_names, results_file, write_picture
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done.
+
+    Attributes:
+        images: how many images were looked at.
+        detections: how many detections were written.
+        skipped: why images were left out, one line each.
+    """
+
+    images: int
+    detections: int
+    skipped: tuple[str, ...]
+
+
+def predict_files(
+    detector: Detector,
+    images: Sequence[ImageFile],
+    output: Path,
+    *,
+    batch_size: int = 1,
+    pictures: bool = True,
+    picture_score: float = PICTURE_SCORE,
+    skip_bad: bool = False,
+    progress: bool = True,
+) -> Done:
+    """Write ``detections.json`` (COCO results) and ``pictures/`` into a new folder, whole or not at all.
+
+    Args:
+        detector: in evaluation mode.
+        images: what to look at.
+        output: a folder that does not exist yet or is empty.
+        batch_size: images that go through the network together.
+        pictures: whether to draw annotated pictures.
+        picture_score: detections below are not drawn.
+        skip_bad: leave images out that cannot be read, instead of stopping.
+        progress: show a progress bar on standard error.
+
+    Raises:
+        InputError: an image cannot be read (with ``skip_bad``: none can), or ``output`` cannot be written.
+    """
+    by_path = {image.path: (image, name) for image, name in zip(images, picture_names(images), strict=True)}
+    skipped: list[str] = []
+    seen = 0
+    with atomic_folder(output) as folder, _bar(len(images), shown=progress) as bar:
+        task = bar.add_task("predict", total=len(images))
+
+        def leave_out(path: Path, error: InputError) -> None:
+            skipped.append(str(error))
+            bar.advance(task)
+
+        found = predict(detector, by_path, batch_size=batch_size, on_bad=leave_out if skip_bad else None)
+        with results_file(folder / "detections.json") as results:
+            for prediction in found:
+                image, name = by_path[prediction.path]
+                results.add(coco_results(prediction, image, detector.classes))
+                if pictures:
+                    target = folder / "pictures" / name
+                    write_picture(target, prediction, image, detector.classes, min_score=picture_score)
+                seen += 1
+                bar.advance(task)
+        if not seen:
+            raise InputError(f"none of the {len(images)} images can be read; the first: {skipped[0]}")
+    return Done(images=seen, detections=results.count, skipped=tuple(skipped))
+
+
+def _bar(total: int, *, shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown or total < 2,
+    )

@@ -1,0 +1,138 @@
+"""Detections of many images, one image at a time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srtod.data.images import read_image
+from srtod.detectors.detector import Detector
+from srtod.detectors.zoo import build_detector, load
+from srtod.errors import InputError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found in one image.
+
+    Attributes:
+        path: the file.
+        image: uint8 ``[H, W, 3]``, RGB, EXIF orientation applied.
+        boxes: float32 ``[M, 4]``, x1 y1 x2 y2 in pixels of the image.
+        scores: float32 ``[M]``, descending.
+        labels: int64 ``[M]``, counted from 0.
+    """
+
+    path: Path
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def load_detector(
+    weights: str | Path, *, device: str = "auto", score_threshold: float | None = None
+) -> Detector:
+    """Load a detector for inference.
+
+    Args:
+        weights: a file that :meth:`Detector.save` wrote, or a repository of the Hugging Face hub.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...
+        score_threshold: overrides the threshold in the file.
+
+    Raises:
+        InputError: bad weights, an unknown device or one that is not there, a threshold outside 0..1.
+    """
+    chosen = choose_device(device)
+    detector = load(weights)
+    if score_threshold is not None:
+        config: dict[str, Any] = detector.config | {
+            "score_threshold": score_threshold,
+            "pretrained_backbone": False,
+        }
+        state = detector.state_dict()
+        detector = build_detector(**config)
+        detector.load_state_dict(state)
+    return detector.eval().to(chosen)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        InputError: unknown, or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: not available here: {reason}; use cpu") from error
+    return device
+
+
+def predict(
+    detector: Detector,
+    paths: Iterable[str | Path],
+    *,
+    batch_size: int = 1,
+    on_bad: Callable[[Path, InputError], None] | None = None,
+) -> Iterator[Prediction]:
+    """Yield the detections of one image after the other; no more than one batch of images is held.
+
+    Args:
+        detector: in evaluation mode; its device is used.
+        paths: image files.
+        batch_size: images that go through the network together.
+        on_bad: called with each image that cannot be read, which is then left out; None raises instead.
+
+    Raises:
+        InputError: an image cannot be read, or ``batch_size`` is not positive.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch size {batch_size}: it must be at least 1")
+    batch: list[tuple[Path, NDArray[np.uint8]]] = []
+    for path in map(Path, paths):
+        try:
+            batch.append((path, read_image(path)))
+        except InputError as error:
+            if on_bad is None:
+                raise
+            on_bad(path, error)
+        if len(batch) == batch_size:
+            yield from _detect(detector, batch)
+            batch = []
+    yield from _detect(detector, batch)
+
+
+def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return an image ``[H, W, 3]`` in 0..255 as the detectors take it: float ``[3, H, W]`` in 0..1."""
+    return torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def device_of(detector: Detector) -> torch.device:
+    """Return the device a detector lies on."""
+    return next(detector.parameters()).device
+
+
+def _detect(detector: Detector, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iterator[Prediction]:
+    if not batch:
+        return
+    device = device_of(detector)
+    with torch.inference_mode():
+        results = detector([to_tensor(image, device) for _, image in batch])
+    for (path, image), found in zip(batch, results, strict=True):
+        yield Prediction(
+            path=path,
+            image=image,
+            boxes=found["boxes"].float().cpu().numpy(),
+            scores=found["scores"].float().cpu().numpy(),
+            labels=found["labels"].cpu().numpy(),
+        )

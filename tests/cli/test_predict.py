@@ -1,0 +1,103 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import srtod
+from srtod.cli import main as command_line
+
+TINY_PERSON = Path(__file__).parents[2].parent / "shared" / "data" / "tinyperson"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    srtod.build_detector(
+        "faster-rcnn",
+        classes=("person",),
+        backbone="test_resnet",
+        pyramid_channels=16,
+        box_channels=16,
+        rpn_proposals=(50, 20),
+        score_threshold=0.0,
+        detections_per_image=20,
+    ).save(path)
+    return path
+
+
+def run(monkeypatch, *arguments):
+    """Return the exit code of ``srtod predict``."""
+    monkeypatch.setattr("sys.argv", ["srtod", "predict", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    return ended.value.code or 0
+
+
+def image(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_a_folder_goes_in_and_results_come_out(tmp_path, weights, monkeypatch, capsys):
+    for name in ("a.png", "sub/a.png"):
+        image(tmp_path / "in" / name)
+    out = tmp_path / "out"
+    assert run(monkeypatch, tmp_path / "in", "--weights", weights, "--output", out, "--device", "cpu") == 0
+    results = json.loads((out / "detections.json").read_text())
+    assert f"{len(results)} detections in 2 images" in capsys.readouterr().out
+    assert (out / "pictures" / "a.png").is_file() and (out / "pictures" / "sub" / "a.png").is_file()
+
+
+def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsys):
+    image(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    arguments = [tmp_path / "in", "--weights", weights, "--output", tmp_path / "out", "--no-pictures"]
+    assert run(monkeypatch, *arguments) == 2
+    assert "b.png: not an image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(monkeypatch, *arguments, "--skip-bad") == 0
+    assert "left out: " in (said := capsys.readouterr().err) and "b.png" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["detections.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--weights": "none.safetensors"}, "none.safetensors"),
+        ({"--device": "gpu"}, "--device gpu"),
+        ({"--score-threshold": "7"}, "score_threshold"),
+        ({"--batch-size": "0"}, "batch-size"),
+        ({"--annotations": "none.json"}, "none.json"),
+    ],
+)
+def test_bad_arguments_end_with_exit_code_2(tmp_path, weights, monkeypatch, capsys, change, message):
+    options = {"--weights": weights, "--output": tmp_path / "out"} | change
+    arguments = [text for option in options.items() for text in option]
+    assert run(monkeypatch, image(tmp_path / "a.png"), *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monkeypatch):
+    if not TINY_PERSON.exists():
+        pytest.skip("needs the TinyPerson images beside the checkout")
+    truth = json.loads((TINY_PERSON / "val.json").read_text())
+    (tmp_path / "images").mkdir()
+    for entry in truth["images"][:2]:
+        shutil.copy(TINY_PERSON / "images" / entry["file_name"], tmp_path / "images")
+    chosen = {entry["id"] for entry in truth["images"][:2]}
+    out = tmp_path / "out"
+    arguments = ["--weights", weights, "--output", out, "--annotations", TINY_PERSON / "val.json"]
+    assert run(monkeypatch, tmp_path / "images", *arguments) == 0
+    assert {row["image_id"] for row in json.loads((out / "detections.json").read_text())} == chosen
+
+    from srtod.metrics import evaluate_files
+
+    summary = evaluate_files(TINY_PERSON / "val.json", out / "detections.json").summary
+    assert set(summary) == {"AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR"}
