@@ -1,6 +1,52 @@
 """``srtod train``."""
 
+from pathlib import Path
+from typing import Annotated
 
-def train() -> None:
-    """Not written yet."""
-    raise NotImplementedError
+import typer
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.")],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for everything the run leaves behind.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a shipped recipe or a YAML file; with --resume, the run's own.", show_default=False
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one key of the recipe, as train.epochs=3; repeatable."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    format: Annotated[
+        str | None, typer.Option(help="Layout of the data: coco, visdrone, aitod, droneswarms or yolo.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
+    ] = False,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    val_data: Annotated[
+        Path | None, typer.Option(help="Data to validate on; else the split val or test of DATA.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train a detector; start it with 'accelerate launch -m srtod.cli.main train' for several processes."""
+    from srtod.engine.launch import train_from_paths
+
+    train_from_paths(
+        data,
+        output,
+        recipe=recipe,
+        overrides=set_ or (),
+        resume=resume,
+        format=format,
+        skip_bad=skip_bad,
+        init=init,
+        val_data=val_data,
+        device=device,
+    )

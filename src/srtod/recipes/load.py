@@ -1,17 +1,16 @@
 """Recipes from YAML files that inherit from one another, with changes from the command line on top."""
 
-import json
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from srtod.errors import InputError, did_you_mean
 from srtod.recipes.schema import Recipe
+from srtod.schema import validated
 
 _SHIPPED = Path(str(files("srtod.recipes")))
 
@@ -36,7 +35,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     values = _read(_locate(str(name_or_path), Path()), seen=())
     for override in overrides:
         _apply(values, override)
-    return _validated(values, str(name_or_path))
+    return validated(Recipe, values, where=f"recipe {name_or_path}")
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -59,7 +58,9 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
         if twice is not None:
-            raise yaml.MarkedYAMLError(problem=f"the key {twice!r} stands twice", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {twice!r} stands twice", problem_mark=node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 
@@ -103,7 +104,9 @@ def _parse(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}: a recipe is a YAML mapping with the sections {', '.join(Recipe.model_fields)}")
+        raise InputError(
+            f"{path}: a recipe is a YAML mapping with the sections {', '.join(Recipe.model_fields)}"
+        )
     return values
 
 
@@ -125,52 +128,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"--set {override}: the value is not valid YAML: {' '.join(str(error).split())}"
+        ) from error
     for key in reversed(dotted.split(".")):
         value = {key: value}
     _merge(values, value)
-
-
-def _validated(values: dict[str, Any], name: str) -> Recipe:
-    try:
-        return Recipe.model_validate_json(json.dumps(values, default=str), strict=True)
-    except ValidationError as error:
-        raise InputError(f"recipe {name}: {'; '.join(_explained(error))}") from error
-
-
-def _explained(error: ValidationError) -> Iterator[str]:
-    """Say each thing that is wrong, once, with the dotted key and the way out."""
-    said: set[str] = set()
-    for detail in error.errors():
-        keys = [str(part) for part in detail["loc"]]
-        known = [key for depth, key in enumerate(keys) if depth == 0 or key in _known(keys[:depth])]
-        dotted = ".".join(known or keys)
-        if detail["type"] == "extra_forbidden":
-            siblings = _known(keys[:-1])
-            hint = did_you_mean(keys[-1], siblings) or f" (known here: {', '.join(siblings)})"
-            text = f"unknown key {'.'.join(keys)}{hint}"
-        elif detail["type"] == "literal_error":
-            allowed = detail["ctx"]["expected"]
-            hint = did_you_mean(str(detail["input"]), re.findall(r"'([^']+)'", allowed))
-            text = f"{dotted} is {detail['input']!r}, not {allowed}{hint}"
-        else:
-            message = detail["msg"].removeprefix("Value error, ")
-            text = f"{dotted} is {detail['input']!r}: {message}" if not isinstance(detail["input"], dict) else message
-        if text not in said:
-            said.add(text)
-            yield text
-
-
-def _known(path: Sequence[str]) -> list[str]:
-    """Names of the keys below a dotted path of the schema; none where it leads to a plain value."""
-    section: type[BaseModel] | None = Recipe
-    for key in path:
-        if section is None or key not in section.model_fields:
-            return []
-        kind = section.model_fields[key].annotation
-        options = (kind, *get_args(kind))
-        section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-    return list(section.model_fields) if section else []
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

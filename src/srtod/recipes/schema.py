@@ -1,21 +1,34 @@
 """What a recipe may say: every key, its type, its default and its meaning."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from srtod.selfrec import SelfReconstructionConfig
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.zoo import SYSTEMS
+from srtod.errors import did_you_mean
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0)]
 
 
-def _switch_or_section(value: Any) -> Any:
-    """``true`` means self-reconstruction as it comes, ``false`` means none."""
-    if isinstance(value, bool):
-        return {} if value else None
-    return value
+class ModelRecipe(DetectorConfig):
+    """The detector: every key of :class:`~srtod.detectors.config.DetectorConfig` but the classes."""
+
+    system: str = "faster-rcnn"
+    classes: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @field_validator("system")
+    @classmethod
+    def _known_system(cls, system: str) -> str:
+        if system not in SYSTEMS:
+            raise ValueError(f"must be one of {', '.join(SYSTEMS)}{did_you_mean(system, SYSTEMS)}")
+        return system
+
+    @field_validator("classes")
+    @classmethod
+    def _from_the_data(cls, _: tuple[str, ...]) -> tuple[str, ...]:
+        raise ValueError("the classes come from the data; leave this key out")
 
 
 class Section(BaseModel):
@@ -24,50 +37,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelRecipe(Section):
-    """The detector, in the words of :func:`srtod.build_detector`.
-
-    Attributes:
-        system: the kind of detector.
-        backbone: any timm backbone with features of stride 4 to 32.
-        pretrained_backbone: ``true`` (ImageNet weights through timm), ``false`` (random), or a file.
-        frozen_stages: stages of the backbone, the stem included, that are not trained.
-        norm_eval: keep the backbone's BatchNorm statistics as they came.
-        self_reconstruction: ``false``, ``true``, or its switches.
-        anchor_scale: size of the anchors in strides of their level; several make several anchors a cell.
-        resize: bound (longest, shortest) of the image's sides in pixels, its ratio kept; none: as it is.
-        rpn_proposals: proposals an image that the RPN keeps in training and in testing.
-        score_threshold: detections below it are dropped.
-        nms_iou: class-wise non-maximum suppression.
-        detections_per_image: how many are kept at most.
-    """
-
-    system: Literal["faster-rcnn", "cascade-rcnn"] = "faster-rcnn"
-    backbone: str = "resnet50"
-    pretrained_backbone: bool | str = False
-    frozen_stages: int = Field(default=1, ge=0)
-    norm_eval: bool = True
-    self_reconstruction: Annotated[SelfReconstructionConfig | None, BeforeValidator(_switch_or_section)] = None
-    anchor_scale: float | tuple[float, ...] = 8
-    resize: tuple[Pixels, Pixels] | None = None
-    rpn_proposals: tuple[Pixels, Pixels] = (2000, 1000)
-    score_threshold: Share = 0.05
-    nms_iou: Share = 0.5
-    detections_per_image: Pixels = 1500
-
-
 class DataRecipe(Section):
     """What happens to the training images before the detector sees them.
 
     Attributes:
         horizontal_flip, vertical_flip: probability of mirroring.
         crop: side of a square piece cut out at random, in pixels; none: the whole image.
+        crop_on_objects: probability that the piece is laid around an object, so that sparse images do not
+            give mostly empty pieces.
+        brightness, contrast: change each by a factor drawn from 1 - x to 1 + x.
         images_without_boxes: train on images in which nothing is marked, too.
     """
 
     horizontal_flip: Share = 0.5
     vertical_flip: Share = 0.0
     crop: Pixels | None = None
+    crop_on_objects: Share = 0.5
+    brightness: Share = 0.0
+    contrast: Share = 0.0
     images_without_boxes: bool = True
 
 
@@ -123,7 +110,9 @@ class TrainRecipe(Section):
     @model_validator(mode="after")
     def _splits_evenly(self) -> "TrainRecipe":
         if self.batch_size % self.accumulation:
-            raise ValueError(f"batch_size {self.batch_size} cannot be split by accumulation {self.accumulation}")
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split by accumulation {self.accumulation}"
+            )
         return self
 
 
@@ -133,12 +122,3 @@ class Recipe(Section):
     model: ModelRecipe = ModelRecipe()
     data: DataRecipe = DataRecipe()
     train: TrainRecipe = TrainRecipe()
-
-    def detector_options(self) -> dict[str, Any]:
-        """Keyword arguments for :func:`srtod.build_detector`, classes apart."""
-        options = self.model.model_dump()
-        switches = self.model.self_reconstruction
-        options["self_reconstruction"] = False if switches is None else switches.model_dump()
-        if isinstance(self.model.pretrained_backbone, str):
-            options["pretrained_backbone"] = Path(self.model.pretrained_backbone)
-        return options

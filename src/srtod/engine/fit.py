@@ -1,0 +1,139 @@
+"""Training: the whole loop on one screen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srtod import metrics
+from srtod.data.dataset import DetectionDataset
+from srtod.data.records import AnnotatedSet
+from srtod.engine.batches import Batches
+from srtod.engine.evaluate import detect
+from srtod.engine.log import RunLog
+from srtod.engine.schedule import learning_rate
+from srtod.engine.setup import introduction, new_detector, start_accelerator, start_run, training_dataset
+from srtod.engine.signals import StopSignals
+from srtod.engine.state import BEST, LAST, Run, load_state, on_main, prepare_output, save_state, save_weights
+from srtod.engine.step import NotFiniteError, train_step
+from srtod.recipes import Recipe, TrainRecipe
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run leaves behind.
+
+    Attributes:
+        last: the weights after the last epoch.
+        best: the weights of the epoch with the best validation score; none where nothing was evaluated.
+        scores: the last evaluation, metrics as fractions of 1; none where nothing was evaluated.
+        steps: optimizer steps done.
+    """
+
+    last: Path
+    best: Path | None
+    scores: dict[str, float] | None
+    steps: int
+
+
+def fit(
+    recipe: Recipe,
+    train_set: AnnotatedSet,
+    val_set: AnnotatedSet | None,
+    output: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+    build: Callable[..., Any] = new_detector,
+) -> FitResult:
+    """Train a detector; everything it leaves behind stands in ``output``.
+
+    Runs in as many processes, on as many machines, as ``accelerate launch`` or ``torchrun`` start.
+
+    Args:
+        recipe: what to train and how.
+        train_set: images to learn from.
+        val_set: images to evaluate on; without them there are no best weights.
+        output: folder of config.yaml, metrics.jsonl, tensorboard/, last and best .safetensors, and state.pt.
+        resume: go on from state.pt; start from the beginning where there is none yet.
+        init: weights of an earlier detector to start from.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        quiet: show no progress.
+        build: makes the detector from (recipe, classes, init, bare=whether weights will be put in anyway).
+
+    Raises:
+        InputError: bad options, data, or output folder.
+        NotFiniteError: a loss is not finite; names the images; the state before it is saved.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
+    """
+    accelerator = start_accelerator(recipe.train, device, output)
+    on_main(accelerator, lambda: prepare_output(output, recipe, resume=resume))
+    dataset, data = training_dataset(recipe, train_set)
+    batches = Batches(dataset, recipe.train, accelerator)
+    state = load_state(output, data)
+    detector = build(recipe, train_set.classes, init, bare=state is not None)
+    run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
+    log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
+    for line in introduction(recipe, run, batches, val_set):
+        log.say(line)
+    with log.open():
+        _loop(recipe, batches, val_set, run, log)
+    best = output / BEST
+    return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
+
+
+def _loop(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
+    train, per_epoch = recipe.train, batches.steps_per_epoch
+    stop = StopSignals(f"everything up to here is saved in {run.output}; go on with --resume")
+    with stop.watch():
+        for epoch in range(run.epochs_done, train.epochs):
+            run.model.train()
+            for passes in batches.epoch(epoch, first_step=run.step - epoch * per_epoch):
+                try:
+                    values = train_step(run, passes, train, learning_rate(train, run.step, per_epoch))
+                except NotFiniteError:
+                    save_state(run)
+                    raise
+                log.train(epoch + 1, values, write=run.step % train.log_every == 0)
+                if stop.asked_anywhere(run.accelerator):
+                    save_weights(run, LAST)
+                    save_state(run)
+                    raise stop.interrupt()
+                if run.step % train.save_every == 0:
+                    save_state(run)
+            save_state(run)
+            if val_set is not None and _is_due(train, epoch + 1):
+                with stop.at_once():
+                    run.scores = _validate(run, val_set, batch_size=batches.per_pass, quiet=log.quiet)
+                better = _improves(run, run.scores[train.best_by])
+                log.evaluation(epoch + 1, run.scores, best=better)
+                if better:
+                    save_weights(run, BEST)
+            run.epochs_done = epoch + 1
+            save_weights(run, LAST)
+            save_state(run)
+
+
+def _is_due(train: TrainRecipe, epoch: int) -> bool:
+    """Tell whether to evaluate after an epoch, counted from 1; the last one is, unless none is."""
+    every = train.evaluate_every
+    return every > 0 and (epoch % every == 0 or epoch == train.epochs)
+
+
+def _validate(run: Run, val_set: AnnotatedSet, *, batch_size: int, quiet: bool) -> dict[str, float]:
+    """Return the metrics of the detector as it would be saved, in every process."""
+    dataset = DetectionDataset(val_set.records, classes=val_set.classes)
+    results = detect(
+        run.shown, dataset, batch_size=batch_size, progress=not quiet, accelerator=run.accelerator
+    )
+    return on_main(run.accelerator, lambda: dict(metrics.evaluate(val_set, results).summary))
+
+
+def _improves(run: Run, score: float) -> bool:
+    """Note the score if it is the best so far; a negative one means that there was nothing to find."""
+    better = score >= 0 and (run.best is None or score > run.best)
+    if better:
+        run.best = score
+    return better

@@ -1,0 +1,66 @@
+"""From what a user types to a training run."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from srtod.engine.fit import FitResult, fit
+from srtod.engine.sets import training_sets
+from srtod.engine.state import CONFIG
+from srtod.errors import InputError
+from srtod.recipes import Recipe, load_recipe, recipe_names
+
+
+def train_from_paths(
+    data: Path,
+    output: Path,
+    *,
+    recipe: str | None = None,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    format: str | None = None,
+    skip_bad: bool = False,
+    init: Path | None = None,
+    val_data: Path | None = None,
+    device: str = "auto",
+) -> FitResult:
+    """Read recipe and data, train, and say where the weights are.
+
+    Args:
+        data: see :func:`~srtod.engine.sets.training_sets`, as ``val_data``, ``format`` and ``skip_bad``.
+        output: see :func:`~srtod.engine.fit.fit`, as ``resume``, ``init`` and ``device``.
+        recipe: name or file; on resume, the run's own where None.
+        overrides: ``section.key=value``, on top of the recipe.
+        resume: go on with the run in ``output``.
+        format: layout of the data.
+        skip_bad: leave out what is damaged.
+        init: weights to start from.
+        val_data: data to validate on.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: no recipe, or anything wrong in recipe, data or output.
+        NotFiniteError: a loss is not finite.
+    """
+    say = _say if os.environ.get("RANK", "0") == "0" else None
+    settings = _recipe(recipe, overrides, output if resume else None)
+    train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=say)
+    result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
+    if say is not None:
+        best = f", the best {result.best}" if result.best else ""
+        say(f"done after {result.steps} steps: the last weights are {result.last}{best}")
+    return result
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def _recipe(name: str | None, overrides: Sequence[str], resumed: Path | None) -> Recipe:
+    if name is not None:
+        return load_recipe(name, overrides)
+    if resumed is not None and (resumed / CONFIG).exists():
+        return load_recipe(resumed / CONFIG, overrides)
+    raise InputError(f"which recipe? give --recipe with one of {', '.join(recipe_names())}, or a .yaml file")

@@ -1,0 +1,78 @@
+"""From the paths a user gives to the sets that are trained and validated on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from srtod.data import read, splits
+from srtod.data.checks import check_images
+from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.errors import InputError
+
+
+def training_sets(
+    data: Path,
+    *,
+    val_data: Path | None = None,
+    format: str | None = None,
+    skip_bad: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> tuple[AnnotatedSet, AnnotatedSet | None]:
+    """Read the training set and the validation set.
+
+    The training set is the split ``train`` where there are splits. The validation set is ``val`` or else
+    ``test`` of ``val_data``, or of ``data`` without it; none where ``data`` has neither.
+
+    Args:
+        data: a folder or file in a known layout.
+        val_data: another one to validate on.
+        format: the layout of both; recognised where None.
+        skip_bad: go on without what is damaged, and say what that is.
+        say: shows a line; None shows nothing, nor a progress bar.
+
+    Raises:
+        InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets.
+    """
+    names = splits(data, format=format)
+    train = _checked(read(data, format=format, split=_first(names, "train")), skip_bad, say)
+    if val_data is not None:
+        held_out = _first(splits(val_data, format=format), "val", "test")
+        val = read(val_data, format=format, split=held_out)
+    elif held_out := _first(names, "val", "test"):
+        val = read(data, format=format, split=held_out)
+    else:
+        return train, None
+    if val.classes != train.classes:
+        raise InputError(
+            f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
+            f"({', '.join(train.classes)}); validate on data with the same classes"
+        )
+    return train, _checked(val, skip_bad, say)
+
+
+def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tuple[ImageRecord, ...]:
+    """Return the images to train on: all, or those in which something is marked that is not to be ignored.
+
+    Raises:
+        InputError: nothing is marked at all.
+    """
+    marked = tuple(record for record in train.records if (~record.ignore).any())
+    if not marked:
+        raise InputError(
+            f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
+        )
+    return train.records if images_without_boxes else marked
+
+
+def _first(names: tuple[str, ...], *wanted: str) -> str | None:
+    return next((name for name in wanted if name in names), None)
+
+
+def _checked(annotated: AnnotatedSet, skip_bad: bool, say: Callable[[str], None] | None) -> AnnotatedSet:
+    """Decode every image once: a damaged one is told now, and not after hours of training."""
+    checked = check_images(annotated, progress=say is not None)
+    if not skip_bad:
+        return checked.require_sound()
+    if say is not None:
+        for fault in checked.faults:
+            say(f"left out: {fault}")
+    return checked

@@ -1,0 +1,165 @@
+"""What a training run is put together from: processes and precision, detector, optimizer, images."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from torch import Tensor, nn
+
+from srtod.data.dataset import DetectionDataset, SampleTarget
+from srtod.data.records import AnnotatedSet
+from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from srtod.detectors.zoo import build_detector, load
+from srtod.engine.batches import Batches
+from srtod.engine.schedule import build_average, build_optimizer
+from srtod.engine.sets import training_records
+from srtod.engine.state import BEST, LAST, Run
+from srtod.errors import InputError
+from srtod.recipes import DataRecipe, Recipe, TrainRecipe
+
+_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+class _Losses(nn.Module):
+    """The detector's losses: what is distributed and autocast, so that the detector itself stays as it is."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: list[Tensor], targets: list[SampleTarget]) -> dict[str, Tensor]:
+        return self.detector(images, targets)
+
+
+def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Accelerator:
+    """Start accelerate on the processes it was launched with.
+
+    Raises:
+        InputError: the device is unknown or not there, or does not do the precision.
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise InputError(
+            f"device {device!r}: not one of auto, cpu, cuda; choose among GPUs with CUDA_VISIBLE_DEVICES"
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda': no GPU is available here; take cpu")
+    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one configuration a process
+    GradientState._reset_state()
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=_PRECISION[recipe.precision],
+        gradient_accumulation_steps=recipe.accumulation,
+        log_with="tensorboard",
+        project_dir=output,
+    )
+    if recipe.precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError("train.precision fp16 needs a GPU; on a CPU take bf16 or fp32")
+    return accelerator
+
+
+def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, bare: bool = False) -> Any:
+    """Build the recipe's detector.
+
+    Args:
+        recipe: its section ``model``.
+        classes: class names in label order.
+        init: weights of an earlier detector of the same kind and classes to start from.
+        bare: do not fetch weights for the backbone: others will replace them.
+
+    Raises:
+        InputError: ``init`` knows other classes, or is of another kind of detector.
+    """
+    torch.manual_seed(recipe.train.seed)
+    options = recipe.model.model_dump()
+    if bare or init is not None:
+        options["pretrained_backbone"] = False
+    detector = build_detector(classes=tuple(classes), **options)
+    if init is not None and not bare:
+        _take_weights(detector, load(init), init)
+    return detector
+
+
+def _take_weights(detector: Any, given: Any, path: Path) -> None:
+    if tuple(given.classes) != tuple(detector.classes):
+        raise InputError(
+            f"{path}: these weights know {len(given.classes)} classes ({', '.join(given.classes)}), the data "
+            f"have {len(detector.classes)} ({', '.join(detector.classes)}); train on the same classes, or "
+            "without --init"
+        )
+    try:
+        detector.load_state_dict(given.state_dict())
+    except RuntimeError as error:
+        what = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path}: these weights are of another kind of detector than the recipe's: {what}"
+        ) from error
+
+
+def start_run(
+    accelerator: Accelerator,
+    recipe: Recipe,
+    detector: Any,
+    *,
+    output: Path,
+    data: dict[str, Any],
+    state: dict[str, Any] | None,
+) -> Run:
+    """Put detector, optimizer and average together on the device, as ``state`` has them if it is given."""
+    detector.to(accelerator.device)
+    model, optimizer = accelerator.prepare(_Losses(detector), build_optimizer(detector, recipe.train))
+    average = build_average(detector, recipe.train.ema)
+    run = Run(accelerator, detector, model, optimizer, average, output, data)
+    if state is not None:
+        run.restore(state)
+    return run
+
+
+def training_dataset(recipe: Recipe, train_set: AnnotatedSet) -> tuple[DetectionDataset, dict[str, Any]]:
+    """Return the images as the recipe wants them, and what tells these data from others."""
+    records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
+    data = {
+        "images": len(records),
+        "boxes": sum(len(record.boxes) for record in records),
+        "classes": list(train_set.classes),
+    }
+    dataset = DetectionDataset(
+        records, classes=train_set.classes, transform=_augmentation(recipe.data), seed=recipe.train.seed
+    )
+    return dataset, data
+
+
+def _augmentation(recipe: DataRecipe) -> Compose:
+    side = recipe.crop
+    crops = [] if side is None else [RandomCrop(side, side, on_objects=recipe.crop_on_objects)]
+    return Compose(
+        [
+            *crops,
+            RandomHorizontalFlip(recipe.horizontal_flip),
+            RandomVerticalFlip(recipe.vertical_flip),
+            ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),
+        ]
+    )
+
+
+def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedSet | None) -> Iterator[str]:
+    """Say what is going to be trained, on what, and where it goes."""
+    model, train, accelerator = recipe.model, recipe.train, run.accelerator
+    trained = sum(p.numel() for p in run.detector.parameters() if p.requires_grad) / 1e6
+    switches = model.self_reconstruction
+    extra = f"self-reconstruction ({switches.head} head)" if switches else "no self-reconstruction"
+    yield f"detector: {model.system}, {model.backbone}, {extra}, {trained:.1f} M trained parameters"
+    yield (
+        f"training: {run.data['images']} images with {run.data['boxes']} boxes of "
+        f"{', '.join(run.data['classes'])}; {train.epochs} epochs of {batches.steps_per_epoch} steps of "
+        f"{train.batch_size} images; {train.precision}, {accelerator.num_processes} process(es) on "
+        f"{accelerator.device.type}"
+    )
+    if val_set is None:
+        yield f"validation: none (no split val or test, no --val-data), so {LAST} is all there will be"
+    else:
+        yield f"validation: {len(val_set.records)} images, {BEST} has the highest {train.best_by}"
+    start = f"going on after step {run.step}" if run.step else "starting from the beginning"
+    yield f"output: {run.output}, {start}"

@@ -1,0 +1,227 @@
+"""What a run consists of, saved so that it goes on as if it had never stopped.
+
+Learning rates, the order of the images and all random numbers are functions of seed, step and process
+(:mod:`srtod.engine.schedule`, :mod:`srtod.engine.batches`, :func:`seed_step`), so they need no saving.
+"""
+
+import io
+import pickle
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from srtod.errors import InputError, SrtodError
+from srtod.files import atomic_file, write_text
+from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
+
+CONFIG, STATE, LOG, LAST, BEST = (
+    "config.yaml",
+    "state.pt",
+    "metrics.jsonl",
+    "last.safetensors",
+    "best.safetensors",
+)
+
+_MAY_DIFFER = {"train.workers", "train.log_every", "train.save_every"}
+"""Keys that may change on resume: they do not touch the weights."""
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """A training run.
+
+    Attributes:
+        accelerator: processes, device and precision.
+        detector: the bare detector.
+        model: the same, prepared by ``accelerator``.
+        optimizer: prepared by ``accelerator``.
+        average: the moving average of the detector, if the recipe asks for one.
+        output: the folder it lives in.
+        data: what tells its data from others.
+        step: optimizer steps done.
+        epochs_done: epochs that are trained and evaluated.
+        best: best validation score so far.
+        scores: the last evaluation.
+        log_bytes: length of metrics.jsonl at the last saved state.
+    """
+
+    accelerator: Accelerator
+    detector: Any
+    model: nn.Module
+    optimizer: Any
+    average: AveragedModel | None
+    output: Path
+    data: dict[str, Any]
+    step: int = 0
+    epochs_done: int = 0
+    best: float | None = None
+    scores: dict[str, float] | None = None
+    log_bytes: int = 0
+
+    @property
+    def shown(self) -> Any:
+        """The detector that is evaluated and saved: the averaged one where there is an average."""
+        return self.detector if self.average is None else self.average.module
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs, as tensors, numbers, lists and dicts."""
+        scaler = self.accelerator.scaler
+        return {
+            "step": self.step,
+            "epochs_done": self.epochs_done,
+            "best": self.best,
+            "scores": self.scores,
+            "log_bytes": (self.output / LOG).stat().st_size,
+            "data": self.data,
+            "detector": self.detector.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take a state over."""
+        self.step, self.epochs_done = state["step"], state["epochs_done"]
+        self.best, self.scores, self.log_bytes = state["best"], state["scores"], state["log_bytes"]
+        self.detector.load_state_dict(state["detector"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def save_state(run: Run) -> None:
+    """Write the state of a run, whole or not at all.
+
+    Raises:
+        InputError: the place cannot be written to; the former state is intact.
+    """
+
+    def write() -> None:
+        held = io.BytesIO()  # torch.save to a full disk raises a riddle, write_bytes an OSError
+        torch.save(run.state(), held)
+        with atomic_file(run.output / STATE) as scratch:
+            scratch.write_bytes(held.getbuffer())
+
+    on_main(run.accelerator, write)
+
+
+def save_weights(run: Run, name: str) -> None:
+    """Write the detector as it is evaluated, whole or not at all.
+
+    Raises:
+        InputError: the place cannot be written to; the former weights are intact.
+    """
+    on_main(run.accelerator, lambda: run.shown.save(run.output / name))
+
+
+def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Read the state in ``output``; none if there is none. Nothing in the file is executed.
+
+    Raises:
+        InputError: the file is damaged, or the run was started on other data.
+    """
+    path = output / STATE
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        before = state["data"]
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path}: not a saved state of a training run; train into a new output folder"
+        ) from error
+    for key, value in data.items():
+        if before.get(key) != value:
+            raise InputError(
+                f"{path}: the run was started on data with {key} {before.get(key)}, now it is {value}; "
+                "resume with the same data or train into a new output folder"
+            )
+    return state
+
+
+def prepare_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the output folder ready and write the whole recipe into it.
+
+    Raises:
+        InputError: it cannot be written to; it is not empty and ``resume`` is not asked for; or ``resume`` is
+            asked for with another recipe, or in a folder that is not of a training run.
+    """
+    config = output / CONFIG
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if not resume:
+            raise InputError(f"{output}: not empty; go on with --resume, or choose another output folder")
+        if not config.exists() and not _only_leftovers(output):
+            raise InputError(
+                f"{output}: not the folder of a training run (no {CONFIG}), so nothing can be resumed"
+            )
+    if config.exists():
+        _require_same(load_recipe(config), recipe, config)
+    _remove_leftovers(output)
+    write_text(config, recipe_text(recipe))
+
+
+def on_main(accelerator: Accelerator, work: Callable[[], T]) -> T:
+    """Do something in the main process only and return its result in all; where it fails, all end.
+
+    Raises:
+        SrtodError: what ``work`` raises, in the main process; the others leave quietly with its exit code.
+    """
+    result: T | None = None
+    error: SrtodError | None = None
+    if accelerator.is_main_process:
+        try:
+            result = work()
+        except SrtodError as caught:
+            error = caught
+    result, code = broadcast_object_list([result, error and error.exit_code])
+    if error is not None:
+        raise error
+    if code is not None:
+        raise SystemExit(code)
+    return cast("T", result)
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Start every random generator anew from seed, step and process."""
+    number = int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+
+
+def _require_same(before: Recipe, now: Recipe, config: Path) -> None:
+    for key, old, new in differing_keys(before, now):
+        if key not in _MAY_DIFFER:
+            raise InputError(
+                f"{config}: the run was started with {key}={old}, now it is {new}; "
+                "resume with the same recipe or train into a new output folder"
+            )
+
+
+def _leftovers(output: Path) -> list[Path]:
+    """Files that a killed process was writing (the names that :func:`srtod.files.atomic_file` gives them)."""
+    names = (Path(name) for name in (CONFIG, STATE, LAST, BEST))
+    return [path for name in names for path in output.glob(f".{name.stem}.*{name.suffix}")]
+
+
+def _only_leftovers(output: Path) -> bool:
+    return set(output.iterdir()) == set(_leftovers(output))
+
+
+def _remove_leftovers(output: Path) -> None:
+    for path in _leftovers(output):
+        path.unlink(missing_ok=True)
