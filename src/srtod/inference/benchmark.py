@@ -1,4 +1,4 @@
-"""What self-reconstruction costs beside the plain detector: parameters, FLOPs, latency, memory, in one run."""
+"""What self-reconstruction costs beside the plain detector: parameters, FLOPs, latency, memory in one run."""
 
 import platform
 import resource

@@ -50,14 +50,14 @@ class LiteHead(nn.Module):
     At 1920 x 1080 and stride 4 this costs 46 GFLOPs where :class:`PaperHead` costs 897.
 
     Args:
-        channels: channels C of the level.
+        channels: channels C of the level; C / 4 lie between the two convolutions.
         stride: stride of the level in pixels, a power of two.
-        hidden: channels between the two convolutions.
     """
 
-    def __init__(self, channels: int, stride: int, hidden: int = 64) -> None:
+    def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         _doublings(stride)
+        hidden = max(channels // 4, 1)
         self.hidden = nn.Conv2d(channels, hidden, kernel_size=3, padding=1)
         self.output = nn.Conv2d(hidden, 3 * stride**2, kernel_size=3, padding=1)
         self.shuffle = nn.PixelShuffle(stride)
