@@ -6,7 +6,7 @@ from PIL import Image
 import srtod
 
 
-def small_detector(**options):
+def small_detector(*, self_reconstruction):
     torch.manual_seed(0)
     return srtod.build_detector(
         "faster-rcnn",
@@ -18,13 +18,13 @@ def small_detector(**options):
         anchor_scale=4,
         score_threshold=0.0,
         detections_per_image=20,
-        **({"self_reconstruction": {"head": "lite"}} | options),
+        self_reconstruction=self_reconstruction,
     ).eval()
 
 
 @pytest.fixture(scope="session")
 def detector():
-    return small_detector()
+    return small_detector(self_reconstruction={"head": "lite"})
 
 
 @pytest.fixture

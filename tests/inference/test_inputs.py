@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ def record(image_id, file_name):
     return ImageRecord(
         image_id=image_id,
         file_name=file_name,
-        path=None,
+        path=Path(file_name),
         width=64,
         height=48,
         boxes=np.zeros((0, 4)),

@@ -73,9 +73,10 @@ def test_low_scores_are_not_drawn():
 def test_the_given_image_is_left_alone_and_the_result_repeats():
     image, boxes, scores, labels = scene(640, 480, 50)
     before = image.copy()
-    options = {"truth": boxes[:9] + 1, "ignore": [[0, 0, 90, 60]], "title": "a.jpg"}
-    first = draw_detections(image, boxes, scores, labels, CLASSES, **options)
-    second = draw_detections(image, boxes, scores, labels, CLASSES, **options)
+    first, second = (
+        draw_detections(image, boxes, scores, labels, CLASSES, truth=boxes[:9] + 1, ignore=[[0, 0, 90, 60]])
+        for _ in range(2)
+    )
     assert (image == before).all()
     assert first.tobytes() == second.tobytes()
 

@@ -61,14 +61,14 @@ def test_the_mask_colours_what_is_set():
 
 
 def test_stretch_takes_the_cell_under_each_pixel():
-    cells = np.arange(4.0).reshape(2, 2, 1)
+    cells = np.arange(4, dtype=np.float32).reshape(2, 2, 1)
     stretched = stretch(cells, (8.0, 8.0), (6, 5))[..., 0]
     assert stretched.shape == (5, 6)
     assert stretched[:4, :4].max() == 0 and stretched[4, 5] == 3
 
 
 def test_contrast_compares_objects_with_the_rest():
-    values = np.ones((10, 10))
+    values = np.ones((10, 10), dtype=np.float32)
     values[2:4, 3:5] = 3.0
     assert object_contrast(values, (40.0, 40.0), np.array([[12.0, 8.0, 20.0, 16.0]])) == pytest.approx(3.0)
     assert np.isnan(object_contrast(values, (40.0, 40.0), np.zeros((0, 4))))

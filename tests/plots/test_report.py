@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from srtod.errors import InputError
-from srtod.plots import Plate, Report, Step, curves_figure, write_report
+from srtod.plots import Plate, Step, curves_figure, write_report
 
 VOID = {"meta", "img", "br"}
 METRICS = {
@@ -42,9 +42,9 @@ class Outline(HTMLParser):
         self.text.append(data)
 
 
-def page(tmp_path, report):
+def page(tmp_path, **parts):
     path = tmp_path / "report.html"
-    write_report(path, report)
+    write_report(path, **parts)
     outline = Outline()
     outline.feed(path.read_text(encoding="utf-8"))
     assert outline.open == []
@@ -53,21 +53,21 @@ def page(tmp_path, report):
 
 def full():
     picture = Image.new("RGB", (60, 40), (10, 200, 30))
-    return Report(
-        title="a run <script>alert(1)</script>",
-        summary=["first & second"],
-        facts={"seed": "0"},
-        metrics=METRICS,
-        per_class={"<b>drone</b>": METRICS},
-        curves=curves_figure([{"step": 1, "loss": 1.0}], []),
-        detections=[Plate(picture, 'a "quoted" caption')],
-        maps=[Plate(picture, "maps")],
-        steps=[Step("train", "srtod train DATA --set 'a=<b>'")],
-    )
+    return {
+        "title": "a run <script>alert(1)</script>",
+        "summary": ["first & second"],
+        "facts": {"seed": "0"},
+        "metrics": METRICS,
+        "per_class": {"<b>drone</b>": METRICS},
+        "curves": curves_figure([{"step": 1, "loss": 1.0}], []),
+        "detections": [Plate(picture, 'a "quoted" caption')],
+        "maps": [Plate(picture, "maps")],
+        "steps": [Step("train", "srtod train DATA --set 'a=<b>'")],
+    }
 
 
 def test_the_page_holds_everything_and_loads_nothing(tmp_path):
-    outline, text = page(tmp_path, full())
+    outline, text = page(tmp_path, **full())
     assert "script" not in outline.tags and "link" not in outline.tags
     sources = [value for name, value in outline.attributes if name in ("src", "href")]
     assert all(value.startswith(("data:image/", "#")) for value in sources)
@@ -78,14 +78,14 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path):
 
 
 def test_text_is_escaped(tmp_path):
-    outline, text = page(tmp_path, full())
+    outline, text = page(tmp_path, **full())
     assert "<script>" not in text and "<b>drone" not in text
     assert "a run <script>alert(1)</script>" in outline.text
     assert "<b>drone</b>" in outline.text
 
 
 def test_pictures_come_out_as_they_went_in(tmp_path):
-    _, text = page(tmp_path, full())
+    _, text = page(tmp_path, **full())
     encoded = re.findall(r'src="data:image/webp;base64,([^"]+)"', text)
     assert len(encoded) == 3
     sizes = [Image.open(io.BytesIO(base64.b64decode(data))).size for data in encoded]
@@ -93,17 +93,17 @@ def test_pictures_come_out_as_they_went_in(tmp_path):
 
 
 def test_metrics_are_of_100_and_missing_ones_are_said(tmp_path):
-    outline, _ = page(tmp_path, full())
+    outline, _ = page(tmp_path, **full())
     assert "58.4" in outline.text and "21.3" in outline.text
     assert any("There were no such objects." in text for text in outline.text)
 
 
 def test_empty_parts_are_left_out(tmp_path):
-    outline, _ = page(tmp_path, Report(title="nothing yet"))
+    outline, _ = page(tmp_path, title="nothing yet")
     assert "h2" not in outline.tags and "img" not in outline.tags
 
 
 def test_an_unwritable_place_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
-        write_report(tmp_path / "file" / "report.html", Report(title="x"))
+        write_report(tmp_path / "file" / "report.html", title="x")

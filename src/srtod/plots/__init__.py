@@ -3,11 +3,10 @@
 from srtod.plots.curves import curves_figure, read_metrics
 from srtod.plots.detections import draw_detections
 from srtod.plots.explain import explain_figure
-from srtod.plots.report import Plate, Report, Step, write_report
+from srtod.plots.report import Plate, Step, write_report
 
 __all__ = [
     "Plate",
-    "Report",
     "Step",
     "curves_figure",
     "draw_detections",

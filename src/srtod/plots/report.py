@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,11 +47,25 @@ class Step:
     command: str
 
 
-@dataclass(frozen=True)
-class Report:
-    """What stands in a report; empty parts are left out.
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    summary: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float | None] | None = None,
+    per_class: Mapping[str, Mapping[str, float | None]] | None = None,
+    curves: "Figure | None" = None,
+    detections: Sequence[Plate] = (),
+    maps: Sequence[Plate] = (),
+    steps: Sequence[Step] = (),
+) -> None:
+    """Write a report as one HTML file: pictures and style inside, no scripts, all text escaped.
 
-    Attributes:
+    Parts that are not given are left out.
+
+    Args:
+        path: the file.
         title: the page's title.
         summary: paragraphs: what was done, in plain words.
         facts: short name -> value: seeds, images, epochs, seconds, versions.
@@ -61,40 +75,30 @@ class Report:
         detections: pictures of detections.
         maps: figures of the maps of self-reconstruction.
         steps: what to do next.
-    """
-
-    title: str
-    summary: Sequence[str] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    per_class: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    curves: "Figure | None" = None
-    detections: Sequence[Plate] = ()
-    maps: Sequence[Plate] = ()
-    steps: Sequence[Step] = ()
-
-
-def write_report(path: Path, report: Report) -> None:
-    """Write a report as one HTML file: pictures and style inside, no scripts, all text escaped.
 
     Raises:
         InputError: ``path`` cannot be written to.
     """
     from jinja2 import Environment, StrictUndefined
 
+    metrics, per_class = metrics or {}, per_class or {}
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(
-        resources.files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    page = template.render(
-        report=report,
-        meanings={name: text for name, text in METRIC_MEANINGS.items() if name in report.metrics},
-        headline=[name for name in HEADLINE if _known(report.metrics.get(name))],
-        per_class_names=[
-            name for name in METRIC_MEANINGS if any(name in row for row in report.per_class.values())
-        ],
+    template = resources.files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
+        title=title,
+        summary=summary,
+        facts=facts or {},
+        metrics=metrics,
+        meanings={name: text for name, text in METRIC_MEANINGS.items() if name in metrics},
+        headline=[name for name in HEADLINE if _known(metrics.get(name))],
+        per_class=per_class,
+        per_class_names=[name for name in METRIC_MEANINGS if any(name in row for row in per_class.values())],
+        curves=curves,
+        detections=detections,
+        maps=maps,
+        steps=steps,
         data_uri=data_uri,
         number=_number,
         known=_known,
