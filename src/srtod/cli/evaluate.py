@@ -11,15 +11,17 @@ from srtod.errors import InputError
 def evaluate(
     context: typer.Context,
     data: Annotated[
-        Path | None, typer.Argument(help="Folder or file in a known layout.", show_default=False)
+        Path | None, typer.Argument(help="Folder or file in a known layout.", metavar="[DATA]")
     ] = None,
     *,
-    weights: Annotated[Path | None, typer.Option(help="Weights to evaluate on DATA.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
     format: Annotated[
         str | None, typer.Option(help="Layout of DATA: coco, visdrone, aitod, droneswarms or yolo.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 1,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
@@ -50,15 +52,15 @@ def evaluate(
         _refuse_options_of_weights(context)
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
     elif annotations is None and detections is None and data is not None and weights is not None:
-        from srtod.engine.evaluate import evaluate_weights
+        from srtod.engine.evaluate import evaluate_data
+        from srtod.inference import load_detector
 
-        metrics = evaluate_weights(
+        metrics = evaluate_data(
+            load_detector(weights, device=device),
             data,
-            weights,
             split=split,
             format=format,
             skip_bad=skip_bad,
-            device=device,
             batch_size=batch_size,
             detections_per_image=detections_per_image,
             save_detections=save_detections,

@@ -1,0 +1,245 @@
+"""A detector on a data set: detections of every image, and the metrics they earn."""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from srtod import metrics
+from srtod.data import read, splits
+from srtod.data.dataset import DetectionDataset, collate
+from srtod.data.records import AnnotatedSet
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError, did_you_mean
+from srtod.files import write_json
+from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
+from srtod.types import Detections
+
+_READERS = 2
+_READ_AHEAD = 4
+
+
+def detect(
+    detector: Detector,
+    dataset: DetectionDataset,
+    *,
+    device: torch.device | str | None = None,
+    batch_size: int = 1,
+    progress: bool = True,
+    accelerator: Accelerator | None = None,
+) -> list[dict[str, Any]]:
+    """Run a detector over a data set.
+
+    Args:
+        detector: is put into evaluation mode, and back into its own mode at the end.
+        dataset: its classes are matched with the detector's by name; what the detector finds of other
+            classes is left out.
+        device: where to run; the detector is moved there. None leaves it where it is, or takes the
+            accelerator's device.
+        batch_size: images a forward pass.
+        progress: show a bar on stderr.
+        accelerator: shares the images out over its processes; each returns the detections of all.
+
+    Returns:
+        COCO results in the order of the data set: ``image_id``, ``category_id`` (label + 1), ``bbox``
+        (x y width height in pixels of the image), ``score``.
+
+    Raises:
+        InputError: the data set has classes that the detector does not know.
+    """
+    if accelerator is not None:
+        detector, device = accelerator.unwrap_model(detector), device or accelerator.device
+    device = torch.device(device or next(detector.parameters()).device)
+    labels = match_classes(detector.classes, dataset.classes)
+    first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    share = range(first, len(dataset), step)
+    found: list[tuple[int, list[dict[str, Any]]]] = []
+    with _evaluating(detector.to(device)), _bar(progress and first == 0) as bar:
+        task = bar.add_task("detecting", total=len(share))
+        for indices, items in _batches(dataset, share, batch_size):
+            images, targets = collate(items)
+            outputs = detector([image.to(device) for image in images])
+            for index, target, output in zip(indices, targets, outputs, strict=True):
+                found.append((index, coco_results(output, target["image_id"], labels)))
+            bar.advance(task, len(indices))
+    if accelerator is not None:
+        found = gather_object(found)
+    return [result for _, results in sorted(found, key=lambda pair: pair[0]) for result in results]
+
+
+def evaluate(
+    detector: Detector,
+    annotated_set: AnnotatedSet,
+    *,
+    device: torch.device | str | None = None,
+    batch_size: int = 1,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
+    progress: bool = True,
+    accelerator: Accelerator | None = None,
+) -> Metrics:
+    """Run a detector over a data set and return its AI-TOD metrics; see :func:`detect`."""
+    results = detect(
+        detector,
+        DetectionDataset(annotated_set.records, classes=annotated_set.classes),
+        device=device,
+        batch_size=batch_size,
+        progress=progress,
+        accelerator=accelerator,
+    )
+    return metrics.evaluate(annotated_set, results, detections_per_image=detections_per_image)
+
+
+def evaluate_data(
+    detector: Detector,
+    data: Path,
+    *,
+    split: str | None = None,
+    format: str | None = None,
+    skip_bad: bool = False,
+    batch_size: int = 1,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
+    save_detections: Path | None = None,
+) -> Metrics:
+    """Read data, detect and evaluate.
+
+    Args:
+        detector: on the device where it is to run.
+        data: folder or file in a known layout.
+        split: which split; without one ``val``, else ``test``, else the only one.
+        format: layout of the data; recognised where None.
+        skip_bad: go on without what is damaged, and say what that is.
+        batch_size: images a forward pass.
+        detections_per_image: best detections of a class that count in an image.
+        save_detections: file for the detections, as COCO results with the names of image and class.
+
+    Raises:
+        InputError: anything wrong in the data, or ``save_detections`` cannot be written.
+    """
+    chosen = held_out_split(data, format) if split is None else split
+    held_out = read(data, format=format, split=chosen, check_images=True)
+    if skip_bad:
+        for fault in held_out.faults:
+            Console(stderr=True, highlight=False).print(f"left out: {fault}", markup=False, soft_wrap=True)
+    else:
+        held_out.require_sound()
+    dataset = DetectionDataset(held_out.records, classes=held_out.classes)
+    results = detect(detector, dataset, batch_size=batch_size)
+    if save_detections is not None:
+        write_json(save_detections, with_names(results, held_out))
+    return metrics.evaluate(held_out, results, detections_per_image=detections_per_image)
+
+
+def coco_results(
+    output: Detections, image_id: int | str, labels: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    """Return the detections of one image as COCO results.
+
+    Args:
+        output: what the detector found.
+        image_id: of the image.
+        labels: for each label of the detector the data set's, or None to leave the class out.
+    """
+    corners = output["boxes"].double()
+    boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1)
+    rows = zip(boxes.tolist(), output["scores"].tolist(), output["labels"].tolist(), strict=True)
+    return [
+        {"image_id": image_id, "category_id": own + 1, "bbox": box, "score": score}
+        for box, score, label in rows
+        if (own := labels[label]) is not None
+    ]
+
+
+def with_names(results: Sequence[dict[str, Any]], annotated_set: AnnotatedSet) -> list[dict[str, Any]]:
+    """Add ``file_name`` and ``category_name`` to COCO results: ids mean something in one file only."""
+    files = {record.image_id: record.file_name for record in annotated_set.records}
+    return [
+        {
+            "image_id": result["image_id"],
+            "file_name": files[result["image_id"]],
+            "category_id": result["category_id"],
+            "category_name": annotated_set.classes[result["category_id"] - 1],
+            "bbox": result["bbox"],
+            "score": result["score"],
+        }
+        for result in results
+    ]
+
+
+def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
+    """Return for each class a detector knows its label in the data set, by name; None where it has none.
+
+    Raises:
+        InputError: the data set has classes that the detector does not know.
+    """
+    unknown = [f"{name}{did_you_mean(name, known)}" for name in wanted if name not in known]
+    if unknown:
+        raise InputError(
+            f"the data has more classes than the weights: {', '.join(unknown)} not among "
+            f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
+        )
+    return [wanted.index(name) if name in wanted else None for name in known]
+
+
+def held_out_split(data: Path, format: str | None = None) -> str:
+    """Return the split to evaluate on: ``val``, else ``test``, else the only one.
+
+    Raises:
+        InputError: there are several, and neither ``val`` nor ``test``.
+    """
+    names = splits(data, format=format)
+    held_out = next((name for name in ("val", "test") if name in names), None)
+    if held_out is None and len(names) > 1:
+        raise InputError(f"{data}: has the splits {', '.join(names)}; choose one with --split")
+    return names[0] if held_out is None else held_out
+
+
+@contextmanager
+def _evaluating(detector: Detector) -> Generator[None]:
+    was_training = detector.training
+    detector.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        detector.train(was_training)
+
+
+def _batches(
+    dataset: DetectionDataset, indices: Sequence[int], size: int
+) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """Yield indices and items a batch at a time, in order, while threads read the images that come next.
+
+    Threads, because decoding leaves Python's lock and an error of the data set keeps its one line.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        waiting: deque[tuple[Sequence[int], list[Future[Any]]]] = deque()
+        for start in range(0, len(indices), size):
+            chunk = indices[start : start + size]
+            waiting.append((chunk, [readers.submit(dataset.__getitem__, index) for index in chunk]))
+            if len(waiting) > _READ_AHEAD:
+                yield _read(*waiting.popleft())
+        while waiting:
+            yield _read(*waiting.popleft())
+
+
+def _read(indices: Sequence[int], items: Sequence[Future[Any]]) -> tuple[Sequence[int], list[Any]]:
+    return indices, [item.result() for item in items]
+
+
+def _bar(show: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not show,
+    )

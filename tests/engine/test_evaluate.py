@@ -1,0 +1,258 @@
+"""A detector on a data set."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srtod.data.dataset import DetectionDataset
+from srtod.data.records import AnnotatedSet
+from srtod.engine.evaluate import detect, evaluate, evaluate_data, held_out_split, match_classes, with_names
+from srtod.errors import InputError
+from srtod.metrics import evaluate_files
+
+
+class BrightPixels(nn.Module):
+    """Finds one object an image: the rectangle around all that is bright; says which class it was told."""
+
+    def __init__(self, classes=("square",), label=0):
+        super().__init__()
+        self.classes = classes
+        self.label = label
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.batches: list[int] = []
+
+    def forward(self, images: list[Tensor]):
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.batches.append(len(images))
+        return [self._find(image) for image in images]
+
+    def _find(self, image: Tensor):
+        assert image.max() <= 1
+        bright = (image.mean(0) > 0.5).nonzero()
+        boxes = [torch.cat([bright.amin(0).flip(0), bright.amax(0).flip(0) + 1])] if len(bright) else []
+        return {
+            "boxes": torch.stack(boxes).float() if boxes else torch.zeros(0, 4),
+            "scores": torch.full((len(boxes),), 0.75),
+            "labels": torch.full((len(boxes),), self.label),
+        }
+
+
+def data(annotated: AnnotatedSet) -> DetectionDataset:
+    return DetectionDataset(annotated.records, classes=annotated.classes)
+
+
+def extent(record):
+    x1, y1 = record.boxes[:, :2].min(0)
+    x2, y2 = record.boxes[:, 2:].max(0)
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_results_are_coco_results_in_the_order_of_the_set(squares, batch_size):
+    detector = BrightPixels()
+    results = detect(detector, data(squares), batch_size=batch_size, progress=False)
+
+    assert (
+        results
+        == [  # the first image has nothing in it
+            {"image_id": r.image_id, "category_id": 1, "bbox": extent(r), "score": 0.75}
+            for r in squares.records[1:]
+        ]
+    )
+    assert sum(detector.batches) == 6
+    assert max(detector.batches) == min(batch_size, 6)
+    json.dumps(results, allow_nan=False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_detector_keeps_its_mode(squares, training):
+    detector = BrightPixels().train(training)
+    detect(detector, data(squares), progress=False)
+
+    assert detector.training is training
+
+
+def test_classes_are_matched_by_name(squares):
+    named = AnnotatedSet(squares.source, "coco", "val", ("circle", "square"), squares.records)
+    of_square = detect(BrightPixels(("square", "star", "circle"), label=0), data(named), progress=False)
+    of_star = detect(BrightPixels(("square", "star", "circle"), label=1), data(named), progress=False)
+    of_circle = detect(BrightPixels(("square", "star", "circle"), label=2), data(named), progress=False)
+
+    assert {result["category_id"] for result in of_square} == {2}
+    assert of_star == []  # the data set has no stars
+    assert {result["category_id"] for result in of_circle} == {1}
+
+
+def test_more_classes_than_the_weights(squares):
+    named = AnnotatedSet(squares.source, "coco", "val", ("square", "circle", "stars"), squares.records)
+    with pytest.raises(InputError) as error:
+        detect(BrightPixels(("square", "star")), data(named), progress=False)
+
+    assert str(error.value).startswith(
+        "the data has more classes than the weights: circle, stars (did you mean 'star'?) not among "
+        "square, star; "
+    )
+
+
+def test_match_classes():
+    assert match_classes(("a", "b", "c"), ("c", "a")) == [1, None, 0]
+
+
+def test_an_image_that_cannot_be_read_is_named(squares):
+    squares.records[3].path.write_bytes(b"")
+    with pytest.raises(InputError, match=squares.records[3].path.name):
+        detect(BrightPixels(), data(squares), progress=False)
+
+
+def test_metrics_of_a_detector(squares):
+    one = squares.records[1]
+    one.boxes[:] = one.boxes[0]  # three times the same box, of which one can be found
+    annotated = replace(squares, records=squares.records[:2])
+    metrics = evaluate(OneBox(one.boxes[0]), annotated, progress=False, detections_per_image=7)
+
+    assert metrics.summary["AR"] == pytest.approx(1 / 3)
+    assert metrics.detections_per_image == 7
+    assert metrics.images == 2
+
+
+class OneBox(BrightPixels):
+    """Finds the same box in every image that has something bright in it."""
+
+    def __init__(self, box):
+        super().__init__()
+        self.box = torch.tensor(np.array(box)).float()
+
+    def _find(self, image):
+        found = super()._find(image)
+        return found | {"boxes": self.box.expand(len(found["boxes"]), 4)}
+
+
+def test_a_bar_on_stderr_only_where_wanted(squares, capsys):
+    detect(BrightPixels(), data(squares), progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "6/6" in shown.err
+
+    detect(BrightPixels(), data(squares), progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_images_out(tmp_path):
+    script = Path(__file__).with_name("detect_squares.py")
+    port = 20000 + os.getpid() % 20000
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    subprocess.run([*command, str(script), str(tmp_path)], check=True, env=environment, timeout=300)
+
+    for images, shares in ((5, [3, 2]), (1, [1, 0])):
+        answers = [json.loads((tmp_path / f"{images}-{rank}.json").read_text()) for rank in range(2)]
+        assert len(answers[0]["alone"]) == images - 1
+        assert [answer["shared"] for answer in answers] == [answers[0]["alone"]] * 2
+        assert [answer["seen"] for answer in answers] == shares
+
+
+@pytest.fixture
+def coco_folder(tmp_path, squares):
+    """Makes a COCO data set of the squares: annotations/SPLIT.json and images/SPLIT/."""
+
+    def make(*splits: str) -> Path:
+        folder = tmp_path / "coco"
+        for split in splits:
+            (folder / "images" / split).mkdir(parents=True)
+            (folder / "annotations").mkdir(exist_ok=True)
+            for record in squares.records:
+                shutil.copy(record.path, folder / "images" / split)
+            (folder / "annotations" / f"{split}.json").write_text(json.dumps(as_coco(squares)))
+        return folder
+
+    return make
+
+
+def as_coco(annotated: AnnotatedSet):
+    return {
+        "images": [
+            {"id": r.image_id, "file_name": r.file_name, "width": 64, "height": 64} for r in annotated.records
+        ],
+        "categories": [{"id": 5, "name": "square"}],
+        "annotations": [
+            {
+                "id": 10 * r.image_id + i,
+                "image_id": r.image_id,
+                "category_id": 5,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": (x2 - x1) * (y2 - y1),
+                "iscrowd": 0,
+            }
+            for r in annotated.records
+            for i, (x1, y1, x2, y2) in enumerate(r.boxes.tolist())
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [(("train", "val", "test"), "val"), (("test", "train"), "test"), (("train",), "train")],
+)
+def test_the_split_to_evaluate_on(coco_folder, there, chosen):
+    assert held_out_split(coco_folder(*there)) == chosen
+
+
+def test_several_splits_and_none_is_held_out(coco_folder):
+    with pytest.raises(InputError, match=r"has the splits .*choose one with --split"):
+        held_out_split(coco_folder("train", "trainval"))
+
+
+def test_saved_detections_give_the_same_metrics(tmp_path, coco_folder):
+    folder = coco_folder("val")
+    saved = tmp_path / "found.json"
+    metrics = evaluate_data(BrightPixels(), folder, save_detections=saved)
+    results = json.loads(saved.read_text())
+
+    assert results[0].keys() == {"image_id", "file_name", "category_id", "category_name", "bbox", "score"}
+    assert results[0]["category_name"] == "square"  # which is category 5 there and 1 here
+    assert evaluate_files(folder / "annotations" / "val.json", saved).summary == metrics.summary
+
+
+def test_names_are_added(squares):
+    result = {"image_id": 101, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
+
+    assert with_names([result], squares) == [result | {"file_name": "train1.png", "category_name": "square"}]
+
+
+def test_damaged_data_stops_or_is_left_out(coco_folder, capsys):
+    folder = coco_folder("val")
+    (folder / "images" / "val" / "train1.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"train1\.png.*--skip-bad"):
+        evaluate_data(BrightPixels(), folder)
+    capsys.readouterr()
+    metrics = evaluate_data(BrightPixels(), folder, skip_bad=True)
+
+    assert metrics.images == 5
+    assert "left out: " in (shown := capsys.readouterr().err)
+    assert "train1.png" in shown
+
+
+def test_a_detector_of_ours(squares):
+    from srtod.detectors.zoo import build_detector
+
+    torch.manual_seed(0)
+    detector = build_detector(
+        "faster-rcnn", classes=("square",), backbone="mobilenetv2_100", score_threshold=0.0
+    )
+    results = detect(detector, data(squares), batch_size=2, progress=False)
+
+    assert results
+    assert {result["image_id"] for result in results} <= {record.image_id for record in squares.records}
+    assert all(0 <= result["score"] <= 1 and min(result["bbox"][2:]) >= 0 for result in results)
+    assert evaluate(detector, squares, progress=False).summary["AP"] >= 0
