@@ -8,7 +8,7 @@ import typer
 
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(help="Images, folders, or patterns in quotes.", metavar="INPUT...")
+        list[str], typer.Argument(help="Images, folders, or patterns in quotes.", metavar="INPUT")
     ],
     *,
     weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")],
