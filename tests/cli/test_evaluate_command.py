@@ -103,7 +103,7 @@ def test_weights_on_data(srtod, dataset, weights, tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
 
     assert code == 0
-    assert "1 images" in out
+    assert "images: 1" in out
     assert found
     assert {result["category_name"] for result in found} <= {"drone", "bird"}
     assert {(result["category_name"], result["category_id"]) for result in found} <= {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from conftest import write_set
-from test_evaluate import BrightPixels, data
+from test_evaluate import bright, data
 
 from srtod.engine.evaluate import detect
 
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     accelerator = Accelerator(cpu=True)
     for images in (5, 1):
         annotated = write_set(folder / f"{images}-{accelerator.process_index}", images=images)
-        detector = BrightPixels()
+        detector = bright()
         shared = detect(detector, data(annotated), progress=False, accelerator=accelerator)
         answer = {
             "shared": shared,

@@ -1,5 +1,6 @@
 """A detector on a data set."""
 
+import itertools
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +49,10 @@ class BrightPixels(nn.Module):
         }
 
 
+def bright(classes=("square",), label=0) -> Any:
+    return BrightPixels(classes, label)
+
+
 def data(annotated: AnnotatedSet) -> DetectionDataset:
     return DetectionDataset(annotated.records, classes=annotated.classes)
 
@@ -59,7 +65,7 @@ def extent(record):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_results_are_coco_results_in_the_order_of_the_set(squares, batch_size):
-    detector = BrightPixels()
+    detector = bright()
     results = detect(detector, data(squares), batch_size=batch_size, progress=False)
 
     assert (
@@ -76,7 +82,7 @@ def test_results_are_coco_results_in_the_order_of_the_set(squares, batch_size):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_detector_keeps_its_mode(squares, training):
-    detector = BrightPixels().train(training)
+    detector = bright().train(training)
     detect(detector, data(squares), progress=False)
 
     assert detector.training is training
@@ -84,9 +90,9 @@ def test_the_detector_keeps_its_mode(squares, training):
 
 def test_classes_are_matched_by_name(squares):
     named = AnnotatedSet(squares.source, "coco", "val", ("circle", "square"), squares.records)
-    of_square = detect(BrightPixels(("square", "star", "circle"), label=0), data(named), progress=False)
-    of_star = detect(BrightPixels(("square", "star", "circle"), label=1), data(named), progress=False)
-    of_circle = detect(BrightPixels(("square", "star", "circle"), label=2), data(named), progress=False)
+    of_square = detect(bright(("square", "star", "circle"), label=0), data(named), progress=False)
+    of_star = detect(bright(("square", "star", "circle"), label=1), data(named), progress=False)
+    of_circle = detect(bright(("square", "star", "circle"), label=2), data(named), progress=False)
 
     assert {result["category_id"] for result in of_square} == {2}
     assert of_star == []  # the data set has no stars
@@ -96,7 +102,7 @@ def test_classes_are_matched_by_name(squares):
 def test_more_classes_than_the_weights(squares):
     named = AnnotatedSet(squares.source, "coco", "val", ("square", "circle", "stars"), squares.records)
     with pytest.raises(InputError) as error:
-        detect(BrightPixels(("square", "star")), data(named), progress=False)
+        detect(bright(("square", "star")), data(named), progress=False)
 
     assert str(error.value).startswith(
         "the data has more classes than the weights: circle, stars (did you mean 'star'?) not among "
@@ -111,14 +117,15 @@ def test_match_classes():
 def test_an_image_that_cannot_be_read_is_named(squares):
     squares.records[3].path.write_bytes(b"")
     with pytest.raises(InputError, match=squares.records[3].path.name):
-        detect(BrightPixels(), data(squares), progress=False)
+        detect(bright(), data(squares), progress=False)
 
 
 def test_metrics_of_a_detector(squares):
     one = squares.records[1]
     one.boxes[:] = one.boxes[0]  # three times the same box, of which one can be found
     annotated = replace(squares, records=squares.records[:2])
-    metrics = evaluate(OneBox(one.boxes[0]), annotated, progress=False, detections_per_image=7)
+    detector: Any = OneBox(one.boxes[0])
+    metrics = evaluate(detector, annotated, progress=False, detections_per_image=7)
 
     assert metrics.summary["AR"] == pytest.approx(1 / 3)
     assert metrics.detections_per_image == 7
@@ -138,12 +145,12 @@ class OneBox(BrightPixels):
 
 
 def test_a_bar_on_stderr_only_where_wanted(squares, capsys):
-    detect(BrightPixels(), data(squares), progress=True)
+    detect(bright(), data(squares), progress=True)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "6/6" in shown.err
 
-    detect(BrightPixels(), data(squares), progress=False)
+    detect(bright(), data(squares), progress=False)
     assert capsys.readouterr().err == ""
 
 
@@ -179,7 +186,8 @@ def coco_folder(tmp_path, squares):
     return make
 
 
-def as_coco(annotated: AnnotatedSet):
+def as_coco(annotated: AnnotatedSet) -> dict[str, Any]:
+    ids = itertools.count(1)
     return {
         "images": [
             {"id": r.image_id, "file_name": r.file_name, "width": 64, "height": 64} for r in annotated.records
@@ -187,7 +195,7 @@ def as_coco(annotated: AnnotatedSet):
         "categories": [{"id": 5, "name": "square"}],
         "annotations": [
             {
-                "id": 10 * r.image_id + i,
+                "id": next(ids),
                 "image_id": r.image_id,
                 "category_id": 5,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -195,7 +203,7 @@ def as_coco(annotated: AnnotatedSet):
                 "iscrowd": 0,
             }
             for r in annotated.records
-            for i, (x1, y1, x2, y2) in enumerate(r.boxes.tolist())
+            for x1, y1, x2, y2 in r.boxes.tolist()
         ],
     }
 
@@ -216,7 +224,7 @@ def test_several_splits_and_none_is_held_out(coco_folder):
 def test_saved_detections_give_the_same_metrics(tmp_path, coco_folder):
     folder = coco_folder("val")
     saved = tmp_path / "found.json"
-    metrics = evaluate_data(BrightPixels(), folder, save_detections=saved)
+    metrics = evaluate_data(bright(), folder, save_detections=saved)
     results = json.loads(saved.read_text())
 
     assert results[0].keys() == {"image_id", "file_name", "category_id", "category_name", "bbox", "score"}
@@ -234,9 +242,9 @@ def test_damaged_data_stops_or_is_left_out(coco_folder, capsys):
     folder = coco_folder("val")
     (folder / "images" / "val" / "train1.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"train1\.png.*--skip-bad"):
-        evaluate_data(BrightPixels(), folder)
+        evaluate_data(bright(), folder)
     capsys.readouterr()
-    metrics = evaluate_data(BrightPixels(), folder, skip_bad=True)
+    metrics = evaluate_data(bright(), folder, skip_bad=True)
 
     assert metrics.images == 5
     assert "left out: " in (shown := capsys.readouterr().err)

@@ -10,7 +10,7 @@ def metrics_table(metrics: Metrics) -> Table:
     """Return a table with a row for all classes together and one for each; -1 is shown as a dash."""
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"{metrics.images} images",
+        title=f"images: {metrics.images}",
         caption=(
             "Fractions of 1. AP and AR over IoU 0.50:0.95; vt, t, s, m: objects of up to 8, 16, 32 and of "
             "more pixels (square root of the area). At most "
