@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ MAX_PIXELS = 2 * 89_478_485
 """Images of more pixels are refused: a small file can unpack to more memory than there is."""
 
 # Only plain raster formats: some others (EPS) would start programs.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 _ORIENTATION = 0x0112
 _BLACK = (0, 0, 0, 255)
 
@@ -51,8 +52,9 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
 
     The content decides, not the file's ending. EXIF orientation is applied, unless only the stored pixels
     have the expected ``size``: then the annotations were made on those. 16-bit pixels are scaled linearly
-    (65535 becomes 255), grey is repeated in three channels, palettes are looked up, CMYK is converted without
-    a colour profile, transparent pixels are laid over black, and of an animation the first frame is read.
+    (65535 becomes 255; grey is rounded, of colours the high byte is taken), grey is repeated in three
+    channels, palettes are looked up, CMYK is converted without a colour profile, transparent pixels are laid
+    over black, and of an animation the first frame is read.
 
     Args:
         path: the file.
@@ -83,7 +85,7 @@ def _open(path: Path) -> Image.Image:
         raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged below, by one limit
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(path, formats=_readable_formats())
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
@@ -92,6 +94,13 @@ def _open(path: Path) -> Image.Image:
         image.close()
         raise InputError(f"{path}: the image is {width} x {height} pixels; replace it by one with pixels")
     return image
+
+
+@cache
+def _readable_formats() -> list[str]:
+    """The formats that this build of Pillow reads; it fails on names of those that it does not."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _displayed_size(image: Image.Image) -> tuple[int, int]:

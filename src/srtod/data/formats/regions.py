@@ -36,9 +36,8 @@ def _collapse(record: ImageRecord, num_classes: int) -> ImageRecord:
     labels = record.labels.copy()
     dropped: list[int] = []
     for by_label in by_box.values():
-        if len(by_label) != num_classes or len({len(indices) for indices in by_label.values()}) != 1:
-            continue
-        first, *others = (by_label[label] for label in range(num_classes))
+        complete = min(len(by_label[label]) for label in range(num_classes))
+        first, *others = (by_label[label][:complete] for label in range(num_classes))
         labels[first] = ANY_CLASS
         dropped += [index for indices in others for index in indices]
     kept = np.setdiff1d(np.arange(len(labels)), dropped)

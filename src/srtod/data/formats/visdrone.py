@@ -121,7 +121,7 @@ def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Parse
     if len(values) != _COLUMNS:
         raise ValueError(f"has {len(values)} columns where VisDrone has {_COLUMNS}: {line.strip()[:60]!r}")
     left, top, width, height = (float(value) for value in values[:4])
-    score, category, truncation, occlusion = (int(float(value)) for value in values[4:])
+    score, category, truncation, occlusion = map(_whole, values[4:])
     attributes = {"truncation": truncation, "occlusion": occlusion}
     box = (left, top, left + width, top + height)
     if category in (_REGION, _OTHERS):
@@ -129,6 +129,13 @@ def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Parse
     if category not in labels:
         raise ValueError(f"unknown category {category}; known are {', '.join(map(str, labels))}, 0 and 11")
     return Parsed(box, labels[category], score == 0, attributes)
+
+
+def _whole(text: str) -> int:
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f"score, category, truncation and occlusion must be whole numbers, got {text!r}")
+    return int(value)
 
 
 def _line(record: ImageRecord, index: int, numbers: Sequence[int], lost: Counter[str]) -> str:

@@ -139,7 +139,7 @@ def _size(tree: ET.Element) -> tuple[int, int] | None:
 def _mark(node: ET.Element, labels: Mapping[str, int], annotation_id: int, where: str) -> Mark:
     name = _name(node)
     if name not in labels:
-        raise ValueError(f"unknown category {name!r}")
+        raise ValueError(f"unknown category {name!r}; the classes are {', '.join(labels)}")
     texts = [node.findtext(f"bndbox/{side}") for side in _SIDES]
     if None in texts:
         raise ValueError(f"missing {_SIDES[texts.index(None)]} in its bndbox")

@@ -1,0 +1,322 @@
+import json
+
+import numpy as np
+import pytest
+
+from srtod import data
+from srtod.data import ANY_CLASS
+from srtod.errors import InputError
+
+
+def annotation(number: int, image_id=1, category: int = 1, box=(10.0, 10.0, 6.0, 6.0), **more) -> dict:
+    return {"id": number, "image_id": image_id, "category_id": category, "bbox": list(box), **more}
+
+
+def faults(path, **options):
+    return [str(fault) for fault in data.read(path, **options).faults]
+
+
+def test_reads_images_boxes_and_classes_in_the_order_of_their_ids(tmp_path, make_coco):
+    file = make_coco(tmp_path)
+    annotated = data.read(tmp_path)
+    assert (annotated.format, annotated.split, annotated.source) == ("coco", "train", file)
+    assert annotated.classes == ("cat", "dog")
+    assert annotated.category_ids == (3, 7)
+    assert annotated.faults == ()
+    first, second = annotated.records
+    assert (first.image_id, first.file_name, first.path) == (1, "a.png", tmp_path / "images" / "a.png")
+    assert (first.width, first.height) == (64, 48)
+    assert first.boxes.tolist() == [[10, 10, 16, 16]]
+    assert first.labels.tolist() == [1]
+    assert second.boxes.tolist() == [[0, 0, 2.5, 1.5]]
+    assert second.annotation_ids.tolist() == [2]
+    assert not first.ignore.any()
+
+
+def test_image_without_boxes_is_an_image(tmp_path, make_coco):
+    make_coco(tmp_path, annotations=[annotation(1, category=3)])
+    records = data.read(tmp_path).records
+    assert [len(record.boxes) for record in records] == [1, 0]
+    assert records[1].boxes.shape == (0, 4)
+
+
+def test_other_keys_become_attributes_and_area_where_it_says_more(tmp_path, make_coco):
+    marks = [
+        annotation(1, category=3, area=36, truncation=1),
+        annotation(2, category=3, area=20.5, segmentation=[[1, 2, 3, 4, 5, 6]]),
+    ]
+    make_coco(tmp_path, annotations=marks)
+    assert data.read(tmp_path).records[0].attributes == (
+        {"truncation": 1},
+        {"segmentation": [[1, 2, 3, 4, 5, 6]], "area": 20.5},
+    )
+
+
+def test_crowd_of_one_class_and_of_all(tmp_path, make_coco):
+    marks = [
+        annotation(1, category=3, iscrowd=1),
+        annotation(2, category=7, box=(20, 20, 9, 9), iscrowd=1),
+        annotation(3, category=3, box=(20, 20, 9, 9), iscrowd=1),
+        annotation(4, category=3, box=(20, 20, 9, 9)),
+    ]
+    make_coco(tmp_path, annotations=marks)
+    record = data.read(tmp_path).records[0]
+    by_id = dict(zip(record.annotation_ids.tolist(), record.labels.tolist(), strict=True))
+    assert by_id == {1: 0, 3: ANY_CLASS, 4: 0}
+    assert record.ignore.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("place", "json_name"),
+    [
+        ("images", "train.json"),
+        ("train", "train.json"),
+        ("JPEGImages", "train.json"),
+        ("images/train", "annotations/train.json"),
+        ("train2017", "annotations/instances_train2017.json"),
+        ("images/train2017", "annotations/instances_train2017.json"),
+        ("train/images", "train.json"),
+        ("", "train.json"),
+        ("train", "train/_annotations.coco.json"),
+    ],
+)
+def test_finds_images_in_sensible_places(tmp_path, make_coco, make_image, place, json_name):
+    make_coco(tmp_path, json_name, images=())
+    content = json.loads((tmp_path / json_name).read_text())
+    content["images"] = [{"id": 1, "file_name": "a.png", "width": 64, "height": 48}]
+    content["annotations"] = [annotation(1, category=3)]
+    (tmp_path / json_name).write_text(json.dumps(content))
+    path = make_image(tmp_path / place / "a.png")
+    assert data.splits(tmp_path) == ("train",)
+    annotated = data.read(tmp_path)
+    assert annotated.faults == ()
+    assert annotated.records[0].path == path
+
+
+def test_folder_holds_splits_and_a_file_is_one(tmp_path, make_coco):
+    for name in ("train.json", "instances_val2017.json"):
+        make_coco(tmp_path / "a", name)
+    assert data.splits(tmp_path / "a") == ("val",)  # "instances_" says what it is
+    for name in ("train.json", "val.json", "notes.json"):
+        make_coco(tmp_path / "b", name)
+    assert data.splits(tmp_path / "b") == ("train", "val")
+    assert data.read(tmp_path / "b", split="val").split == "val"
+    assert data.splits(tmp_path / "b" / "val.json") == ("val",)
+    with pytest.raises(InputError, match=r"has the splits train, val; choose one with --split"):
+        data.read(tmp_path / "b")
+    with pytest.raises(InputError, match=r"no split 'vale' \(did you mean 'val'\?\); it has train, val"):
+        data.read(tmp_path / "b", split="vale")
+
+
+def test_files_of_one_split_are_told_apart_by_their_stems(tmp_path, make_coco):
+    for name in ("instances_train2014.json", "instances_train2017.json"):
+        make_coco(tmp_path, f"annotations/{name}")
+    assert data.splits(tmp_path) == ("instances_train2014", "instances_train2017")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not valid JSON at line 1"),
+        ('{"images": [', "not valid JSON at line 1"),
+        ("[]", "not a COCO data set: holds a list"),
+        ("3", "not a COCO data set: there is no list 'images'"),
+        ('{"images": []}', "not a COCO data set: there is no list 'annotations'"),
+        ('{"images": [], "annotations": {}}', "not a COCO data set: there is no list 'annotations'"),
+        ('{"images": [], "annotations": []}', "not a COCO data set: there is no list 'categories'"),
+        ('{"images": [], "annotations": [], "categories": []}', "no categories"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "needs an id"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id":1,"name":"a"},{"id":1,"name":"b"}]}',
+            "duplicate category 1",
+        ),
+    ],
+)
+def test_broken_and_foreign_files(tmp_path, text, message):
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(InputError) as error:
+        data.read(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path / 'train.json'}: ")
+    assert message in str(error.value)
+
+
+def test_not_utf8(tmp_path):
+    (tmp_path / "train.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
+        data.read(tmp_path)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((NAN, 1, 2, 2), "has NaN or infinite numbers"),
+        ((1, 1, INF, 2), "has NaN or infinite numbers"),
+        ((1, 1, 10**400, 2), "has NaN or infinite numbers"),
+        ((1, 1, 0, 2), "has zero or negative size"),
+        ((9, 9, -3, 2), "has zero or negative size"),
+        ((64, 1, 3, 3), "lies outside the image of 64 x 48 pixels"),
+        ((-9, 1, 3, 3), "lies outside the image of 64 x 48 pixels"),
+        ((1, 2, 3), "must be four numbers"),
+        ((1, 2, 3, "4"), "must be four numbers"),
+        ((1, 2, 3, None), "must be four numbers"),
+        ((1, 2, 3, True), "must be four numbers"),
+    ],
+)
+def test_bad_box_is_left_out(tmp_path, make_coco, box, message):
+    file = make_coco(tmp_path, annotations=[annotation(1, category=3), annotation(9, category=3, box=box)])
+    annotated = data.read(tmp_path)
+    assert annotated.records[0].annotation_ids.tolist() == [1]
+    (fault,) = annotated.faults
+    assert (fault.file, fault.image_id, fault.annotation_id) == (file, 1, 9)
+    assert message in fault.what
+    with pytest.raises(InputError, match=r"train\.json, image 1, annotation 9: b.*--skip-bad"):
+        annotated.require_sound()
+
+
+def test_box_that_reaches_out_is_clipped_and_told_beyond_a_pixel(tmp_path, make_coco):
+    marks = [annotation(1, category=3, box=(-1, 0, 5, 5)), annotation(2, category=3, box=(60, 40, 9, 9))]
+    make_coco(tmp_path, annotations=marks)
+    annotated = data.read(tmp_path)
+    assert annotated.records[0].boxes.tolist() == [[0, 0, 4, 5], [60, 40, 64, 48]]
+    (fault,) = annotated.faults
+    assert fault.annotation_id == 2
+    assert fault.what.startswith("box (x 60, y 40, width 9, height 9) reaches out of the image")
+
+
+@pytest.mark.parametrize(
+    ("mark", "message"),
+    [
+        (annotation(9, category=5), "annotation 9: unknown category 5; the file defines 3, 7"),
+        (annotation(9, category="3"), "annotation 9: unknown category '3'"),
+        (annotation(1, category=3), "image 1, annotation 1: duplicate annotation id"),
+        (annotation(9, 77, 3), "image 77, annotation 9: its image_id 77 is not among the images"),
+        (annotation(9, [1], 3), "annotation 9: its image_id [1] is not among the images"),
+        (annotation(9, category=3, iscrowd=2), "iscrowd 2 must be 0 or 1"),
+        ({"id": 9, "image_id": 1, "category_id": 3}, "annotation 9: missing key 'bbox'"),
+        ({"id": 9, "image_id": 1, "bbox": [1, 1, 2, 2]}, "annotation 9: missing key 'category_id'"),
+        ({"image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2]}, "annotations[1] needs an id"),
+        ("nonsense", "annotations[1] needs an id"),
+    ],
+)
+def test_bad_annotation_is_left_out(tmp_path, make_coco, mark, message):
+    make_coco(tmp_path, annotations=[annotation(1, category=3), mark])
+    annotated = data.read(tmp_path)
+    assert sum(len(record.boxes) for record in annotated.records) == 1
+    (fault,) = annotated.faults
+    assert message in str(fault)
+
+
+GOOD = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (GOOD, "image 1: duplicate image id (file_name 'a.png')"),
+        (GOOD | {"id": None}, "images[1] needs an id"),
+        (GOOD | {"id": True}, "images[1] needs an id"),
+        (7, "images[1] needs an id"),
+        (GOOD | {"id": 2, "file_name": "c.png"}, "image 2: missing image 'c.png'; looked in "),
+        (GOOD | {"id": 2, "file_name": "x" * 5000}, "image 2: missing image"),
+        (GOOD | {"id": 2, "file_name": 3}, "image 2: file_name must be a text, got 3"),
+        ({"id": 2, "width": 64, "height": 48}, "image 2: missing key 'file_name'"),
+        ({"id": 2, "file_name": "a.png", "width": 64}, "image 2: missing key 'height'"),
+        (GOOD | {"id": 2, "width": 0}, "image 2: width 0 and height 48 must be whole numbers"),
+        (GOOD | {"id": 2, "width": "64"}, "image 2: width '64' and height 48 must be whole numbers"),
+        (GOOD | {"id": 2, "width": 1.5}, "image 2: width 1.5 and height 48 must be whole numbers"),
+        (GOOD | {"id": 2, "width": NAN}, "image 2: width nan and height 48 must be whole numbers"),
+        (GOOD | {"id": 2, "file_name": "../images/a.png"}, "leaves the folder, which is refused"),
+        (GOOD | {"id": 2, "file_name": "/etc/passwd"}, "leaves the folder, which is refused"),
+        (GOOD | {"id": 2, "file_name": "..\\images\\a.png"}, "leaves the folder, which is refused"),
+        (GOOD | {"id": 2, "file_name": "C:\\a.png"}, "leaves the folder, which is refused"),
+        (GOOD | {"id": 2, "file_name": "a.png\0"}, "missing image"),
+    ],
+)
+def test_bad_image_is_left_out(tmp_path, make_coco, image, message):
+    make_coco(tmp_path, images=("a.png",))
+    file = make_coco(tmp_path, annotations=[annotation(1, category=3)])
+    content = json.loads(file.read_text())
+    content["images"] = [GOOD, image]
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert [record.image_id for record in annotated.records] == [1]
+    (fault,) = annotated.faults
+    assert message in str(fault)
+
+
+def test_link_to_outside_is_refused_and_a_linked_folder_is_not(tmp_path, make_coco, make_image):
+    outside = make_image(tmp_path / "elsewhere" / "b.png")
+    make_coco(tmp_path / "one")
+    (tmp_path / "one" / "images" / "b.png").unlink()
+    (tmp_path / "one" / "images" / "b.png").symlink_to(outside)
+    assert "image 'b.png' is a link that leaves the folder, which is refused" in faults(tmp_path / "one")[0]
+
+    make_coco(tmp_path / "two")
+    (tmp_path / "two" / "images").rename(tmp_path / "disk")
+    (tmp_path / "two" / "images").symlink_to(tmp_path / "disk")
+    assert faults(tmp_path / "two") == []
+
+
+def test_no_annotations_and_no_images(tmp_path, make_coco):
+    make_coco(tmp_path / "one", annotations=[])
+    assert faults(tmp_path / "one")[0].endswith("no annotations at all: nothing is marked in any image")
+    assert len(data.read(tmp_path / "one").records) == 2
+    make_coco(tmp_path / "two", annotations=[], images=())
+    assert faults(tmp_path / "two")[0].endswith("no images at all")
+
+
+def test_size_that_differs_from_the_file(tmp_path, make_coco, make_image):
+    make_coco(tmp_path)
+    make_image(tmp_path / "images" / "b.png", (32, 48))
+    assert faults(tmp_path) == []
+    (fault,) = data.read(tmp_path, check_images=True).faults
+    assert fault.image_id == 2
+    assert "the image is 32 x 48 pixels, its annotations say 64 x 48" in fault.what
+
+
+def test_ids_may_be_texts(tmp_path, make_coco):
+    image = {"id": "x-1", "file_name": "a.png", "width": 64.0, "height": 48}
+    make_coco(tmp_path)
+    file = make_coco(tmp_path, annotations=[annotation(1, "x-1", 3)])
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"images": [image]}))
+    (record,) = data.read(tmp_path).records
+    assert (record.image_id, record.width, len(record.boxes)) == ("x-1", 64, 1)
+
+
+def test_official_names_are_ai_tod(tmp_path, make_coco):
+    make_coco(tmp_path, "annotations/aitodv2_val.json")
+    make_coco(tmp_path, "annotations/aitodv2_train.json")
+    assert data.splits(tmp_path) == ("train", "val")
+    assert data.read(tmp_path, split="val").format == "aitod"
+    assert data.read(tmp_path / "annotations" / "aitodv2_val.json").format == "aitod"
+    assert data.read(tmp_path, split="val", format="coco").format == "coco"
+
+
+def test_drone_swarms_in_their_authors_layout(tmp_path, make_coco):
+    for split in ("train", "test"):
+        make_coco(tmp_path / split, f"{split}.json")
+        (tmp_path / split / "images").rename(tmp_path / split / "JPEGImages")
+    assert data.splits(tmp_path) == ("train", "test")
+    annotated = data.read(tmp_path, split="test")
+    assert (annotated.format, annotated.split, annotated.faults) == ("droneswarms", "test", ())
+    assert data.read(tmp_path / "test" / "test.json").format == "droneswarms"
+
+
+def test_real_data_has_the_counts_of_its_readme(shared):
+    counts = {
+        "tinyperson": {"train": (110, 7431), "val": (40, 2350)},
+        "hituav": {"train": (1949, 17319), "val": (345, 1865)},
+    }
+    for name, expected in counts.items():
+        assert data.splits(shared / "data" / name) == ("train", "val")
+        for split, (images, boxes) in expected.items():
+            annotated = data.read(shared / "data" / name, split=split).require_sound()
+            assert len(annotated.records) == images
+            assert sum(len(record.boxes) for record in annotated.records) == boxes
+            assert all(np.isfinite(record.boxes).all() for record in annotated.records)
+    people = data.read(shared / "data" / "tinyperson", split="train")
+    assert people.classes == ("person",)
+    assert sum(int(record.ignore.sum()) for record in people.records) == 112

@@ -1,0 +1,115 @@
+import pytest
+
+from srtod import data
+from srtod.data import ANY_CLASS
+
+SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
+
+
+def box(left, top, right, bottom) -> str:
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), (left, top, right, bottom), strict=True)
+    return f"<bndbox>{''.join(f'<{side}>{value}</{side}>' for side, value in sides)}</bndbox>"
+
+
+def thing(name="cat", bounds=(1, 1, 64, 48), more="") -> str:
+    return f"<object><name>{name}</name>{more}{box(*bounds)}</object>"
+
+
+@pytest.fixture
+def make_voc(tmp_path, make_image):
+    """Writes images with annotations and returns the folder."""
+
+    def make(**objects):
+        (tmp_path / "Annotations").mkdir()
+        for stem, text in objects.items():
+            make_image(tmp_path / "JPEGImages" / f"{stem}.jpg")
+            (tmp_path / "Annotations" / f"{stem}.xml").write_text(f"<annotation>{text}</annotation>")
+        return tmp_path
+
+    return make
+
+
+def test_reads_boxes_from_the_first_pixel_to_the_last(make_voc):
+    more = "<pose>Left</pose><truncated>1</truncated><occluded>0</occluded><difficult>0</difficult>"
+    annotated = data.read(make_voc(a=SIZE + thing() + thing("dog", (11, 21, 12.5, 22), more)))
+    assert (annotated.format, annotated.split, annotated.classes) == ("voc", "", ("cat", "dog"))
+    (record,) = annotated.require_sound().records
+    assert record.boxes.tolist() == [[0, 0, 64, 48], [10, 20, 12.5, 22]]
+    assert record.labels.tolist() == [0, 1]
+    assert record.attributes == ({}, {"truncation": 1, "pose": "Left"})
+
+
+def test_difficult_is_to_be_ignored(make_voc):
+    hard = "<difficult>1</difficult>"
+    both = thing("cat", (5, 5, 9, 9), hard) + thing("dog", (5, 5, 9, 9), hard)
+    (record,) = data.read(make_voc(a=SIZE + thing("dog", more=hard) + both)).records
+    assert record.ignore.all()
+    assert record.labels.tolist() == [1, ANY_CLASS]
+
+
+def test_lists_are_splits_and_classes_are_those_of_all(make_voc):
+    root = make_voc(a=SIZE + thing("dog"), b=SIZE + thing("cat"))
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n")
+    (lists / "val.txt").write_text("b\n")
+    (lists / "cat_val.txt").write_text("b 1\n")
+    assert data.splits(root) == ("train", "val")
+    train = data.read(root, split="train")
+    assert train.classes == ("cat", "dog")
+    assert [record.file_name for record in train.records] == ["a.jpg"]
+    assert train.records[0].labels.tolist() == [1]
+
+
+def test_class_file_gives_the_order(make_voc):
+    root = make_voc(a=SIZE + thing("cat"))
+    (root / "classes.txt").write_text("dog\ncat\n")
+    assert data.read(root).classes == ("dog", "cat")
+
+
+def test_size_of_the_image_where_none_is_given(make_voc):
+    (record,) = data.read(make_voc(a=thing())).require_sound().records
+    assert (record.width, record.height) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (thing(bounds=("nan", 1, 5, 5)), "has NaN or infinite numbers"),
+        (thing(bounds=(9, 9, 5, 5)), "has zero or negative size"),
+        (thing(bounds=(90, 9, 95, 15)), "lies outside the image"),
+        (thing(bounds=("a", 1, 5, 5)), "could not convert string to float: 'a'"),
+        (thing(bounds=("", 1, 5, 5)), "could not convert string to float"),
+        (thing(more="<difficult>maybe</difficult>"), "difficult 'maybe' must be 0 or 1"),
+        ("<object><name>cat</name></object>", "missing xmin in its bndbox"),
+        ("<object></object>", "unknown category ''"),
+    ],
+)
+def test_bad_object_is_left_out(make_voc, text, message):
+    annotated = data.read(make_voc(a=SIZE + thing() + text))
+    assert len(annotated.records[0].boxes) == 1
+    (fault,) = annotated.faults
+    assert (fault.file.name, fault.image_id, fault.annotation_id) == ("a.xml", 1, "object 2")
+    assert message in fault.what
+
+
+def test_unknown_category(make_voc):
+    root = make_voc(a=SIZE + thing() + thing("bird"))
+    (root / "classes.txt").write_text("cat\n")
+    (fault,) = data.read(root).faults
+    assert fault.what == "unknown category 'bird'; the classes are cat"
+
+
+def test_bad_files(make_voc, make_image):
+    root = make_voc(
+        a=SIZE + thing(), b=SIZE + "<object>", c="<size><width>0</width><height>9</height></size>"
+    )
+    make_image(root / "JPEGImages" / "d.jpg")
+    (root / "Annotations" / "e.xml").write_text("<annotation/>")
+    annotated = data.read(root)
+    assert [record.file_name for record in annotated.records] == ["a.jpg"]
+    texts = [str(fault) for fault in annotated.faults]
+    assert "b.xml, image 2: not valid XML: mismatched tag" in texts[0]
+    assert "c.xml, image 3: width '0' and height '9' must be whole numbers of pixels" in texts[1]
+    assert "d.xml, image 4: there is no such annotation file" in texts[2]
+    assert "image 5: missing image: there is no JPEGImages/e.jpg" in texts[3]

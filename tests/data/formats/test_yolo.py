@@ -1,0 +1,129 @@
+import pytest
+
+from srtod import data
+from srtod.errors import InputError
+
+LABEL = "1 0.5 0.25 0.125 0.5\n"  # x 28..36, y 0..24 of 64 x 48
+
+
+@pytest.fixture
+def make_split(make_image):
+    """Writes an image with a label file into two folders."""
+
+    def make(images, labels, stem="a", text=LABEL):
+        make_image(images / f"{stem}.jpg")
+        labels.mkdir(parents=True, exist_ok=True)
+        (labels / f"{stem}.txt").write_text(text)
+
+    return make
+
+
+def test_reads_data_yaml(tmp_path, make_split):
+    for split in ("train", "val"):
+        make_split(tmp_path / "images" / split, tmp_path / "labels" / split)
+    config = "path: /home/somebody/set\ntrain: images/train\nval: images/val\nnames:\n  0: cat\n  1: dog\n"
+    (tmp_path / "data.yaml").write_text(config)
+    assert data.splits(tmp_path) == data.splits(tmp_path / "data.yaml") == ("train", "val")
+    annotated = data.read(tmp_path, split="val")
+    assert (annotated.format, annotated.classes, annotated.faults) == ("yolo", ("cat", "dog"), ())
+    (record,) = annotated.records
+    assert record.path == tmp_path / "images" / "val" / "a.jpg"
+    assert record.boxes.tolist() == [[28, 0, 36, 24]]
+    assert record.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "split"),
+    [
+        ("images/train", "labels/train", "train"),
+        ("train/images", "train/labels", "train"),
+        ("valid/images", "valid/labels", "val"),
+        ("images", "labels", ""),
+    ],
+)
+def test_folders_name_the_splits(tmp_path, make_split, images, labels, split):
+    make_split(tmp_path / images, tmp_path / labels)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert data.splits(tmp_path) == (split,)
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.classes == ("cat", "dog")
+    assert annotated.records[0].boxes.tolist() == [[28, 0, 36, 24]]
+
+
+def test_roboflow_writes_a_folder_too_high(tmp_path, make_split):
+    make_split(tmp_path / "train" / "images", tmp_path / "train" / "labels")
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nnames: [cat, dog]\n")
+    assert data.read(tmp_path).require_sound().records[0].file_name == "a.jpg"
+
+
+def test_list_of_images(tmp_path, make_split):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_split(tmp_path / "images", tmp_path / "labels", "b")
+    (tmp_path / "val.txt").write_text("./images/b.jpg\n../c.jpg\nimages/d.jpg\n")
+    (tmp_path / "data.yaml").write_text("val: val.txt\nnames: [cat, dog]\n")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["images/b.jpg"]
+    texts = [str(fault) for fault in annotated.faults]
+    assert "val.txt: file_name '../c.jpg' leaves the folder, which is refused" in texts[0]
+    assert "val.txt: missing image 'images/d.jpg'" in texts[1]
+
+
+def test_image_without_text_has_no_objects(tmp_path, make_split, make_image):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_image(tmp_path / "images" / "b.jpg")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert [len(record.boxes) for record in data.read(tmp_path).require_sound().records] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("2 0.5 0.5 0.1 0.1", "unknown category 2; there are 2 classes, counted from 0"),
+        ("-1 0.5 0.5 0.1 0.1", "unknown category -1"),
+        ("0.5 0.5 0.5 0.1 0.1", "unknown category 0.5"),
+        ("nan 0.5 0.5 0.1 0.1", "unknown category nan"),
+        ("cat 0.5 0.5 0.1 0.1", "could not convert string to float: 'cat'"),
+        ("0 0.5 0.5 0.1", "has 4 columns where YOLO has 5"),
+        ("0 0.1 0.1 0.2 0.2 0.3 0.3", "has 7 columns where YOLO has 5"),
+        ("0 nan 0.5 0.1 0.1", "has NaN or infinite numbers"),
+        ("0 0.5 0.5 0 0.1", "has zero or negative size"),
+        ("0 30 40 10 10", "lies outside the image"),
+        ("0 0.9 0.5 0.4 0.1", "reaches out of the image"),
+    ],
+)
+def test_bad_line(tmp_path, make_split, line, message):
+    make_split(tmp_path / "images", tmp_path / "labels", text=f"{LABEL}{line}\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (fault,) = data.read(tmp_path).faults
+    assert (fault.file, fault.annotation_id) == (tmp_path / "labels" / "a.txt", "line 2")
+    assert message in fault.what
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("names: [cat\n", "data.yaml: not valid YAML: "),
+        ("just words\n", "data.yaml: not a YOLO data set"),
+        ("train: images\nnames: 3\n", "data.yaml: 'names' must be a list"),
+        ("train: images\nnames: [cat, cat]\n", "data.yaml: 'names' must be a list of different names"),
+        ("train: images\nnames: {0: cat, 2: dog}\n", "data.yaml: 'names' must be a list"),
+        ("train: pictures\nnames: [cat, dog]\n", "data.yaml: 'pictures' is not there"),
+        ("train: /usr\nnames: [cat, dog]\n", "data.yaml: '/usr' leaves the folder, which is refused"),
+        ("train: images\n", "no class names; add classes.txt"),
+    ],
+)
+def test_bad_config(tmp_path, make_split, config, message):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "data.yaml").write_text(config)
+    with pytest.raises(InputError) as error:
+        data.read(tmp_path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("names", ["", "cat\ncat\n"])
+def test_class_file_must_name_each_class_once(tmp_path, make_split, names):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "classes.txt").write_text(names)
+    with pytest.raises(InputError, match=r"classes\.txt: must name every class once"):
+        data.read(tmp_path)

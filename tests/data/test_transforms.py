@@ -1,0 +1,147 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srtod.data.transforms import (
+    ColorJitter,
+    Compose,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomVerticalFlip,
+    crop,
+)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(height: int, width: int) -> torch.Tensor:
+    return torch.arange(3 * height * width, dtype=torch.float32).reshape(3, height, width) / (
+        3 * height * width
+    )
+
+
+def target(*boxes, ignore=None) -> dict:
+    count = len(boxes)
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "labels": torch.arange(count),
+        "ignore": torch.tensor(ignore or [False] * count, dtype=torch.bool),
+        "image_id": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("flip", "dim", "expected"),
+    [
+        (RandomHorizontalFlip(1.0), 2, [7.0, 2, 9, 5]),
+        (RandomVerticalFlip(1.0), 1, [1.0, 3, 3, 6]),
+    ],
+)
+def test_flip_moves_pixels_and_boxes_together(flip, dim, expected):
+    image, given_target = picture(8, 10), target((1, 2, 3, 5))
+    flipped, moved = flip(image, given_target, seeded())
+    assert torch.equal(flipped, image.flip(dim))
+    assert moved["boxes"].tolist() == [expected]
+    assert moved["image_id"] == 7
+    assert given_target["boxes"].tolist() == [[1, 2, 3, 5]]
+
+
+def test_flip_never_and_half_of_the_time():
+    image, empty = picture(4, 4), target()
+    assert torch.equal(RandomHorizontalFlip(0.0)(image, empty, seeded())[0], image)
+    flips = [not torch.equal(RandomHorizontalFlip()(image, empty, seeded(s))[0], image) for s in range(200)]
+    assert 70 < sum(flips) < 130
+
+
+def test_crop_keeps_tiny_boxes_clips_and_ignores_what_is_cut():
+    image = picture(20, 30)
+    marks = target(
+        (12, 6, 13, 7),  # one pixel, inside
+        (9, 5, 13, 9),  # three quarters inside
+        (8, 5, 12, 9),  # half inside
+        (5, 5, 11, 9),  # a sixth inside
+        (0, 0, 5, 5),  # outside
+        (8, 5, 10, 9),  # touches the edge from outside
+        (0, 0, 30, 20),  # a region to ignore around all
+        ignore=[False] * 6 + [True],
+    )
+    window, kept = crop(image, marks, top=5, left=10, height=10, width=15)
+    assert torch.equal(window, image[:, 5:15, 10:25])
+    assert kept["labels"].tolist() == [0, 1, 2, 3, 6]
+    assert kept["ignore"].tolist() == [False, False, False, True, True]
+    boxes = [[2, 1, 3, 2], [0, 0, 3, 4], [0, 0, 2, 4], [0, 0, 1, 4], [0, 0, 15, 10]]
+    assert kept["boxes"].tolist() == boxes
+
+
+def test_crop_without_boxes_and_without_ignore():
+    bare = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    window, kept = crop(picture(9, 9), bare, top=1, left=1, height=4, width=4)
+    assert window.shape == (3, 4, 4)
+    assert kept["boxes"].shape == (0, 4)
+    assert kept["ignore"].shape == (0,)
+
+
+def test_crop_larger_than_the_image_leaves_that_side():
+    window, kept = RandomCrop(100, 5)(picture(8, 10), target((0, 0, 10, 8)), seeded())
+    assert window.shape == (3, 8, 5)
+    assert kept["boxes"].tolist() == [[0, 0, 5, 8]]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    left=st.floats(0, 95),
+    top=st.floats(0, 55),
+    width=st.floats(0.5, 30),
+    height=st.floats(0.5, 30),
+)
+def test_crop_around_objects_always_shows_one(seed, left, top, width, height):
+    marks = target((left, top, min(left + width, 100), min(top + height, 60)))
+    window, kept = RandomCrop(32, 32, on_objects=1.0)(torch.zeros(3, 60, 100), marks, seeded(seed))
+    assert window.shape == (3, 32, 32)
+    assert kept["ignore"].tolist() == [False]
+    sides = kept["boxes"][0, 2:] - kept["boxes"][0, :2]
+    whole = marks["boxes"][0, 2:] - marks["boxes"][0, :2]
+    assert torch.allclose(sides, whole, atol=1e-4)
+
+
+def test_crop_around_an_object_larger_than_the_window_lies_inside_it():
+    marks = target((10, 10, 90, 50))
+    window, kept = RandomCrop(16, 16, on_objects=1.0)(torch.zeros(3, 60, 100), marks, seeded())
+    assert window.shape == (3, 16, 16)
+    assert kept["boxes"].tolist() == [[0, 0, 16, 16]]
+    assert kept["ignore"].tolist() == [True]  # hardly anything of it is seen
+
+
+def test_crops_around_objects_do_not_look_for_regions_to_ignore():
+    marks = target((0, 0, 2, 2), (90, 50, 92, 52), ignore=[True, False])
+    for seed in range(20):
+        _, kept = RandomCrop(16, 16, on_objects=1.0)(torch.zeros(3, 60, 100), marks, seeded(seed))
+        assert kept["labels"].tolist() == [1]
+
+
+def test_random_crops_reach_every_place():
+    image = picture(5, 6)
+    starts = {float(RandomCrop(4, 4)(image, target(), seeded(s))[0][0, 0, 0]) for s in range(200)}
+    assert starts == {float(image[0, top, left]) for top in (0, 1) for left in (0, 1, 2)}
+
+
+def test_jitter_changes_light_and_no_box():
+    image, marks = picture(8, 8), target((1, 1, 2, 2))
+    changed, same = ColorJitter(0.4, 0.4)(image, marks, seeded())
+    assert same is marks
+    assert changed.shape == image.shape
+    assert not torch.allclose(changed, image)
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    assert torch.allclose(ColorJitter()(image, marks, seeded())[0], image, atol=1e-6)
+
+
+def test_same_seed_same_sample():
+    chain = Compose([RandomHorizontalFlip(), RandomCrop(8, 8, 0.5), ColorJitter(0.2, 0.2)])
+    image, marks = picture(20, 30), target((3, 3, 5, 5), (20, 10, 22, 12))
+    first, again, other = (chain(image, marks, seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1]["boxes"], again[1]["boxes"])
+    assert not torch.equal(first[0], other[0])
