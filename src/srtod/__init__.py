@@ -3,12 +3,29 @@
 ``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's.
 """
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from srtod.detectors.detector import Detector
-from srtod.detectors.mmdet import load_mmdet
-from srtod.detectors.zoo import build_detector, load
+if TYPE_CHECKING:
+    from srtod.detectors.detector import Detector
+    from srtod.detectors.mmdet import load_mmdet
+    from srtod.detectors.zoo import build_detector, load
 
 __version__ = version("srtod")
 
 __all__ = ["Detector", "__version__", "build_detector", "load", "load_mmdet"]
+
+_HOMES = {
+    "Detector": "srtod.detectors.detector",
+    "build_detector": "srtod.detectors.zoo",
+    "load": "srtod.detectors.zoo",
+    "load_mmdet": "srtod.detectors.mmdet",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and what stands on it at first use, so that the command line starts at once."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
