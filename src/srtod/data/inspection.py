@@ -136,7 +136,7 @@ def print_statistics(statistics: Sequence[Statistics], console: Console) -> None
                 f"and {hidden:,} more faults in {numbers.split or 'the set'}; --json lists them all"
             )
     total = sum(len(numbers.faults) for numbers in statistics)
-    console.print(f"{total:,} faults" if total else "no faults", style="bold red" if total else "green")
+    console.print(f"faults: {total:,}" if total else "no faults", style="bold red" if total else "green")
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -181,8 +181,8 @@ def _mark(picture: Image.Image, record: ImageRecord, origin: tuple[int, int], zo
 
 
 def _write_caption(draw: ImageDraw.ImageDraw, record: ImageRecord) -> None:
-    objects = np.count_nonzero(~record.ignore)
-    facts = f"{record.width} x {record.height}, {objects} object{'s' * (objects != 1)}"
+    objects = int(np.count_nonzero(~record.ignore))
+    facts = f"{record.width} x {record.height}, {objects} {'object' if objects == 1 else 'objects'}"
     room = TILE - font(13).getlength(facts) - 16
     name = record.file_name
     while font(13, bold=True).getlength(name) > room:

@@ -1,0 +1,134 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from srtod.cli.main import main
+
+
+@pytest.fixture
+def make_set(tmp_path):
+    """Writes a COCO set of one image with the given boxes and returns its folder."""
+
+    def make(*boxes, **image):
+        root = tmp_path / "set"
+        (root / "images").mkdir(parents=True)
+        Image.new("RGB", (64, 48)).save(root / "images" / "a.png")
+        content = {
+            "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 48} | image],
+            "annotations": [
+                {"id": number, "image_id": 1, "category_id": 1, "bbox": box}
+                for number, box in enumerate(boxes, start=1)
+            ],
+            "categories": [{"id": 1, "name": "drone"}],
+        }
+        (root / "train.json").write_text(json.dumps(content))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command line and returns exit code, output and errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["srtod", "data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_inspect_sound_set(run, make_set, tmp_path):
+    root = make_set([1, 1, 5, 5])
+    code, out, err = run("inspect", root, "--output", tmp_path / "out", "--json", tmp_path / "n.json")
+    assert code == 0, err
+    assert "no faults" in out
+    assert "picture sheet: " in out
+    assert (tmp_path / "out" / "sheet-train.png").is_file()
+    (numbers,) = json.loads((tmp_path / "n.json").read_text())["splits"]
+    assert (numbers["split"], numbers["objects"], numbers["faults"]) == ("train", 1, [])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "image", "message"),
+    [
+        ([[1, 1, 5, 5], [1, 1, 0, 5]], {}, "image 1, annotation 2: box (x 1, y 1, width 0"),
+        ([[1, 1, 5, 5], [1, 1, float("nan"), 5]], {}, "annotation 2: box"),
+        ([[1, 1, 5, 5], [99, 1, 5, 5]], {}, "lies outside the image"),
+        ([], {}, "no annotations at all"),
+        ([[1, 1, 5, 5]], {"file_name": "b.png"}, "missing image 'b.png'"),
+        ([[1, 1, 5, 5]], {"file_name": "../a.png"}, "leaves the folder"),
+        ([[1, 1, 5, 5]], {"width": 32}, "the image is 64 x 48 pixels, its annotations say 32 x 48"),
+    ],
+)
+def test_faults_are_listed_and_the_exit_code_is_2(run, make_set, tmp_path, boxes, image, message):
+    root = make_set(*boxes, **image)
+    code, out, _ = run("inspect", root, "--json", tmp_path / "n.json")
+    assert code == 2
+    assert message in out
+    assert json.loads((tmp_path / "n.json").read_text())["splits"][0]["faults"]
+    code, _, err = run("convert", root, tmp_path / "target", "--to", "yolo")
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "target").exists()
+
+
+def test_what_cannot_be_read_at_all(run, tmp_path):
+    (tmp_path / "train.json").write_text("{")
+    code, out, err = run("inspect", tmp_path / "train.json")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path / 'train.json'}: not valid JSON at line 1")
+    code, _, err = run("inspect", tmp_path / "none")
+    assert code == 2
+    assert "no such file or folder" in err
+
+
+def test_output_in_the_way_of_a_file(run, make_set, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    code, _, err = run("inspect", make_set([1, 1, 5, 5]), "--output", tmp_path / "out")
+    assert code == 2
+    assert "cannot be written" in err
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_convert_lists_what_is_lost(run, make_set, tmp_path):
+    code, out, err = run("convert", make_set([1, 1, 5.5, 5]), tmp_path / "target", "--to", "visdrone")
+    assert code == 0, err
+    assert f"{tmp_path / 'target'}: train: 1 images, 1 boxes" in out
+    assert "visdrone cannot hold exact coordinates (rounded to whole pixels): 1" in out
+    code, out, _ = run("inspect", tmp_path / "target")
+    assert code == 0
+
+
+def test_convert_goes_on_without_what_is_damaged(run, make_set, tmp_path):
+    root = make_set([1, 1, 5, 5], [1, 1, -5, 5])
+    code, out, _ = run("convert", root, tmp_path / "target", "--to", "voc", "--skip-bad", "--link")
+    assert code == 0
+    assert "left out or clipped: " in out
+    assert (tmp_path / "target" / "JPEGImages" / "a.png").samefile(root / "images" / "a.png")
+
+
+def test_bad_arguments(run, make_set, tmp_path):
+    code, _, err = run("convert", make_set([1, 1, 5, 5]), tmp_path / "target", "--to", "yollo")
+    assert code == 2
+    assert "did you mean 'yolo'?" in err
+    assert run("convert", tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_help_as_a_process(verb):
+    done = subprocess.run(
+        [sys.executable, "-m", "srtod.cli.main", "data", verb, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "--format" in done.stdout

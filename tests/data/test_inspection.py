@@ -1,0 +1,80 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from srtod import data
+from srtod.data.inspection import describe, inspect_splits, print_statistics
+
+
+def mark(number, side, **more):
+    return {"id": number, "image_id": 1, "category_id": 3, "bbox": [0, 0, side, side], **more}
+
+
+@pytest.fixture
+def root(tmp_path, make_coco):
+    sides = (1.5, 2, 8, 8.5, 16, 17, 32, 33)
+    marks = [mark(number, side) for number, side in enumerate(sides, start=1)]
+    marks += [mark(20, 5, category_id=7, iscrowd=1), mark(21, 6, iscrowd=1)]
+    marks += [mark(22, 6, iscrowd=1, category_id=7), mark(23, 0)]
+    make_coco(tmp_path, "train.json", annotations=marks, images=("a.png", "b.png", "c.png"))
+    make_coco(tmp_path, "val.json")
+    return tmp_path
+
+
+def test_numbers(root):
+    numbers = describe(data.read(root, split="train"))
+    assert (numbers.images, numbers.images_without_objects) == (3, 2)
+    assert (numbers.objects, numbers.regions_to_ignore) == (8, 2)
+    assert numbers.size_bins == {"<2": 1, "2-8": 2, "8-16": 2, "16-32": 2, ">32": 1}
+    assert numbers.mean_size == pytest.approx(118 / 8)
+    assert numbers.median_size == pytest.approx(12.25)
+    assert numbers.objects_per_image == {"mean": pytest.approx(8 / 3), "median": 0, "max": 8}
+    assert numbers.classes == {
+        "cat": {"objects": 8, "regions_to_ignore": 0, "mean_size": pytest.approx(118 / 8)},
+        "dog": {"objects": 0, "regions_to_ignore": 1, "mean_size": None},
+        "(any class)": {"objects": 0, "regions_to_ignore": 1, "mean_size": None},
+    }
+    assert numbers.image_sizes == {"64 x 48": 3}
+    (fault,) = json.loads(json.dumps(numbers.to_json()))["faults"]
+    assert (fault["image_id"], fault["annotation_id"]) == (1, 23)
+    assert fault["file"] == str(root / "train.json")
+
+
+def test_set_without_images_or_objects(tmp_path, make_coco):
+    make_coco(tmp_path, images=(), annotations=[])
+    numbers = describe(data.read(tmp_path))
+    assert (numbers.images, numbers.objects, numbers.mean_size, numbers.median_size) == (0, 0, None, None)
+    assert numbers.objects_per_image == {"mean": 0, "median": 0, "max": 0}
+
+
+def test_all_splits_with_their_images_decoded(root):
+    (root / "images" / "c.png").write_bytes(b"")
+    inspected = inspect_splits(root)
+    assert [numbers.split for _, numbers in inspected] == ["train", "val"]
+    assert [len(numbers.faults) for _, numbers in inspected] == [2, 0]
+    assert "empty file" in str(inspected[0][1].faults[1])
+    assert [numbers.split for _, numbers in inspect_splits(root, split="val")] == ["val"]
+
+
+def printed(statistics) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    print_statistics(statistics, console)
+    return console.file.getvalue()
+
+
+def test_tables_and_faults_are_printed(root):
+    text = printed([numbers for _, numbers in inspect_splits(root)])
+    for expected in ("train", "val", "regions to ignore", ">32 px", "12.5%", "(any class)", "faults: 1"):
+        assert expected in text
+    line = next(line for line in text.splitlines() if line.startswith("fault: "))
+    assert line.startswith(f"fault: {root / 'train.json'}, image 1, annotation 23: box (x 0, y 0, width 0")
+
+
+def test_only_the_first_faults_are_printed(tmp_path, make_coco):
+    make_coco(tmp_path, annotations=[mark(number, 0) for number in range(30)])
+    text = printed([describe(data.read(tmp_path))])
+    assert text.count("fault: ") == 20
+    assert "and 10 more faults in train; --json lists them all" in text
+    assert "faults: 30" in text
