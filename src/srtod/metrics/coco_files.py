@@ -41,7 +41,7 @@ def evaluate_files(
     with _collector_paused():
         truth, names = read_truth(annotations)
         found = detection_table(_read(detections), names, source=str(detections))
-    return evaluate_tables(truth, found, detections_per_image=detections_per_image)
+        return evaluate_tables(truth, found, detections_per_image=detections_per_image)
 
 
 def read_truth(path: Path) -> tuple[TruthTable, Names]:
