@@ -78,7 +78,8 @@ class Batches:
 
     def _to_device(self, batch: Batch | SrtodError) -> Batch:
         if isinstance(batch, SrtodError):
-            raise batch
+            # A new one: an exception raised from its own variable is a cycle that keeps the workers waiting.
+            raise type(batch)(*batch.args)
         images, targets = batch
         return (
             [self._moved(image) for image in images],

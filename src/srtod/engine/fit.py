@@ -79,14 +79,20 @@ def fit(
     for line in introduction(recipe, run, batches, val_set):
         log.say(line)
     with log.open():
-        _loop(recipe, batches, val_set, run, log)
+        try:
+            _loop(recipe, batches, val_set, run, log)
+        except KeyboardInterrupt:
+            log.say(
+                f"interrupted: the state after step {run.saved} is saved in {output}; go on with --resume"
+            )
+            raise
     best = output / BEST
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
 
 
 def _loop(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
     train, per_epoch = recipe.train, batches.steps_per_epoch
-    stop = StopSignals(f"everything up to here is saved in {run.output}; go on with --resume")
+    stop = StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
             run.model.train()
@@ -100,7 +106,7 @@ def _loop(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: R
                 if stop.asked_anywhere(run.accelerator):
                     save_weights(run, LAST)
                     save_state(run)
-                    raise stop.interrupt()
+                    raise KeyboardInterrupt
                 if run.step % train.save_every == 0:
                     save_state(run)
             save_state(run)

@@ -13,8 +13,7 @@ from accelerate import Accelerator
 class StopSignals:
     """Remembers that someone asked to stop; asked again, or within :meth:`at_once`, stops there and then."""
 
-    def __init__(self, how_to_go_on: str) -> None:
-        self.how_to_go_on = how_to_go_on
+    def __init__(self) -> None:
         self.asked = False
         self._at_once = False
 
@@ -47,11 +46,7 @@ class StopSignals:
         asked = torch.tensor(float(self.asked), device=accelerator.device)
         return bool(accelerator.reduce(asked, reduction="sum") > 0)
 
-    def interrupt(self) -> KeyboardInterrupt:
-        """Return the exception that ends the training."""
-        return KeyboardInterrupt(self.how_to_go_on)
-
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked or self._at_once:
-            raise self.interrupt()
+            raise KeyboardInterrupt
         self.asked = True

@@ -51,6 +51,7 @@ class Run:
         output: the folder it lives in.
         data: what tells its data from others.
         step: optimizer steps done.
+        saved: steps of them in the last saved state.
         epochs_done: epochs that are trained and evaluated.
         best: best validation score so far.
         scores: the last evaluation.
@@ -65,6 +66,7 @@ class Run:
     output: Path
     data: dict[str, Any]
     step: int = 0
+    saved: int = 0
     epochs_done: int = 0
     best: float | None = None
     scores: dict[str, float] | None = None
@@ -93,7 +95,8 @@ class Run:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take a state over."""
-        self.step, self.epochs_done = state["step"], state["epochs_done"]
+        self.step = self.saved = state["step"]
+        self.epochs_done = state["epochs_done"]
         self.best, self.scores, self.log_bytes = state["best"], state["scores"], state["log_bytes"]
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
@@ -117,6 +120,7 @@ def save_state(run: Run) -> None:
             scratch.write_bytes(held.getbuffer())
 
     on_main(run.accelerator, write)
+    run.saved = run.step
 
 
 def save_weights(run: Run, name: str) -> None:

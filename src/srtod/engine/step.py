@@ -74,15 +74,15 @@ def _not_finite(
     run: Run, values: Mapping[str, float], passes: Sequence[Batch], losses: Sequence[Mapping[str, Tensor]]
 ) -> NotFiniteError:
     """Say which number is not finite and which images made it; all processes take part."""
-    bad = [name for name, value in values.items() if not math.isfinite(value) and name != "loss"]
+    bad = [name for name, value in values.items() if name.startswith("loss_") and not math.isfinite(value)]
+    bad = bad or ["grad_norm"]
     guilty = [not torch.stack(list(parts.values())).isfinite().all() for parts in losses]
-    everyone = "grad_norm" in bad and len(bad) == 1
     images: list[Any] = gather_object(
         [
             target["image_id"]
             for (_, targets), is_guilty in zip(passes, guilty, strict=True)
             for target in targets
-            if everyone or is_guilty
+            if is_guilty or bad == ["grad_norm"]
         ]
     )
     what = ", ".join(f"{name} {values[name]}" for name in bad)

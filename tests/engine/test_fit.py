@@ -1,0 +1,234 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import srtod
+from srtod.engine import fit as fit_module
+from srtod.engine.fit import fit
+from srtod.engine.setup import new_detector
+from srtod.engine.step import NotFiniteError
+from srtod.errors import InputError
+from srtod.recipes import load_recipe
+
+ONE = ("train.epochs=1",)
+
+
+@pytest.fixture
+def train(tiny_recipe):
+    def run(annotated, output, *changes, val=None, **options):
+        return fit(tiny_recipe(*changes), annotated, val, output, device="cpu", quiet=True, **options)
+
+    return run
+
+
+def logged(output):
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(output):
+    return load_file(output / "last.safetensors")
+
+
+def same(a, b):
+    return all(a[name].equal(b[name]) for name in a)
+
+
+def test_a_run_leaves_everything_behind(train, tiny_recipe, squares, held_out, tmp_path):
+    result = train(squares, tmp_path / "run", val=held_out)
+    assert result.last == tmp_path / "run" / "last.safetensors"
+    assert result.best == tmp_path / "run" / "best.safetensors"
+    assert result.steps == 6
+    assert result.scores["AP50"] >= 0
+    assert srtod.load(result.last).classes == ("square",)
+    assert load_recipe(tmp_path / "run" / "config.yaml") == tiny_recipe()
+    kinds = [(line["kind"], line["step"], line["epoch"]) for line in logged(tmp_path / "run")]
+    assert kinds == [
+        ("train", 1, 1), ("train", 2, 1), ("train", 3, 1), ("evaluation", 3, 1),
+        ("train", 4, 2), ("train", 5, 2), ("train", 6, 2), ("evaluation", 6, 2),
+    ]  # fmt: skip
+    first = logged(tmp_path / "run")[0]
+    parts = [value for name, value in first.items() if name.startswith("loss_")]
+    assert first["loss"] == pytest.approx(sum(parts), rel=1e-4)
+    assert "loss_reconstruction" in first
+
+
+def test_tensorboard_has_the_same_numbers(train, squares, held_out, tmp_path):
+    train(squares, tmp_path / "run", *ONE, val=held_out)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    losses = [event.value for event in events.Scalars("train/loss")]
+    lines = logged(tmp_path / "run")
+    assert losses == pytest.approx([line["loss"] for line in lines if line["kind"] == "train"], rel=1e-5)
+    assert "evaluation/AP50" in events.Tags()["scalars"]
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers(train, squares, tmp_path):
+    train(squares, tmp_path / "a", *ONE)
+    train(squares, tmp_path / "b", *ONE, "train.workers=2")
+    train(squares, tmp_path / "c", *ONE, "train.seed=1")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_it_learns(train, squares, tmp_path):
+    train(squares, tmp_path / "run", "train.epochs=12", "train.lr=0.02", "train.ema=null")
+    losses = [line["loss"] for line in logged(tmp_path / "run")]
+    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
+
+
+def test_without_a_validation_set_there_are_no_best_weights(tiny_recipe, squares, tmp_path, capsys):
+    result = fit(tiny_recipe(*ONE), squares, None, tmp_path / "run", device="cpu")
+    assert result.best is None
+    assert result.scores is None
+    assert "validation: none (no split val or test, no --val-data)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3]), (2, [2, 3]), (0, [])])
+def test_evaluation_every_n_epochs_and_at_the_end(train, squares, held_out, tmp_path, every, epochs):
+    train(squares, tmp_path / "run", "train.epochs=3", f"train.evaluate_every={every}", val=held_out)
+    assert [line["epoch"] for line in logged(tmp_path / "run") if line["kind"] == "evaluation"] == epochs
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(train, squares, held_out, tmp_path, monkeypatch):
+    scores, saved = iter([0.2, 0.5, 0.4, -1.0]), []
+    monkeypatch.setattr(fit_module, "_validate", lambda *_, **__: {"AP": next(scores)})
+    save = fit_module.save_weights
+    monkeypatch.setattr(
+        fit_module, "save_weights", lambda run, name: (saved.append((name, run.step)), save(run, name))
+    )
+    train(squares, tmp_path / "run", "train.epochs=4", val=held_out)
+    assert [step for name, step in saved if name == "best.safetensors"] == [3, 6]
+    assert [step for name, step in saved if name == "last.safetensors"] == [3, 6, 9, 12]
+
+
+def test_images_without_boxes_are_trained_on_or_left_out(train, squares, tmp_path):
+    assert train(squares, tmp_path / "with", *ONE).steps == 3
+    assert (
+        train(
+            squares, tmp_path / "without", *ONE, "data.images_without_boxes=false", "train.batch_size=1"
+        ).steps
+        == 5
+    )
+
+
+def test_a_batch_without_any_box_is_trained_on(train, squares, tmp_path):
+    train(squares, tmp_path / "run", *ONE, "train.batch_size=1")
+    assert all(math.isfinite(line["loss"]) for line in logged(tmp_path / "run"))
+
+
+def test_nothing_marked_at_all_is_refused(train, squares, tmp_path):
+    bare = replace(squares, records=squares.records[:1])
+    with pytest.raises(InputError, match="no image has a box, so there is nothing to learn"):
+        train(bare, tmp_path / "run")
+
+
+def test_bf16_and_accumulation_train(train, squares, tmp_path):
+    train(
+        squares, tmp_path / "run", *ONE, "train.precision=bf16", "train.accumulation=2", "train.batch_size=4"
+    )
+    assert [line["step"] for line in logged(tmp_path / "run")] == [1, 2]
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights(tmp_path / "run").values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "says"),
+    [
+        (("train.precision=fp16",), "cpu", "train.precision fp16 needs a GPU; on a CPU take bf16 or fp32"),
+        ((), "tpu", "device 'tpu': not one of auto, cpu, cuda"),
+    ],
+)
+def test_impossible_devices_are_refused(tiny_recipe, squares, tmp_path, changes, device, says):
+    with pytest.raises(InputError, match=says):
+        fit(tiny_recipe(*changes), squares, None, tmp_path / "run", device=device, quiet=True)
+
+
+class Spoiled(torch.nn.Module):
+    """A detector whose loss is not a number for one image."""
+
+    def __init__(self, detector, image_id):
+        super().__init__()
+        self.detector, self.image_id = detector, image_id
+
+    def forward(self, images, targets):
+        losses = self.detector(images, targets)
+        if any(target["image_id"] == self.image_id for target in targets):
+            losses["loss_class"] = losses["loss_class"] * math.nan
+        return losses
+
+    def save(self, path):
+        self.detector.save(path)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_images_and_keeps_the_last_good_state(
+    train, squares, tmp_path
+):
+    def spoiled(*given, **options):
+        return Spoiled(new_detector(*given, **options), 104)
+
+    with pytest.raises(NotFiniteError) as caught:
+        train(squares, tmp_path / "run", "train.batch_size=1", build=spoiled)
+    assert caught.value.exit_code == 1
+    step = int(str(caught.value).split()[1].rstrip(":"))
+    assert f"step {step}: loss_class nan in the batch of images 104; the state before it is saved" in str(
+        caught.value
+    )
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert state["step"] == step - 1
+    assert all(tensor.isfinite().all() for tensor in state["detector"].values())
+
+
+class Steep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return gradients[0] * math.inf
+
+
+class SteepLosses(Spoiled):
+    """A detector whose losses are finite and whose gradients are not."""
+
+    def forward(self, images, targets):
+        return {name: Steep.apply(loss) for name, loss in self.detector(images, targets).items()}
+
+
+def test_a_gradient_that_is_not_finite_stops_too(train, squares, tmp_path):
+    def steep(*given, **options):
+        return SteepLosses(new_detector(*given, **options), None)
+
+    with pytest.raises(
+        NotFiniteError, match=r"step 1: grad_norm (nan|inf) in the batch of images 10\d, 10\d;"
+    ):
+        train(squares, tmp_path / "run", build=steep)
+
+
+def test_weights_of_another_run_can_be_the_start(train, tiny_recipe, squares, tmp_path):
+    first = train(squares, tmp_path / "first", *ONE)
+    start = new_detector(tiny_recipe(), ("square",), first.last)
+    assert same(start.state_dict(), weights(tmp_path / "first"))
+    train(squares, tmp_path / "second", *ONE, init=first.last)
+
+
+def test_weights_with_other_classes_or_of_another_kind_are_refused(train, squares, tmp_path):
+    first = train(squares, tmp_path / "first", *ONE)
+    more = replace(squares, classes=("square", "circle"))
+    with pytest.raises(
+        InputError, match=r"these weights know 1 classes \(square\), the data have 2 \(square, circle\)"
+    ):
+        train(more, tmp_path / "more", init=first.last)
+    with pytest.raises(InputError, match="of another kind of detector than the recipe's"):
+        train(squares, tmp_path / "other", "model.pyramid_channels=32", init=first.last)
+
+
+def test_resuming_on_other_data_is_refused(train, write_set, squares, tmp_path):
+    train(squares, tmp_path / "run", *ONE)
+    other = write_set(tmp_path / "other", images=4)
+    with pytest.raises(InputError, match="started on data with images 6, now it is 4"):
+        train(other, tmp_path / "run", *ONE, resume=True)

@@ -1,0 +1,90 @@
+import pickle
+
+import pytest
+import torch
+
+from srtod.engine.state import load_state, prepare_output, seed_step
+from srtod.errors import InputError
+from srtod.recipes import load_recipe
+
+
+def test_a_new_folder_gets_the_whole_recipe(tiny_recipe, tmp_path):
+    prepare_output(tmp_path / "run", tiny_recipe("train.epochs=7"), resume=False)
+    assert load_recipe(tmp_path / "run" / "config.yaml") == tiny_recipe("train.epochs=7")
+
+
+def test_a_folder_that_is_not_empty_is_refused(tiny_recipe, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="not empty; go on with --resume, or choose another"):
+        prepare_output(tmp_path, tiny_recipe(), resume=False)
+    with pytest.raises(InputError, match=r"not the folder of a training run \(no config.yaml\)"):
+        prepare_output(tmp_path, tiny_recipe(), resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("below", ["file", "file/run"])
+def test_a_place_that_cannot_be_a_folder_is_refused(tiny_recipe, tmp_path, below):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"not empty|cannot be written"):
+        prepare_output(tmp_path / below, tiny_recipe(), resume=False)
+
+
+def test_resuming_nothing_starts_from_the_beginning(tiny_recipe, tmp_path):
+    prepare_output(tmp_path / "run", tiny_recipe(), resume=True)
+    assert load_state(tmp_path / "run", {}) is None
+
+
+def test_another_recipe_is_refused_by_its_first_differing_key(tiny_recipe, tmp_path):
+    prepare_output(tmp_path, tiny_recipe(), resume=False)
+    with pytest.raises(InputError, match=r"started with train.lr=0.01, now it is 0.02; resume with the same"):
+        prepare_output(tmp_path, tiny_recipe("train.lr=0.02", "train.workers=3"), resume=True)
+    prepare_output(tmp_path, tiny_recipe("train.workers=3"), resume=True)
+
+
+def test_what_a_killed_process_was_writing_goes(tiny_recipe, tmp_path):
+    prepare_output(tmp_path, tiny_recipe(), resume=False)
+    for name in (".state.x1.pt", ".last.x2.safetensors", ".best.x3.safetensors", ".config.x4.yaml", ".mine"):
+        (tmp_path / name).touch()
+    prepare_output(tmp_path, tiny_recipe(), resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "config.yaml"]
+
+
+def test_killed_before_the_recipe_was_written_it_can_be_resumed(tiny_recipe, tmp_path):
+    (tmp_path / ".config.x4.yaml").touch()
+    prepare_output(tmp_path, tiny_recipe(), resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('executed')",)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(Bomb(), protocol=2)])
+def test_a_damaged_or_foreign_state_is_refused_and_never_executed(tmp_path, content):
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"state.pt: not a saved state of a training run"):
+        load_state(tmp_path, {})
+
+
+def test_a_state_with_code_in_it_is_refused(tmp_path):
+    torch.save({"data": Bomb()}, tmp_path / "state.pt")
+    with pytest.raises(InputError, match=r"state.pt: not a saved state of a training run"):
+        load_state(tmp_path, {})
+
+
+def test_other_data_are_refused(tmp_path):
+    torch.save({"data": {"images": 5, "classes": ["a"]}}, tmp_path / "state.pt")
+    load_state(tmp_path, {"images": 5, "classes": ["a"]})
+    with pytest.raises(
+        InputError, match=r"started on data with images 5, now it is 6; resume with the same data"
+    ):
+        load_state(tmp_path, {"images": 6, "classes": ["a"]})
+
+
+def test_random_numbers_depend_on_seed_step_and_process():
+    drawn = set()
+    for place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
+        seed_step(*place)
+        drawn.add(torch.rand(()).item())
+    assert len(drawn) == 4
