@@ -112,7 +112,7 @@ def test_every_pair_and_back(first, second, one, two):
 @settings(max_examples=30, deadline=None)
 @given(found=marks())
 def test_visdrone_rounds_to_the_nearest_pixel(found):
-    wide = [mark for mark in found if min(mark[0][2] - mark[0][0], mark[0][3] - mark[0][1]) >= 2]
+    wide = [mark for mark in found if min(mark[0][2] - mark[0][0], mark[0][3] - mark[0][1]) > 1]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_coco(root / "source", [((3.0, 4.0, 9.0, 8.0), 0, False), *wide])
@@ -120,6 +120,14 @@ def test_visdrone_rounds_to_the_nearest_pixel(found):
         assert_same(content(root / "source"), content(root / "target"), 0.5, without_regions=False)
         inexact = sum(any(side != round(side) for side in box) for box, *_ in wide)
         assert lost["exact coordinates (rounded to whole pixels)"] == inexact
+
+
+def test_visdrone_does_not_lose_what_is_smaller_than_a_pixel(tmp_path):
+    found = [((10.0, 15.5, 11.0, 15.75), 0, False), ((63.9, 47.7, 64.0, 48.0), 0, False)]
+    write_coco(tmp_path / "source", found)
+    convert(tmp_path / "source", tmp_path / "target", "visdrone")
+    (kept,) = data.read(tmp_path / "target").require_sound().records
+    assert kept.boxes.tolist() == [[10, 15, 11, 16], [63, 47, 64, 48]]
 
 
 def test_coco_keeps_everything(tmp_path):

@@ -139,13 +139,21 @@ def _whole(text: str) -> int:
 
 
 def _line(record: ImageRecord, index: int, numbers: Sequence[int], lost: Counter[str]) -> str:
-    x, y, right, bottom = record.boxes[index].tolist()
-    left, top = min(round(x), record.width - 1), min(round(y), record.height - 1)
-    width, height = max(round(right) - left, 1), max(round(bottom) - top, 1)
-    rounded = (left, top, left + width, top + height)
-    lost["exact coordinates (rounded to whole pixels)"] += rounded != (x, y, right, bottom)
+    box = tuple(record.boxes[index].tolist())
+    (left, right), (top, bottom) = _round(box[0], box[2]), _round(box[1], box[3])
+    lost["exact coordinates (rounded to whole pixels)"] += (left, top, right, bottom) != box
     attributes, label = record.attributes[index], int(record.labels[index])
     lost.update(f"attribute '{key}'" for key in attributes.keys() - _OWN_ATTRIBUTES)
     category = attributes.get(_CATEGORY, _REGION) if label == ANY_CLASS else numbers[label]
     state = (attributes.get(key, 0) for key in ("truncation", "occlusion"))
-    return ",".join(map(str, (*rounded[:2], width, height, int(not record.ignore[index]), category, *state)))
+    columns = (left, top, right - left, bottom - top, int(not record.ignore[index]), category, *state)
+    return ",".join(map(str, columns))
+
+
+def _round(start: float, end: float) -> tuple[int, int]:
+    """Round both ends to whole pixels; of an object lost between two pixels, take the pixel it lies in."""
+    first, last = round(start), round(end)
+    if first < last:
+        return first, last
+    middle = int((start + end) / 2)
+    return middle, middle + 1
