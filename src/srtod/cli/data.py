@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli import synthesize
+
 app = typer.Typer(help="Make, look at and convert data sets.", no_args_is_help=True)
+app.command()(synthesize.synthesize)
 
 _Format = Annotated[
     str | None,

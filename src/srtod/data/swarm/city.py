@@ -23,7 +23,7 @@ class City:
         paint: wall colour, ``[D, W, 3]``.
         across: whether the wall seen from the camera runs away from it, bool ``[D, W]``.
         angle: of the street grid, radians.
-        glass: share of glass in a wall, ``[D, W]``.
+        character: a number in 0..1 a house: how much glass it has, how many lamps are lit, ``[D, W]``.
         view: where window numbers are looked up.
     """
 
@@ -32,7 +32,7 @@ class City:
     paint: Field
     across: NDArray[np.bool_]
     angle: float
-    glass: Field
+    character: Field
     view: View
 
 
@@ -67,9 +67,7 @@ def plan_city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
     )
     across = np.minimum(inside_u, 1 - inside_u) < np.minimum(inside_v, 1 - inside_v)
     surface = Surface(height, albedo.astype(np.float32), emission, sharp=True)
-    return City(
-        surface, np.where(across, v, u), paint, across, angle, (other > 0.75).astype(np.float32), view
-    )
+    return City(surface, np.where(across, v, u), paint, across, angle, other, view)
 
 
 def draw_facades(rows: Field, hits: Hits, *, city: City, camera: Camera, light: Light, tiles: Tiles) -> None:
@@ -109,7 +107,8 @@ def _wall_colour(
     """Colours ``[N, 3]`` of points on walls: the slice cell each belongs to, its height and its distance."""
     paint = city.paint.reshape(-1, 3).take(cells, axis=0)
     along = city.along.ravel().take(cells)
-    glass = city.glass.ravel().take(cells)
+    character = city.character.ravel().take(cells)
+    glass = character > 0.75
     right, _, near = light.direction
     cos, sin = np.cos(city.angle), np.sin(city.angle)
     # Of a house's two visible walls one faces along the first street direction, one along the second.
@@ -123,11 +122,12 @@ def _wall_colour(
     dark = 0.22 * light.horizon + 0.10 * light.zenith + 0.02 * light.ambient
     colour += share * (dark - colour)
     number = city.view.nearest(tiles.white, np.floor(bay) + 7 * cells % 3, np.floor(storey) * 3)
-    lit = share[:, 0] * (number < light.lamps * 0.8) * (light.lamps > 0.1)
+    often = light.lamps * (0.1 + 1.6 * character**2) * (light.lamps > 0.1)
+    lit = fine * pane * (number < often) + (1 - fine) * 0.3 * often * (0.4 + number)
     warm = (
         rgb(1.0, 0.70, 0.36) + (rgb(0.75, 0.85, 1.0) - rgb(1.0, 0.70, 0.36)) * (number * 37 % 1)[:, None] ** 3
     )
-    colour += lit[:, None] * warm * (0.25 + 0.65 * (number * 101 % 1))[:, None]
+    colour += lit[:, None] * warm * (0.15 + 0.55 * (number * 101 % 1))[:, None]
     return hazed(colour, away[:, None], light)
 
 

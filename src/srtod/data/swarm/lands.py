@@ -13,14 +13,21 @@ def mountains(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
     cell = np.float32(rng.uniform(22, 45))
     relief = View.draw(rng).sample(tiles.smooth, x / cell, z / cell)
     ridges = 1.1 - np.abs(View.draw(rng).sample(tiles.smooth, x / cell / 1.3, z / cell / 1.3))
-    start = rng.uniform(600, 3_000)
-    rise = smoothstep(start, start * rng.uniform(4, 9), z)
+    start = rng.uniform(500, 2_000)
+    end = start * rng.uniform(3, 6)
+    rise = smoothstep(start, end, z)
     detail = View.draw(rng).sample(tiles.rough, x / 9, z / 9)
-    top = rng.uniform(350, 1_300)
-    height = rise * (top * (0.45 + 0.35 * relief + 0.55 * ridges) + 9 * detail) + 6 * relief
-    rough = View.draw(rng).nearest(tiles.rough, x / 5, z / 5)
-    rock = _vary(rng, rgb(0.22, 0.20, 0.18))
-    wood = _vary(rng, rgb(0.045, 0.075, 0.03))
+    # The summits stay inside the picture.
+    top = min(rng.uniform(400, 1_700), 0.25 * end)
+    rough = View.draw(rng).nearest(tiles.rough, x / 4, z / 4)
+    near = np.exp(-z / 3_000)
+    height = (
+        rise * (top * (0.45 + 0.35 * relief + 0.55 * ridges) + 12 * detail) + 12 * relief + 1.5 * near * rough
+    )
+    rock = _vary(rng, rgb(0.22, 0.20, 0.18)) * (1 + 0.25 * detail)[..., None].clip(0.3)
+    meadow = _vary(rng, rgb(0.11, 0.14, 0.05) if rng.random() < 0.6 else rgb(0.22, 0.18, 0.09))
+    wooded = smoothstep(-0.2, 0.5, relief + 0.5 * detail + 0.6 * rough)
+    wood = _mix(meadow, _vary(rng, rgb(0.04, 0.065, 0.028)), wooded)
     line = top * rng.uniform(0.3, 0.9)
     albedo = _mix(wood, rock, smoothstep(line - 150, line + 200, height + 60 * rough + 60 * detail))
     if rng.random() < 0.55:
@@ -71,10 +78,10 @@ def fields(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Light)
     clump = View.draw(rng).sample(tiles.rough, x / 5, z / 5)
     hedge = (edge > 0.46) & (clump > rng.uniform(-0.4, 0.8))
     copse = View.draw(rng).sample(tiles.smooth, x / 7, z / 7) + 0.3 * clump > rng.uniform(1.2, 2.0)
-    trees = smoothstep(0, 1, (hedge | copse).astype(np.float32))
-    crowns = View.draw(rng).nearest(tiles.white, x / 4, z / 4)
+    crowns = View.draw(rng).sample(tiles.white, x / 3.5, z / 3.5)
+    trees = (hedge | copse) * smoothstep(0.15, 0.5, crowns)
     hills = View.draw(rng).sample(tiles.smooth, x / 40, z / 40) * smoothstep(300, 8_000, z)
-    height = hills * rng.uniform(10, 70) + trees * (4 + 8 * crowns)
+    height = hills * rng.uniform(10, 70) + trees * (2 + 9 * crowns)
     albedo = _mix(albedo, _vary(rng, rgb(0.045, 0.07, 0.025)), trees)
     albedo *= _grain(View.draw(rng).nearest(tiles.rough, x / 1.5, z / 1.5), 0.10)
     return Surface(height, albedo, emission=_villages(rng, tiles, camera, light))
@@ -108,7 +115,7 @@ def dunes(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Light) 
     broad = View.draw(rng).sample(tiles.smooth, x / cell / 3, z / cell / 3)
     crest = 1 - np.abs(View.draw(rng).sample(tiles.smooth, (x + 60 * broad) / cell / 2, z / cell / 2))
     rise = smoothstep(150, 2_500, z)
-    height = rise * (rng.uniform(15, 60) * crest + rng.uniform(20, 80) * broad)
+    height = rise * (rng.uniform(30, 120) * crest + rng.uniform(20, 80) * broad)
     ripple = np.sin((x + 0.6 * z + 25 * broad) * 1.6) * np.exp(-z / 250)
     fine = View.draw(rng).nearest(tiles.rough, x / 2, z / 2)
     sand = _vary(rng, rgb(0.46, 0.30, 0.16))
@@ -130,7 +137,7 @@ def _patches(rng: np.random.Generator, pick: Field) -> Field:
             rgb(0.16, 0.11, 0.07),
         ]
     )
-    crops = crops * rng.normal(1, 0.12, crops.shape) * np.exp(rng.normal(0, 0.15))
+    crops = crops * rng.normal(1, 0.05, crops.shape) * np.exp(rng.normal(0, 0.15))
     dry = rng.uniform(0, 1)
     share = np.array((1, 1, 1, dry, dry, dry / 2, 0.6)).cumsum()
     return crops.clip(0.01).astype(np.float32)[np.searchsorted(share / share[-1], pick).clip(0, 6)]
@@ -142,8 +149,9 @@ def _villages(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
         return None
     x, z = camera.x, camera.distance
     where = View.draw(rng).sample(tiles.smooth, x / 12, z / 12)
-    spot = View.draw(rng).nearest(tiles.white, x / 12, z / 12)
-    lit = (spot > 0.97) & (where > rng.uniform(0.8, 1.8))
+    # Cells that grow with distance: a lamp is a pixel or two wide wherever it stands.
+    spot = View.draw(rng).nearest(tiles.white, x / z * (camera.focal / 2), np.log(z) * (camera.focal / 6))
+    lit = (spot > 0.99) & (where > rng.uniform(1.0, 2.0)) & (z > 500)
     return lit[..., None] * rgb(1.0, 0.66, 0.30) * np.float32(rng.uniform(0.3, 0.9))
 
 
@@ -159,7 +167,7 @@ def _glitter(light: Light, camera: Camera, waves: Field, coast: Field) -> Field 
 
 
 def _vary(rng: np.random.Generator, colour: Field) -> Field:
-    return (colour * rng.normal(1, 0.10, 3) * np.exp(rng.normal(0, 0.2))).clip(0.005).astype(np.float32)
+    return (colour * rng.normal(1, 0.06, 3) * np.exp(rng.normal(0, 0.2))).clip(0.005).astype(np.float32)
 
 
 def _mix(first: Field, second: Field, share: Field) -> Field:

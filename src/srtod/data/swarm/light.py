@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Colour = NDArray[np.float32]
-"""Linear RGB, float32 ``[3]``."""
+from srtod.data.swarm.noise import Field
+
+Colour = Field
+"""Linear RGB, ``[3]``."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Light:
     horizon: Colour
     sun: Colour
     ambient: Colour
-    direction: NDArray[np.float32]
+    direction: Field
     visibility: float
     clouds: float
     lamps: float = 0.0
@@ -44,13 +45,12 @@ def rgb(red: float, green: float, blue: float) -> Colour:
 
 
 def _vary(rng: np.random.Generator, colour: Colour, amount: float = 0.12) -> Colour:
-    """Change brightness and hue by about ``amount`` of the value."""
-    return (
-        (colour * rng.normal(1, amount / 2, 3) * np.exp(rng.normal(0, amount))).clip(0.001).astype(np.float32)
-    )
+    """Change brightness by about ``amount`` of the value, and hue by a fifth of that."""
+    changed = colour * rng.normal(1, amount / 5, 3) * np.exp(rng.normal(0, amount))
+    return changed.clip(0.001).astype(np.float32)
 
 
-def _sun(rng: np.random.Generator, low: float, high: float) -> NDArray[np.float32]:
+def _sun(rng: np.random.Generator, low: float, high: float) -> Field:
     """Unit vector to a sun at an elevation between ``low`` and ``high`` degrees, anywhere around."""
     elevation, azimuth = np.radians(rng.uniform(low, high)), rng.uniform(0, 2 * np.pi)
     level = np.cos(elevation)
@@ -59,10 +59,10 @@ def _sun(rng: np.random.Generator, low: float, high: float) -> NDArray[np.float3
 
 def _day(rng: np.random.Generator) -> Light:
     return Light(
-        zenith=_vary(rng, rgb(0.10, 0.23, 0.52), 0.25),
-        horizon=_vary(rng, rgb(0.55, 0.68, 0.82)),
-        sun=_vary(rng, rgb(1.05, 0.98, 0.86)),
-        ambient=_vary(rng, rgb(0.26, 0.32, 0.42)),
+        zenith=_vary(rng, rgb(0.07, 0.20, 0.46), 0.25),
+        horizon=_vary(rng, rgb(0.55, 0.73, 0.86)),
+        sun=_vary(rng, rgb(1.25, 1.16, 1.00)),
+        ambient=_vary(rng, rgb(0.17, 0.21, 0.28)),
         direction=_sun(rng, 25, 65),
         visibility=rng.uniform(9_000, 30_000),
         clouds=float(rng.choice((0.0, rng.uniform(0.1, 0.6)))),
@@ -73,8 +73,8 @@ def _golden(rng: np.random.Generator) -> Light:
     return Light(
         zenith=_vary(rng, rgb(0.16, 0.25, 0.42), 0.2),
         horizon=_vary(rng, rgb(0.85, 0.66, 0.42)),
-        sun=_vary(rng, rgb(1.15, 0.72, 0.36)),
-        ambient=_vary(rng, rgb(0.20, 0.21, 0.26)),
+        sun=_vary(rng, rgb(1.30, 0.80, 0.40)),
+        ambient=_vary(rng, rgb(0.15, 0.16, 0.20)),
         direction=_sun(rng, 8, 20),
         visibility=rng.uniform(6_000, 16_000),
         clouds=rng.uniform(0.0, 0.5),
@@ -116,7 +116,7 @@ def _dusk(rng: np.random.Generator) -> Light:
         sun=_vary(rng, rgb(0.34, 0.16, 0.08), 0.2),
         ambient=_vary(rng, rgb(0.065, 0.07, 0.12)),
         direction=_sun(rng, 1, 6),
-        visibility=rng.uniform(5_000, 14_000),
+        visibility=rng.uniform(8_000, 30_000),
         clouds=rng.uniform(0.0, 0.7),
         lamps=rng.uniform(0.15, 0.5),
         gain=3.0,

@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
-"""A float32 array of any shape."""
+Field = NDArray[np.floating]
+"""An array of any shape; float32 wherever it is large."""
 
 TILE = 1024
 """Side of a tile in cells; tiles repeat without a seam."""
@@ -37,7 +37,7 @@ def tiles(seed: tuple[int, ...]) -> Tiles:
 
 
 def _spectral(rng: np.random.Generator, *, slope: float) -> Field:
-    """Noise whose amplitude falls with frequency to the power ``slope`` (2 in relief: fractal dimension 2)."""
+    """Noise whose amplitude falls with frequency to the power ``slope`` (about 2 in relief)."""
     spectrum = np.fft.rfft2(rng.standard_normal((TILE, TILE)))
     frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None]) * TILE
     # Waves longer than a third of the tile would give all pictures of one split the same layout.

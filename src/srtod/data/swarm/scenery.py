@@ -108,7 +108,9 @@ def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[in
 def _camera(rng: np.random.Generator, land: str, size: tuple[int, int]) -> Camera:
     width, height = size
     horizon = rng.uniform(1.15, 1.9) if land == "sky" else rng.uniform(0.25, 0.85)
-    low, high = {"city": (70, 260), "mountains": (60, 400), "sea": (15, 120)}.get(land, (40, 200))
+    low, high = {"city": (70, 260), "mountains": (60, 400), "sea": (15, 120), "fields": (80, 250)}.get(
+        land, (40, 200)
+    )
     return Camera(
         width=width,
         height=height,

@@ -48,7 +48,9 @@ def _glow(light: Light, rows: Field, columns: Field) -> Field:
     x, y, z = light.direction
     length = np.sqrt(1 + rows[:, None] ** 2 + columns[None] ** 2)
     cosine = (columns[None] * x + rows[:, None] * y - z) / length
-    glow = np.clip(cosine, 0, None) ** 24 * 0.35 + np.clip(cosine, 0, None) ** 400 * 0.9
+    if cosine.max() < 0.8:
+        return np.zeros((*cosine.shape, 3), np.float32)
+    glow = 0.3 * np.exp(24 * (cosine - 1)) + 0.9 * np.exp(500 * (cosine - 1))
     return glow[..., None] * light.sun
 
 
@@ -71,8 +73,8 @@ def _add_clouds(
     cover *= smoothstep(0.0, 0.10, rows[:above])[:, None] * rng.uniform(0.6, 0.95)
     # Thick parts keep the light out; the edge towards the sun shines.
     thick = smoothstep(edge + 0.3, edge + 2.4, noise)
-    lit = light.ambient * 1.25 + light.sun * 0.55 + 0.25 * light.horizon
-    dark = light.ambient * 0.9 + 0.25 * light.horizon
+    lit = light.ambient * 1.3 + light.sun * 0.5 + 0.25 * light.horizon
+    dark = light.ambient * 0.75 + 0.2 * light.horizon
     colour = lit + (dark - lit) * thick[..., None]
     sky[:above] += cover[..., None] * (colour - sky[:above])
 

@@ -41,10 +41,12 @@ class Camera:
         """Distances of the slices in metres, ascending, float32 ``[D, 1]``."""
         below = self.height - self.horizon
         nearest = self.focal * self.altitude / below if below > 4 else 4 * self.altitude
-        count = int(np.clip(self.height / 2.5, 110, 360))
+        count = int(np.clip(self.height / 3, 110, 260))
         distance = np.geomspace(nearest, FAR, count)
         if below > 4:
-            level = self.focal * self.altitude / np.arange(below, 2, -1.25)
+            # Where the ground lies higher than level, the lowest row shows something nearer.
+            distance = np.union1d(distance, np.geomspace(nearest / 3, nearest, 40))
+            level = self.focal * self.altitude / np.arange(below, 2, -1.5)
             distance = np.union1d(distance, level)
         return distance.astype(np.float32)[:, None]
 
