@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from srtod.engine.state import load_state, prepare_output, seed_step
+from srtod.engine.state import check_output, claim_output, load_state, seed_step
 from srtod.errors import InputError
 from srtod.recipes import load_recipe
 
@@ -53,6 +53,11 @@ def test_killed_before_the_recipe_was_written_it_can_be_resumed(tiny_recipe, tmp
     (tmp_path / ".config.x4.yaml").touch()
     prepare_output(tmp_path, tiny_recipe(), resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def prepare_output(output, recipe, *, resume):
+    check_output(output, recipe, resume=resume)
+    claim_output(output, recipe)
 
 
 class Bomb:

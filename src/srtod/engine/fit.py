@@ -14,7 +14,17 @@ from srtod.engine.log import RunLog
 from srtod.engine.schedule import learning_rate
 from srtod.engine.setup import introduction, new_detector, start_accelerator, start_run, training_dataset
 from srtod.engine.signals import StopSignals
-from srtod.engine.state import BEST, LAST, Run, load_state, on_main, prepare_output, save_state, save_weights
+from srtod.engine.state import (
+    BEST,
+    LAST,
+    Run,
+    check_output,
+    claim_output,
+    load_state,
+    on_main,
+    save_state,
+    save_weights,
+)
 from srtod.engine.step import NotFiniteError, train_step
 from srtod.recipes import Recipe, TrainRecipe
 
@@ -69,12 +79,13 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
     """
     accelerator = start_accelerator(recipe.train, device, output)
-    on_main(accelerator, lambda: prepare_output(output, recipe, resume=resume))
+    on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
     dataset, data = training_dataset(recipe, train_set)
     batches = Batches(dataset, recipe.train, accelerator)
     state = load_state(output, data)
     detector = build(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
+    on_main(accelerator, lambda: claim_output(output, recipe))
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
     for line in introduction(recipe, run, batches, val_set):
         log.say(line)

@@ -157,12 +157,12 @@ def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
     return state
 
 
-def prepare_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the output folder ready and write the whole recipe into it.
+def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make sure that a run may live in a folder; changes nothing.
 
     Raises:
-        InputError: it cannot be written to; it is not empty and ``resume`` is not asked for; or ``resume`` is
-            asked for with another recipe, or in a folder that is not of a training run.
+        InputError: it is not empty and ``resume`` is not asked for; or ``resume`` is asked for with another
+            recipe, or in a folder that is not of a training run.
     """
     config = output / CONFIG
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -174,8 +174,17 @@ def prepare_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
             )
     if config.exists():
         _require_same(load_recipe(config), recipe, config)
-    _remove_leftovers(output)
-    write_text(config, recipe_text(recipe))
+
+
+def claim_output(output: Path, recipe: Recipe) -> None:
+    """Write the whole recipe into the folder and remove what a killed process left half-written.
+
+    Raises:
+        InputError: it cannot be written to.
+    """
+    write_text(output / CONFIG, recipe_text(recipe))
+    for path in _leftovers(output):
+        path.unlink(missing_ok=True)
 
 
 def on_main(accelerator: Accelerator, work: Callable[[], T]) -> T:
@@ -224,8 +233,3 @@ def _leftovers(output: Path) -> list[Path]:
 
 def _only_leftovers(output: Path) -> bool:
     return set(output.iterdir()) == set(_leftovers(output))
-
-
-def _remove_leftovers(output: Path) -> None:
-    for path in _leftovers(output):
-        path.unlink(missing_ok=True)
