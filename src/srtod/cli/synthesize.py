@@ -49,7 +49,7 @@ def synthesize(
     """
     from srtod.cli.options import parse_size
     from srtod.data.swarm import synthesize as make
-    from srtod.data.swarm.synthesize import describe
+    from srtod.data.swarm.dataset import describe
 
     given = {"train": scenery, "test": test_scenery}
     made = make(

@@ -4,6 +4,6 @@
 composed over photographs, and a simulated camera takes the picture.
 """
 
-from srtod.data.swarm.synthesize import Synthesized, synthesize
+from srtod.data.swarm.dataset import Synthesized, synthesize
 
 __all__ = ["Synthesized", "synthesize"]

@@ -67,8 +67,11 @@ class Procedural:
     automatic: float = 0.3
 
     def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-        """Draw a scenery chosen at random."""
-        return draw_scene(rng, tiles(self.tiles_seed), str(rng.choice(self.scenery)), size)
+        """Draw a scenery chosen at random; every landscape is as frequent as any other."""
+        lands = sorted({name.partition("-")[0] for name in self.scenery})
+        land = lands[rng.integers(len(lands))]
+        name = rng.choice([name for name in self.scenery if name.startswith(land)])
+        return draw_scene(rng, tiles(self.tiles_seed), str(name), size)
 
     def fleet(self, rng: np.random.Generator, scene: Scene) -> DrawnFleet:
         """Choose one to three models of drones, and birds in several phases of their wing beat."""

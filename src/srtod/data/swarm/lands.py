@@ -13,16 +13,21 @@ def mountains(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
     cell = np.float32(rng.uniform(22, 45))
     relief = View.draw(rng).sample(tiles.smooth, x / cell, z / cell)
     ridges = 1.1 - np.abs(View.draw(rng).sample(tiles.smooth, x / cell / 1.3, z / cell / 1.3))
+    gullies = np.abs(View.draw(rng).sample(tiles.smooth, x / cell * 4, z / cell * 4))
     start = rng.uniform(500, 2_000)
     end = start * rng.uniform(3, 6)
     rise = smoothstep(start, end, z)
-    detail = View.draw(rng).sample(tiles.rough, x / 9, z / 9)
+    # Far slopes are cut into fewer slices than columns: finer texture than a slice would show as streaks.
+    fine = 3 + z * np.float32(0.003)
+    detail = View.draw(rng).sample(tiles.rough, x / (2 * fine), z / (2 * fine))
     # The summits stay inside the picture.
     top = min(rng.uniform(400, 1_700), 0.25 * end)
-    rough = View.draw(rng).nearest(tiles.rough, x / 4, z / 4)
+    rough = View.draw(rng).nearest(tiles.rough, x / fine, z / fine)
     near = np.exp(-z / 3_000)
     height = (
-        rise * (top * (0.45 + 0.35 * relief + 0.55 * ridges) + 12 * detail) + 12 * relief + 1.5 * near * rough
+        rise * (top * (0.45 + 0.35 * relief + 0.55 * ridges - 0.10 * gullies) + 16 * detail)
+        + 12 * relief
+        + 1.2 * near * detail
     )
     rock = _vary(rng, rgb(0.22, 0.20, 0.18)) * (1 + 0.25 * detail)[..., None].clip(0.3)
     meadow = _vary(rng, rgb(0.11, 0.14, 0.05) if rng.random() < 0.6 else rgb(0.22, 0.18, 0.09))

@@ -96,15 +96,17 @@ def _overcast(rng: np.random.Generator) -> Light:
 
 
 def _haze(rng: np.random.Generator) -> Light:
-    smog = rng.choice((0.0, 1.0))
+    yellow = np.float32(rng.choice((0.0, 1.0)))
+    air = _vary(rng, rgb(0.66, 0.68, 0.69) - yellow * rgb(0.0, 0.05, 0.16), 0.08)
     return Light(
-        zenith=_vary(rng, rgb(0.46, 0.52, 0.58) - np.float32(smog) * rgb(0.0, 0.04, 0.14)),
-        horizon=_vary(rng, rgb(0.66, 0.68, 0.69) - np.float32(smog) * rgb(0.0, 0.05, 0.16), 0.08),
+        # Thick air looks alike in all directions; far mountains vanish in it.
+        zenith=air * np.float32(rng.uniform(0.82, 0.95)),
+        horizon=air,
         sun=_vary(rng, rgb(0.45, 0.42, 0.36)),
         ambient=_vary(rng, rgb(0.40, 0.41, 0.42)),
         direction=_sun(rng, 20, 60),
         visibility=float(np.exp(rng.uniform(np.log(500), np.log(2_500)))),
-        clouds=rng.uniform(0.0, 0.3),
+        clouds=rng.uniform(0.0, 0.2),
         gain=1.3,
     )
 

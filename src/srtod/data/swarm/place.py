@@ -55,7 +55,7 @@ def shrink(drawing: Field, scale: float, shift: Field, *, margin: int, smear: tu
     """Average a drawing over the area of each pixel (exact for any scale and shift).
 
     Args:
-        drawing: ``[h, w, c]``.
+        drawing: ``[h, w, c]``, the last channel alpha.
         scale: pixels a drawn pixel.
         shift: down and right, in pixels, 0..1.
         margin: empty pixels left around.
@@ -72,7 +72,10 @@ def shrink(drawing: Field, scale: float, shift: Field, *, margin: int, smear: tu
         total += _average(
             half.swapaxes(0, 1), columns, scale, reach[0] + shift[1] + step * smear[0]
         ).swapaxes(0, 1)
-    return total / steps
+    total /= steps
+    # Rounding must not make a pixel more than covered: what lies behind would turn negative.
+    total[..., -1].clip(0, 1, out=total[..., -1])
+    return total
 
 
 def _average(drawing: Field, count: int, scale: float, start: float) -> Field:
@@ -112,7 +115,7 @@ class Canvas:
         self._sensor = sensor
         self._taken = np.zeros((0, 4), np.int64)
         # Enough to be told from noise and JPEG blocks; below it nobody could have annotated the thing.
-        self._contrast = 0.07 + 2.5 * sensor.noise
+        self._contrast = 0.06 + 2.0 * sensor.noise
 
     def put(
         self, rng: np.random.Generator, patch: Patch, centres: NDArray[np.float64], fade: float
@@ -165,15 +168,18 @@ class Canvas:
         contrast = self._contrast_of(pixels, place)
         if contrast >= self._contrast:
             return pixels, contrast
-        ambient = np.float32(np.median(place))
-        darker, lighter = pixels.copy(), pixels.copy()
-        darker[..., :3] *= 0.2
-        lighter[..., :3] += 0.6 * ambient * pixels[..., 3:]
-        both = [darker, lighter] if rng.random() < 0.6 else [lighter, darker]
-        for changed in both:
-            contrast = self._contrast_of(changed, place)
-            if contrast >= self._contrast:
-                return changed, contrast
+        alpha = pixels[..., 3:]
+        white = np.float32(0.7 / self._sensor.gain.mean())
+        goals = [0.03 * pixels[..., :3], white * alpha]
+        if rng.random() < 0.4:
+            goals.reverse()
+        for step in (0.4, 0.7, 1.0):
+            for goal in goals:
+                colour = pixels[..., :3] + np.float32(step) * (goal - pixels[..., :3])
+                changed = np.concatenate((colour, alpha), axis=-1)
+                contrast = self._contrast_of(changed, place)
+                if contrast >= self._contrast:
+                    return changed, contrast
         return None
 
     def _contrast_of(self, pixels: Field, place: Field) -> float:

@@ -18,6 +18,9 @@ from srtod.data.swarm.noise import Field
 FAR = 45_000.0
 """Metres to the farthest slice."""
 
+_MIDDLE = 15_000.0
+"""Metres within which mountains show their form; most slices lie nearer."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -42,7 +45,7 @@ class Camera:
         below = self.height - self.horizon
         nearest = self.focal * self.altitude / below if below > 4 else 4 * self.altitude
         count = int(np.clip(self.height / 3, 110, 260))
-        distance = np.geomspace(nearest, FAR, count)
+        distance = np.union1d(np.geomspace(nearest, _MIDDLE, count), np.geomspace(_MIDDLE, FAR, count // 5))
         if below > 4:
             # Where the ground lies higher than level, the lowest row shows something nearer.
             distance = np.union1d(distance, np.geomspace(nearest / 3, nearest, 40))
