@@ -19,7 +19,7 @@ def test_tiles_are_normalised_and_depend_on_the_seed(smooth):
 
 
 def test_samples_at_cells_are_the_cells(smooth):
-    x, y = np.arange(-5.0, 5.0, dtype=np.float32), np.float32(-3)
+    x, y = np.arange(-5.0, 5.0, dtype=np.float32), np.array(-3.0)
     expected = smooth[TILE - 3, np.arange(-5, 5) % TILE]
     np.testing.assert_array_equal(PLAIN.sample(smooth, x, y), expected)
     np.testing.assert_array_equal(PLAIN.nearest(smooth, x, y), expected)
@@ -27,7 +27,7 @@ def test_samples_at_cells_are_the_cells(smooth):
 
 def test_samples_between_cells_are_blended_and_tiles_repeat_without_a_seam(smooth):
     x = np.array([0.25, TILE - 0.5, TILE + 0.25], np.float32)
-    found = PLAIN.sample(smooth, x, np.float32(0))
+    found = PLAIN.sample(smooth, x, np.array(0.0))
     assert found[0] == pytest.approx(0.75 * smooth[0, 0] + 0.25 * smooth[0, 1], abs=1e-5)
     assert found[1] == pytest.approx((smooth[0, -1] + smooth[0, 0]) / 2, abs=1e-5)
     assert found[2] == pytest.approx(found[0], abs=1e-3)

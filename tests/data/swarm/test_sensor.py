@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from srtod.data.swarm.sensor import Sensor, blur, draw_sensor, expose, write_jpe
 
 
 def make_sensor(**changes) -> Sensor:
-    plain = {
+    plain: dict[str, Any] = {
         "kernel_x": np.array([0.25, 0.5, 0.25], np.float32),
         "kernel_y": np.ones(1, np.float32),
         "gain": np.ones(3, np.float32),

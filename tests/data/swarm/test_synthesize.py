@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from srtod.data.swarm import dataset, synthesize
 from srtod.data.swarm.scenery import TRAINING
 from srtod.errors import InputError
 
-SMALL = {"size": (96, 64), "objects_per_image": 3.0, "workers": 1}
+SMALL: dict[str, Any] = {"size": (96, 64), "objects_per_image": 3.0, "workers": 1}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -27,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_files_are_the_same_for_any_number_of_workers(tmp_path):
     splits = {"train": 5, "test": 3}
     for workers in (1, 2):
-        synthesize(tmp_path / str(workers), splits=splits, **{**SMALL, "workers": workers})
+        synthesize(tmp_path / str(workers), splits=splits, **(SMALL | {"workers": workers}))
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     assert len(contents(tmp_path / "1")) == 10
 
@@ -132,7 +133,7 @@ def test_a_split_without_images_is_left_out(tmp_path):
 )
 def test_bad_options_are_refused_and_nothing_is_written(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        synthesize(tmp_path / "set", **{"splits": {"train": 1}, **SMALL, **changes})
+        synthesize(tmp_path / "set", **({"splits": {"train": 1}} | SMALL | changes))
     assert not list(tmp_path.iterdir())
 
 
@@ -158,7 +159,7 @@ def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, workers, err
 
     monkeypatch.setattr(dataset, "make_image", fail)
     with pytest.raises(seen):
-        synthesize(tmp_path / "set", splits={"train": 6}, **{**SMALL, "workers": workers})
+        synthesize(tmp_path / "set", splits={"train": 6}, **(SMALL | {"workers": workers}))
     assert not list(tmp_path.iterdir())
 
 
@@ -215,7 +216,7 @@ def test_a_damaged_photograph_is_named_by_the_worker(tmp_path):
             splits={"train": 3},
             sprites=tmp_path / "a",
             backgrounds=tmp_path / "b",
-            **{**SMALL, "workers": 2},
+            **(SMALL | {"workers": 2}),
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 

@@ -52,5 +52,5 @@ def test_land_leaves_the_sky_as_it_is_and_fades_into_it():
 
 def test_haze_takes_63_percent_at_the_visibility():
     light = LIGHTS["haze"](np.random.default_rng(0))
-    colour = hazed(rgb(0, 0, 0), np.float32(light.visibility), light)
+    colour = hazed(rgb(0, 0, 0), np.array(light.visibility), light)
     np.testing.assert_allclose(colour, (1 - np.exp(-1)) * light.horizon, rtol=1e-5)

@@ -6,11 +6,10 @@ import os
 import re
 import signal
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,54 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from srtod.data.swarm.cutouts import read_cutouts
 from srtod.data.swarm.fleet import Procedural, Source
-from srtod.data.swarm.place import Canvas, draw_centres, fit
+from srtod.data.swarm.picture import Plan, Synthesized, make_image
 from srtod.data.swarm.scenery import HELD_OUT, TRAINING, choose_scenery
-from srtod.data.swarm.sensor import draw_sensor, expose, write_jpeg
-from srtod.data.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes, draw_count
+from srtod.data.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes
 from srtod.errors import InputError, SrtodError
 from srtod.files import atomic_folder, write_json
 
 _TRAIN = "train"
 _MAX_FILLED = 0.2
 _MIN_SIDE, _MAX_SIDE = 32, 16_384
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all images of a split have in common.
-
-    Attributes:
-        split: its name.
-        folder: where its images go.
-        source: where scenes and things come from.
-        size: width and height in pixels.
-        seed: the data set's.
-        objects: mean number of drones an image.
-        sizes: of the drones.
-    """
-
-    split: str
-    folder: Path
-    source: Source
-    size: tuple[int, int]
-    seed: int
-    objects: float
-    sizes: Sizes
-
-
-@dataclass(frozen=True)
-class Synthesized:
-    """What one image shows.
-
-    Attributes:
-        file_name: in the split's image folder.
-        scenery: name of the scenery or of the background photograph.
-        boxes: x y width height in whole pixels, one a drone.
-    """
-
-    file_name: str
-    scenery: str
-    boxes: tuple[tuple[int, int, int, int], ...]
 
 
 def synthesize(
@@ -147,49 +107,14 @@ def describe(made: Mapping[str, Sequence[Synthesized]]) -> Iterator[str]:
         yield line
 
 
-def make_image(plan: Plan, index: int) -> Synthesized:
-    """Make image number ``index`` (from 0) of a split and write its file."""
-    rng = np.random.default_rng(np.random.SeedSequence((plan.seed, zlib.crc32(plan.split.encode()), index)))
-    scene = plan.source.scene(rng, plan.size)
-    sensor = draw_sensor(rng, scene, automatic=plan.source.automatic)
-    fleet = plan.source.fleet(rng, scene)
-    canvas = Canvas(scene.image, sensor)
-    drones = draw_count(rng, plan.objects)
-    others = int(rng.poisson(rng.gamma(0.6, 0.4 * plan.objects / 0.6)))
-    swarms = _swarms(rng, plan.size)
-    boxes = []
-    for number, length in enumerate(plan.sizes.draw(rng, drones + others)):
-        drone = number < drones
-        drawing = fleet.draw(rng, length, drone=drone)
-        if drawing is None:
-            continue
-        angle, speed = rng.uniform(0, 2 * np.pi), length * rng.choice((0.0, rng.uniform(0.0, 0.4)))
-        smear = (float(speed * np.cos(angle)), float(0.5 * speed * np.sin(angle)))
-        patch = fit(rng, drawing, length, sensor, smear)
-        fade = float(rng.choice((rng.uniform(0, 0.25), rng.uniform(0, 0.85))))
-        box = canvas.put(rng, patch, draw_centres(rng, plan.size, swarms), fade)
-        if drone and box is not None:
-            x1, y1, x2, y2 = (int(value) for value in box)
-            boxes.append((x1, y1, x2 - x1, y2 - y1))
-    name = f"{plan.split}_{index + 1:06d}.jpg"
-    write_jpeg(expose(canvas.image, sensor, rng), plan.folder / name, sensor)
-    return Synthesized(name, scene.name, tuple(boxes))
-
-
-def _swarms(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Centres and radii of up to three swarms; without any, drones fly all over the picture."""
-    count = int(rng.choice((0, 1, 2, 3), p=(0.5, 0.25, 0.15, 0.1)))
-    centres = rng.uniform(0.15, 0.85, (count, 2)) * size
-    return np.column_stack((centres, rng.uniform(0.06, 0.2, count) * max(size)))
-
-
 def _sources(
     sprites: Path | str | None,
     backgrounds: Path | str | None,
     scenery: Mapping[str, Sequence[str]],
     seed: int,
     size: tuple[int, int],
-) -> Any:
+) -> Callable[[str], Source]:
+    """Return what makes the source of a split."""
     if (sprites is None) != (backgrounds is None):
         raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
     if sprites is not None and backgrounds is not None:
