@@ -19,6 +19,7 @@ from srtod.data.swarm.scenery import TRAINING
 from srtod.errors import InputError
 
 SMALL: dict[str, Any] = {"size": (96, 64), "objects_per_image": 3.0, "workers": 1}
+PAIR: dict[str, Any] = {**SMALL, "workers": 2}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -27,8 +28,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_files_are_the_same_for_any_number_of_workers(tmp_path):
     splits = {"train": 5, "test": 3}
-    for workers in (1, 2):
-        synthesize(tmp_path / str(workers), splits=splits, **(SMALL | {"workers": workers}))
+    for workers, options in ((1, SMALL), (2, PAIR)):
+        synthesize(tmp_path / str(workers), splits=splits, **options)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     assert len(contents(tmp_path / "1")) == 10
 
@@ -144,12 +145,12 @@ def test_an_output_in_use_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("options", [SMALL, PAIR])
 @pytest.mark.parametrize(
     ("error", "seen"),
     [(OSError(28, "No space left on device"), InputError), (KeyboardInterrupt, KeyboardInterrupt)],
 )
-def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, workers, error, seen):
+def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, options, error, seen):
     whole = dataset.make_image
 
     def fail(plan, index):
@@ -159,7 +160,7 @@ def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, workers, err
 
     monkeypatch.setattr(dataset, "make_image", fail)
     with pytest.raises(seen):
-        synthesize(tmp_path / "set", splits={"train": 6}, **(SMALL | {"workers": workers}))
+        synthesize(tmp_path / "set", splits={"train": 6}, **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -216,7 +217,7 @@ def test_a_damaged_photograph_is_named_by_the_worker(tmp_path):
             splits={"train": 3},
             sprites=tmp_path / "a",
             backgrounds=tmp_path / "b",
-            **(SMALL | {"workers": 2}),
+            **PAIR,
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 

@@ -21,8 +21,9 @@ class Fleet(Protocol):
 class Source(Protocol):
     """Where the pictures of one split come from."""
 
-    automatic: float
-    """How far the camera corrects the exposure (see ``draw_sensor``)."""
+    @property
+    def automatic(self) -> float:
+        """How far the camera corrects the exposure (see ``draw_sensor``)."""
 
     def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
         """Make a scene without objects."""
