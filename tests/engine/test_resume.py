@@ -9,6 +9,7 @@ import signal
 
 import pytest
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 STEPS = ("--set", "train.save_every=1", "--set", "train.epochs=4")
 
@@ -59,6 +60,8 @@ def assert_like_undisturbed(output, undisturbed):
         assert_same_weights(output / name, undisturbed / name)
     assert without_times(output) == without_times(undisturbed)
     assert not list(output.glob(".*"))
+    events = EventAccumulator(str(output / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 13))
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -35,7 +35,7 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train a detector; start it with 'accelerate launch -m srtod.cli.main train' for several processes."""
+    """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
     from srtod.engine.launch import train_from_paths
 
     train_from_paths(

@@ -1,7 +1,7 @@
 """Which images make which step, and their loading."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, cast
 
 import numpy as np
@@ -54,8 +54,10 @@ class Batches:
         shape = (self.steps_per_epoch, self.recipe.accumulation, self.processes, self.per_pass)
         return filled.reshape(shape)[:, :, self.rank].tolist()
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
+    def epoch(self, epoch: int, first_step: int = 0) -> Generator[list[Batch]]:
         """Yield the batches of each step of an epoch, one a pass, from step ``first_step`` of the epoch on.
+
+        Close it if it is not used up, or its workers take their time to end.
 
         Raises:
             SrtodError: whatever the dataset raises, with its own message also where a worker met it.

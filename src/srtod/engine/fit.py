@@ -1,6 +1,7 @@
 """Training: the whole loop on one screen."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,35 +92,21 @@ def fit(
         log.say(line)
     with log.open():
         try:
-            _loop(recipe, batches, val_set, run, log)
+            _train(recipe.train, batches, val_set, run, log)
         except KeyboardInterrupt:
-            log.say(
-                f"interrupted: the state after step {run.saved} is saved in {output}; go on with --resume"
-            )
+            kept = f"the state after step {run.saved} is saved" if run.saved else "nothing is saved yet"
+            log.say(f"interrupted: {kept} in {output}; go on with --resume")
             raise
     best = output / BEST
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
 
 
-def _loop(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
-    train, per_epoch = recipe.train, batches.steps_per_epoch
+def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
+    """Go through the epochs that are left."""
     stop = StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
-            run.model.train()
-            for passes in batches.epoch(epoch, first_step=run.step - epoch * per_epoch):
-                try:
-                    values = train_step(run, passes, train, learning_rate(train, run.step, per_epoch))
-                except NotFiniteError:
-                    save_state(run)
-                    raise
-                log.train(epoch + 1, values, write=run.step % train.log_every == 0)
-                if stop.asked_anywhere(run.accelerator):
-                    save_weights(run, LAST)
-                    save_state(run)
-                    raise KeyboardInterrupt
-                if run.step % train.save_every == 0:
-                    save_state(run)
+            _train_epoch(epoch, train, batches, stop=stop, run=run, log=log)
             save_state(run)
             if val_set is not None and _is_due(train, epoch + 1):
                 with stop.at_once():
@@ -131,6 +118,29 @@ def _loop(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: R
             run.epochs_done = epoch + 1
             save_weights(run, LAST)
             save_state(run)
+
+
+def _train_epoch(
+    epoch: int, train: TrainRecipe, batches: Batches, *, stop: StopSignals, run: Run, log: RunLog
+) -> None:
+    """Go through the steps that are left of an epoch."""
+    run.model.train()
+    done = run.step - epoch * batches.steps_per_epoch
+    with closing(batches.epoch(epoch, first_step=done)) as steps:
+        for passes in steps:
+            rate = learning_rate(train, run.step, batches.steps_per_epoch)
+            try:
+                values = train_step(run, passes, train, rate)
+            except NotFiniteError:
+                save_state(run)
+                raise
+            log.train(epoch + 1, values, write=run.step % train.log_every == 0)
+            if stop.asked_anywhere(run.accelerator):
+                save_state(run)
+                save_weights(run, LAST)
+                raise KeyboardInterrupt
+            if run.step % train.save_every == 0:
+                save_state(run)
 
 
 def _is_due(train: TrainRecipe, epoch: int) -> bool:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate import PartialState
 from rich.console import Console
 
 from srtod.engine.fit import FitResult, fit
@@ -48,6 +49,7 @@ def train_from_paths(
     settings = _recipe(recipe, overrides, output if resume else None)
     train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=say)
     result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
+    PartialState().destroy_process_group()
     if say is not None:
         best = f", the best {result.best}" if result.best else ""
         say(f"done after {result.steps} steps: the last weights are {result.last}{best}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from srtod.engine.state import LOG, Run
 from srtod.errors import InputError
@@ -41,7 +42,7 @@ class RunLog:
     @contextmanager
     def open(self) -> Generator["RunLog"]:
         """Keep the files and the progress bar open inside the block."""
-        purge = {"purge_step": self._first_step + 1} if self._first_step else {}
+        purge = {"purge_step": self._first_step + 1}
         with self._writing():
             self._accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": purge})
             if self._accelerator.is_main_process:
@@ -124,9 +125,11 @@ class RunLog:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[text]}"),
+            TextColumn(
+                "{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
         ]
-        with Progress(*columns, console=self._console) as self._bar:
+        with Progress(*columns, console=self._console, expand=True) as self._bar:
             self._task = self._bar.add_task(
                 "", total=self._steps, completed=self._first_step, epoch="-", text="first step ..."
             )

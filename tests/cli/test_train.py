@@ -1,0 +1,78 @@
+"""What a user sees of ``srtod train`` when something is wrong; the runs themselves are tested in engine."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from srtod.cli.main import app
+from srtod.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One image with one box."""
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "data" / "images" / "one.png")
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 8, 8], "area": 64, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "one.png", "width": 32, "height": 32}],
+        "annotations": [annotation],
+        "categories": [{"id": 1, "name": "drone"}],
+    }
+    (tmp_path / "data" / "train.json").write_text(json.dumps(content))
+    return tmp_path / "data"
+
+
+def refused(*words):
+    """Run ``srtod train WORDS`` and return its error."""
+    result = CliRunner().invoke(app, ["train", *map(str, words)])
+    assert isinstance(result.exception, InputError), result.output
+    assert result.exception.exit_code == 2
+    return str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--recipe", "smal"), "no recipe named 'smal' (did you mean 'small'?)"),
+        (
+            ("--recipe", "small", "--set", "train.epoch=1"),
+            "unknown key 'train.epoch' (did you mean 'epochs'?)",
+        ),
+        ((), "which recipe? give --recipe with one of aitod-cascade-rcnn"),
+        (("--resume",), "which recipe? give --recipe with one of aitod-cascade-rcnn"),
+        (("--recipe", "small", "--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
+        (("--recipe", "small", "--format", "pascal"), "pascal"),
+        (("--recipe", "small", "--init", "none.safetensors"), "none.safetensors: no such file of weights"),
+    ],
+)
+def test_wrong_words_leave_nothing_behind(folder, tmp_path, words, says):
+    assert says in refused(folder, "--output", tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_data(tmp_path):
+    assert str(tmp_path / "nowhere") in refused(
+        tmp_path / "nowhere", "--output", tmp_path / "run", "--recipe", "small"
+    )
+
+
+def test_damaged_data(folder, tmp_path):
+    (folder / "images" / "one.png").write_bytes(b"not an image")
+    error = refused(folder, "--output", tmp_path / "run", "--recipe", "small")
+    assert "one.png, image 1:" in error
+    assert "--skip-bad" in error
+
+
+def test_an_output_that_cannot_be_written(folder):
+    plain = ("--recipe", "small", "--set", "model.pretrained_backbone=false", "--device", "cpu")
+    error = refused(folder, "--output", folder / "train.json" / "run", *plain)
+    assert "config.yaml: cannot be written: Not a directory; choose another output or free space" in error
+
+
+def test_an_output_in_use(folder, tmp_path):
+    error = refused(folder, "--output", folder, "--recipe", "small")
+    assert error == f"{folder}: not empty; go on with --resume, or choose another output folder"

@@ -1,0 +1,77 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from srtod.engine.sets import training_records, training_sets
+from srtod.errors import InputError
+
+
+@pytest.fixture
+def folder(squares_folder, tmp_path):
+    return shutil.copytree(squares_folder, tmp_path / "squares")
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_the_splits_train_and_val_are_taken(folder):
+    train, val = training_sets(folder)
+    assert (train.split, len(train.records)) == ("train", 6)
+    assert val is not None
+    assert (val.split, len(val.records)) == ("val", 3)
+
+
+def test_test_stands_in_for_val(folder):
+    (folder / "val.json").rename(folder / "test.json")
+    _, val = training_sets(folder)
+    assert val is not None
+    assert val.split == "test"
+
+
+def test_without_either_nothing_is_validated_on(folder):
+    (folder / "val.json").unlink()
+    assert training_sets(folder)[1] is None
+
+
+def test_other_data_to_validate_on(folder, squares_folder):
+    (folder / "val.json").unlink()
+    _, val = training_sets(folder, val_data=squares_folder)
+    assert val is not None
+    assert val.split == "val"
+    assert squares_folder in val.source.parents
+
+
+def test_other_classes_are_refused(folder):
+    change(folder / "val.json", categories=[{"id": 1, "name": "circle"}])
+    with pytest.raises(
+        InputError, match=r"its classes \(circle\) are not those of .* \(square\); validate on"
+    ):
+        training_sets(folder)
+
+
+def test_a_damaged_image_stops_before_training_or_is_left_out_and_told(folder):
+    (folder / "images" / "train2.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"train2.png, image 102: .*--skip-bad"):
+        training_sets(folder)
+    said = []
+    train, val = training_sets(folder, skip_bad=True, say=said.append)
+    assert val is not None
+    assert (len(train.records), len(val.records)) == (5, 3)
+    assert [line.split(":")[0] for line in said] == ["left out"]
+    assert "image 102" in said[0]
+
+
+def test_images_without_boxes(squares):
+    assert len(training_records(squares, images_without_boxes=True)) == 6
+    assert len(training_records(squares, images_without_boxes=False)) == 5
+
+
+def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
+    ignoring = tuple(replace(record, ignore=~record.ignore) for record in squares.records[:3])
+    mixed = replace(squares, records=(*ignoring, squares.records[3]))
+    assert len(training_records(mixed, images_without_boxes=False)) == 1
+    with pytest.raises(InputError, match="no image has a box, so there is nothing to learn"):
+        training_records(replace(squares, records=ignoring), images_without_boxes=True)
