@@ -51,10 +51,10 @@ class Scale:
         pictures: scenes that the report shows.
     """
 
-    train_images: int = 300
+    train_images: int = 400
     test_images: int = 50
-    side: int = 320
-    objects: float = 14.0
+    side: int = 256
+    objects: float = 18.0
     mean_size: float = 8.0
     pictures: int = 4
 

@@ -52,6 +52,17 @@ def test_frozen_parameters_are_not_optimized(tiny_recipe, name, kind):
     assert group["weight_decay"] == 0.5
 
 
+def test_a_factor_gives_its_parameters_their_own_learning_rate(tiny_recipe):
+    filtration = nn.ParameterDict({"threshold": torch.zeros(())})
+    model = nn.ModuleDict({"body": nn.Linear(2, 2), "filtration": filtration})
+    recipe = tiny_recipe("train.lr_factors={filtration.threshold: 0.1}").train
+    threshold, rest = build_optimizer(model, recipe).param_groups
+    assert threshold["params"] == [filtration["threshold"]]
+    assert (threshold["lr_factor"], rest["lr_factor"]) == (0.1, 1.0)
+    assert len(rest["params"]) == 2
+    assert len(build_optimizer(model["body"], recipe).param_groups) == 1
+
+
 def averaged(average: AveragedModel | None, model: nn.Linear, weight: float) -> float:
     assert average is not None
     nn.init.constant_(model.weight, weight)

@@ -30,9 +30,6 @@ def main() -> None:
     except SrtodError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        print(f"interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
 
 
 if __name__ == "__main__":

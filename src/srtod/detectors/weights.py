@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from srtod.detectors.config import DetectorConfig
@@ -23,7 +23,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], config: DetectorConfi
     metadata = {_METADATA_KEY: json.dumps({"version": version("srtod"), "config": held})}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with atomic_file(path) as scratch:
-        save_file(tensors, scratch, metadata={"format": "pt"} | metadata)
+        scratch.write_bytes(save(tensors, metadata))
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:

@@ -1,7 +1,8 @@
 """Optimizer, learning rate and averaged weights: pure functions of the recipe and the step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,11 @@ from srtod.recipes import TrainRecipe
 
 
 def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    """Build the optimizer over every parameter that is trained; frozen ones are left out."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Build the optimizer over every parameter that is trained; frozen ones are left out.
+
+    Each group carries the factor of its learning rate as ``lr_factor``.
+    """
+    parameters = _groups(model, recipe.lr_factors)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -20,6 +24,16 @@ def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimi
     return torch.optim.AdamW(
         parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
     )
+
+
+def _groups(model: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    trained = {name: own for name, own in model.named_parameters() if own.requires_grad}
+    groups = []
+    for ending, factor in factors.items():
+        names = [name for name in trained if name.endswith(ending)]
+        groups.append({"params": [trained.pop(name) for name in names], "lr_factor": factor})
+    groups.append({"params": list(trained.values()), "lr_factor": 1.0})
+    return [group for group in groups if group["params"]]
 
 
 def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float:

@@ -35,7 +35,7 @@ def train_step(run: Run, passes: Sequence[Batch], recipe: TrainRecipe, rate: flo
     """
     accelerator, optimizer = run.accelerator, run.optimizer
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["lr_factor"]
     seed_step(recipe.seed, run.step, accelerator.process_index)
     losses: list[dict[str, Tensor]] = []
     for images, targets in passes:

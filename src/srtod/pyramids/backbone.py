@@ -33,8 +33,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.norm_eval = norm_eval
         indices = _feature_indices(name)
-        from_timm = pretrained is True
-        self.body = timm.create_model(name, features_only=True, out_indices=indices, pretrained=from_timm)
+        self.body = _create(name, indices, pretrained=pretrained is True)
         if not isinstance(pretrained, bool):
             _load_weights(self.body, Path(pretrained))
         self._info = _feature_info(self.body)
@@ -64,6 +63,19 @@ class Backbone(nn.Module):
         end = max(index for index, name in enumerate(names) if name.startswith(last))
         for parameter in list(self.body.parameters())[: end + 1]:
             parameter.requires_grad_(False)
+
+
+def _create(name: str, indices: list[int], *, pretrained: bool) -> nn.Module:
+    try:
+        return timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+    except Exception as error:
+        if not pretrained:
+            raise
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"backbone {name}: its ImageNet weights cannot be fetched ({reason}); give a file of them as "
+            "pretrained_backbone, or false for random weights"
+        ) from error
 
 
 def _feature_indices(name: str) -> list[int]:

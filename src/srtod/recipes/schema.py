@@ -70,6 +70,9 @@ class TrainRecipe(Section):
         lr: learning rate after the warm-up.
         momentum: of SGD; beta 1 of AdamW.
         weight_decay: on every trained parameter.
+        lr_factors: factors of the learning rate for parameters whose name ends with a key; a key that fits
+            none does nothing, so that a recipe may switch self-reconstruction off. AdamW moves every number
+            by about the learning rate in a step, whatever its gradient: much for a small threshold.
         warmup_steps, warmup_factor: the learning rate rises linearly from ``lr * warmup_factor``.
         schedule: ``steps`` (times ``gamma`` after each epoch in ``milestones``) or ``cosine`` (to zero).
         milestones, gamma: of the schedule ``steps``.
@@ -92,6 +95,7 @@ class TrainRecipe(Section):
     lr: float = Field(default=0.005, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
+    lr_factors: dict[str, Annotated[float, Field(ge=0)]] = {}
     warmup_steps: int = Field(default=500, ge=0)
     warmup_factor: float = Field(default=0.001, gt=0, le=1)
     schedule: Literal["steps", "cosine"] = "steps"
