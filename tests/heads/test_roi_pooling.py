@@ -1,0 +1,42 @@
+import pytest
+import torch
+from torchvision.ops import roi_align
+
+from srtod.heads.losses import across_processes, smooth_l1
+from srtod.heads.roi_pooling import RoIPooling
+
+
+@pytest.mark.parametrize(
+    ("side", "level"), [(1, 0), (8, 0), (111, 0), (113, 1), (225, 2), (449, 3), (5000, 3)]
+)
+def test_boxes_read_the_level_of_their_size(side, level):
+    pooling = RoIPooling(strides=(4, 8, 16, 32))
+    assert pooling.level_of(torch.tensor([[0.0, 0, side, side]])).item() == level
+
+
+def test_each_box_gets_the_features_of_its_own_image_and_level():
+    torch.manual_seed(0)
+    levels = [torch.randn(2, 3, 64 // stride, 64 // stride) for stride in (4, 8)]
+    boxes = [torch.tensor([[3.0, 5, 17, 21]]), torch.tensor([[0.0, 0, 60, 60], [8, 8, 12, 15]])]
+    pooled = RoIPooling(strides=(4, 8), finest=20)(levels, boxes)
+    expected = [
+        roi_align(levels[0][:1], boxes[0:1], 7, 1 / 4, aligned=True),
+        roi_align(levels[1][1:], [boxes[1][:1]], 7, 1 / 8, aligned=True),
+        roi_align(levels[0][1:], [boxes[1][1:]], 7, 1 / 4, aligned=True),
+    ]
+    torch.testing.assert_close(pooled, torch.cat(expected))
+
+
+def test_no_boxes_give_no_features():
+    pooled = RoIPooling(strides=(4,))([torch.zeros(1, 3, 4, 4)], [torch.zeros(0, 4)])
+    assert pooled.shape == (0, 3, 7, 7)
+
+
+def test_losses_never_divide_by_zero():
+    assert across_processes(0, torch.device("cpu")).item() == 1
+    assert across_processes(3, torch.device("cpu")).item() == 3
+
+
+def test_smooth_l1_without_beta_is_the_absolute_distance():
+    assert smooth_l1(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, -1.0]]), beta=0.0).item() == 4
+    assert smooth_l1(torch.tensor([[0.5]]), torch.tensor([[0.0]]), beta=1.0).item() == 0.125

@@ -1,0 +1,77 @@
+import errno
+import json
+
+import pytest
+
+from srtod.errors import InputError, did_you_mean
+from srtod.files import atomic_file, atomic_folder, read_json, write_json, write_text
+
+
+def names(folder):
+    return [inside.name for inside in folder.iterdir()]
+
+
+def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "weights.bin"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_file(path) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["weights.bin"]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    def write():
+        with atomic_file(tmp_path / "x.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=r"x\.json: cannot be written: No space left on device"):
+        write()
+    assert names(tmp_path) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_text(tmp_path / "file" / "inside.txt", "text")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "other") as folder:
+        (folder / "a").write_text("1")
+        raise RuntimeError
+    assert names(tmp_path) == ["out"]
+    with pytest.raises(InputError, match="not an empty folder"), atomic_folder(tmp_path / "out"):
+        pass
+
+
+def test_json_is_strict_both_ways(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"é": 1})
+    assert read_json(path) == {"é": 1}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    assert json.loads(path.read_text()) == {"é": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), (b"{", "line 1, column 2"), (b"\xff\xfe", "UTF-8"), (b"", "not valid JSON")],
+)
+def test_json_that_cannot_be_read_names_its_file(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_json(path)
+    assert str(path) in str(error.value)
+
+
+def test_near_words_are_suggested_and_far_ones_not():
+    assert did_you_mean("epoch", ["epochs", "lr"]) == " (did you mean 'epochs'?)"
+    assert did_you_mean("zebra", ["epochs", "lr"]) == ""
