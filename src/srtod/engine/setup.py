@@ -108,7 +108,7 @@ def start_run(
     state: dict[str, Any] | None,
 ) -> Run:
     """Put detector, optimizer and average together on the device, as ``state`` has them if it is given."""
-    detector.to(accelerator.device)
+    detector.to(accelerator.device, memory_format=torch.channels_last)  # convolutions are faster so
     model, optimizer = accelerator.prepare(_Losses(detector), build_optimizer(detector, recipe.train))
     average = build_average(detector, recipe.train.ema)
     run = Run(accelerator, detector, model, optimizer, average, output, data)
