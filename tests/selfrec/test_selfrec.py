@@ -168,6 +168,27 @@ def test_every_combination_runs_and_changes_only_the_lowest_level(
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize(("resize", "row", "column"), [("max", 2, 3), ("nearest", 0, 0)])
+def test_gradient_goes_to_the_pixel_that_decides_its_cell(resize, row, column):
+    model = module(threshold=0.16, resize=resize)
+    difference = torch.full((1, 1, 4, 4), 0.02)
+    difference[..., 2, 3] = 0.15
+    difference.requires_grad_()
+    model._mask(difference, (1, 1)).sum().backward()
+    assert difference.grad.nonzero().tolist() == [[0, 0, row, column]]
+    torch.testing.assert_close(model.filtration.threshold.grad, -difference.grad.sum())
+
+
+@pytest.mark.parametrize("enhancement", ["attention", "multiply", "concatenate"])
+def test_mixed_precision_keeps_the_levels_type(enhancement):
+    levels, image = scene()
+    model = module(enhancement=enhancement)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model([level.bfloat16() for level in levels], image)
+    assert {level.dtype for level in output.levels} == {torch.bfloat16}
+    assert output.reconstruction.dtype == output.difference.dtype == torch.float32
+
+
 def padded_pair():
     levels, image = scene()
     image[1, :, 20:] = 0

@@ -47,7 +47,7 @@ class Preprocess(nn.Module):
                     f"images[{index}]: a float tensor [3, H, W] with RGB in 0..1 is needed, "
                     f"not {image.dtype} {list(image.shape)}"
                 )
-        resized = [self._resized(image.to(self.mean.device)) for image in images]
+        resized = [self._resized(image.to(self.mean.device, torch.float32)) for image in images]
         sizes = tuple((image.shape[1], image.shape[2]) for image in resized)
         scales = tuple(
             (after[1] / image.shape[2], after[0] / image.shape[1])

@@ -40,10 +40,11 @@ class Predictor(nn.Module):
         self, *, channels: int, pooled_size: int, hidden: int, num_classes: int, class_agnostic: bool
     ) -> None:
         super().__init__()
+        self.boxes_per_roi = 1 if class_agnostic else num_classes
         self.fc1 = nn.Linear(channels * pooled_size**2, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
         self.classes = nn.Linear(hidden, num_classes + 1)
-        self.deltas = nn.Linear(hidden, 4 if class_agnostic else 4 * num_classes)
+        self.deltas = nn.Linear(hidden, 4 * self.boxes_per_roi)
         nn.init.normal_(self.classes.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.classes.bias)
@@ -52,7 +53,7 @@ class Predictor(nn.Module):
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[N, C, s, s]`` to logits ``[N, classes + 1]`` and deltas ``[N, classes or 1, 4]``."""
         hidden = self.fc2(self.fc1(pooled.flatten(1)).relu()).relu()
-        return self.classes(hidden).float(), self.deltas(hidden).float().reshape(len(pooled), -1, 4)
+        return self.classes(hidden).float(), self.deltas(hidden).float().unflatten(1, (self.boxes_per_roi, 4))
 
 
 class Drawn(NamedTuple):

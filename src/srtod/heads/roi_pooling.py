@@ -40,15 +40,11 @@ class RoIPooling(nn.Module):
         image_of = torch.cat([torch.full_like(own[:, :1], index) for index, own in enumerate(boxes)])
         rois = torch.cat([image_of, torch.cat(list(boxes))], dim=1)
         level_of = self.level_of(rois[:, 1:])
-        pooled = levels[0].new_zeros(len(rois), levels[0].shape[1], self.output_size, self.output_size)
+        shape = (len(rois), levels[0].shape[1], self.output_size, self.output_size)
+        pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
         for number, stride in enumerate(self.strides):
             rows = (level_of == number).nonzero().squeeze(1)
-            features = roi_align(
-                levels[number],
-                rois[rows].to(levels[number].dtype),
-                self.output_size,
-                1 / stride,
-                aligned=True,
-            )
+            level = levels[number].float()
+            features = roi_align(level, rois[rows], self.output_size, 1 / stride, aligned=True)
             pooled = pooled.index_copy(0, rows, features)
         return pooled

@@ -26,7 +26,7 @@ class _HardMask(torch.autograd.Function):
 
 
 class Filtration(nn.Module):
-    """The mask of equation 4, ``D_b = (sign(D - t) + 1) / 2``, at the size of the image.
+    """The mask of equation 4, ``D_b = (sign(D - t) + 1) / 2``.
 
     ``sign`` has no gradient, so a threshold behind it cannot learn. Here the forward value is the paper's and
     the backward pass uses the gradient of ``sigmoid((D - t) / temperature)`` in its place, for the threshold
@@ -63,7 +63,7 @@ class Filtration(nn.Module):
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int], how: str) -> Tensor:
-    """Bring an image-sized mask to the size of a level.
+    """Bring an image-sized mask or difference to the size of a level.
 
     Args:
         mask: ``[B, 1, H, W]``.
@@ -125,7 +125,7 @@ class ConcatenateEnhancement(nn.Module):
 
     def forward(self, level: Tensor, mask: Tensor) -> Tensor:
         """Map a level ``[B, C, h, w]`` and a mask ``[B, 1, h, w]`` to an enhanced level of the same shape."""
-        return self.fuse(torch.cat([level, mask.to(level.dtype)], dim=1))
+        return self.fuse(torch.cat([level, mask], dim=1))
 
 
 ENHANCEMENTS: dict[str, type[AttentionEnhancement | MultiplyEnhancement | ConcatenateEnhancement]] = {

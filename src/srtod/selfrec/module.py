@@ -65,10 +65,8 @@ class SelfReconstruction(nn.Module):
         height, width = image.shape[-2:]
         reconstruction = self.head(lowest)[..., :height, :width]
         difference = self._difference(reconstruction, image, valid)
-        mask = resize_mask(
-            self.filtration(difference), (lowest.shape[-2], lowest.shape[-1]), self.config.resize
-        )
-        enhanced = self.enhancement(lowest, mask)
+        mask = self._mask(difference, (lowest.shape[-2], lowest.shape[-1]))
+        enhanced = self.enhancement(lowest, mask.to(lowest.dtype))
         return SelfReconstructionOutput((enhanced, *levels[1:]), reconstruction, difference, mask)
 
     def loss(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -84,6 +82,16 @@ class SelfReconstruction(nn.Module):
             return self.config.loss_weight * error.mean()
         per_image = (error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
         return self.config.loss_weight * per_image.mean()
+
+    def _mask(self, difference: Tensor, size: tuple[int, int]) -> Tensor:
+        """The mask at the size of the level.
+
+        Picking a pixel of each cell (nearest, max) commutes with the threshold. It is done first, so that the
+        gradient reaches the pixel that decides the cell and not the first of many equal ones.
+        """
+        if self.config.resize == "area":
+            return resize_mask(self.filtration(difference), size, "area")
+        return self.filtration(resize_mask(difference, size, self.config.resize))
 
     def _difference(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None) -> Tensor:
         if valid is not None and self.config.padding == "exclude":
