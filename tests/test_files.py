@@ -57,11 +57,20 @@ def test_json_is_strict_both_ways(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, float("nan"))
     assert json.loads(path.read_text()) == {"é": 1}
+    path.write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(path) == [1]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), (b"{", "line 1, column 2"), (b"\xff\xfe", "UTF-8"), (b"", "not valid JSON")],
+    [
+        (None, "cannot be read"),
+        (b"{", "line 1, column 2"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"", "not valid JSON"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"9" * 5001, "too many digits"),
+    ],
 )
 def test_json_that_cannot_be_read_names_its_file(tmp_path, content, message):
     path = tmp_path / "x.json"

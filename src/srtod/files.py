@@ -80,15 +80,19 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, unreadable, not UTF-8 or not JSON (with line and column).
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not usable JSON: nested too deeply") from error
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not usable JSON: a number has too many digits") from error
 
 
 def _umask() -> int:

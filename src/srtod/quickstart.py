@@ -18,6 +18,7 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
+from srtod.engine.setup import new_detector
 from srtod.errors import InputError
 from srtod.files import write_json
 from srtod.inference import predict
@@ -100,7 +101,10 @@ def quickstart(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output}: exists and is not an empty folder; choose another with --output")
     recipe = load_recipe(RECIPE, [f"train.seed={seed}", *overrides])
+    if device not in {"auto", "cpu", "cuda"}:
+        raise InputError(f"device {device!r}: not one of auto, cpu, cuda")
     chosen = choose_device(device)
+    new_detector(recipe, ("drone",), None)  # a recipe that cannot be built is told before any work
     clock = _Clock()
     with clock.stage(
         "synthesize", f"{scale.train_images} scenes to learn from, {scale.test_images} held out"

@@ -107,8 +107,8 @@ def test_weights_on_data(srtod, dataset, weights, tmp_path):
     assert found
     assert {result["category_name"] for result in found} <= {"drone", "bird"}
     assert {(result["category_name"], result["category_id"]) for result in found} <= {
-        ("drone", 1),
-        ("bird", 2),
+        ("drone", 3),
+        ("bird", 8),
     }
 
 

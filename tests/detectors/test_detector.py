@@ -168,7 +168,12 @@ def test_foreign_safetensors_are_refused(tmp_path):
         ({"pretrained_backbone": "nowhere.pth"}, "no such file"),
         ({"classes": None}, "num_classes or classes"),
         ({"classes": ("a",), "num_classes": 2}, "num_classes is 2"),
-        ({"classes": None, "num_classes": 0}, "classes"),
+        ({"classes": None, "num_classes": 0}, "num_classes is a whole number"),
+        ({"classes": None, "num_classes": 1.5}, "num_classes is a whole number"),
+        ({"classes": "drone"}, "a sequence of names"),
+        ({"classes": ("a", "a")}, "distinct"),
+        ({"anchor_scale": []}, "at least one"),
+        ({"anchor_scale": float("inf")}, "anchor_scale"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(arguments, message):
@@ -184,12 +189,38 @@ def test_wrong_arguments_are_told_in_one_line(arguments, message):
         ({"boxes": torch.tensor([[5.0, 1, 5, 9]])}, "no width or height"),
         ({"labels": torch.tensor([2])}, "label 2 of box 0: the detector has 2 classes"),
         ({"labels": torch.tensor([0, 1])}, "1 boxes, 2 labels"),
+        ({"boxes": torch.zeros(0)}, "0 boxes, 1 labels"),
     ],
 )
 def test_wrong_targets_name_target_and_box(change, message):
     target = {"boxes": torch.tensor([[1.0, 1, 5, 9]]), "labels": torch.tensor([0])} | change
     with pytest.raises(InputError, match=message):
         small().train()(images()[:1], [target])
+
+
+def test_an_image_of_which_nothing_counts_still_trains():
+    ignore_all = {
+        "boxes": torch.tensor([[0.0, 0, 96, 64]]),
+        "labels": torch.tensor([0]),
+        "ignore": torch.tensor([True]),
+    }
+    for system in SYSTEMS:
+        losses = small(system, self_reconstruction=True).train()(images()[:1], [ignore_all])
+        assert losses.pop("loss_reconstruction") > 0
+        assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_no_proposals_give_no_detections():
+    for system in SYSTEMS:
+        assert small(system).eval()([torch.full((3, 64, 64), torch.nan)])[0]["boxes"].shape == (0, 4)
+
+
+def test_explaining_changes_nothing():
+    detector = small(self_reconstruction=True).train()
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    detector.explain(images()[0])
+    assert detector.training
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
 
 
 def test_wrong_images_are_refused():
@@ -207,6 +238,9 @@ def test_frozen_stages_and_norm_are_held():
     assert not any(p.requires_grad for p in [*body.conv_stem.parameters(), *body.blocks[1].parameters()])
     assert all(p.requires_grad for p in body.blocks[2].parameters())
     assert not body.bn1.training
+    running = small(frozen_stages=1, norm_eval=False).train().pyramid.backbone.body
+    assert not running.bn1.training
+    assert running.blocks[3][0].bn1.training
     before = body.blocks[3][0].bn1.running_mean.clone()
     detector(images(), targets())
     assert torch.equal(before, body.blocks[3][0].bn1.running_mean)

@@ -1,6 +1,7 @@
 import sys
 import types
 
+import numpy
 import pytest
 import torch
 
@@ -103,6 +104,8 @@ def test_training_checkpoint_with_log_objects_is_read(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     log = buffer()
     log.max_length = 10
+    log.history = numpy.array([1.0, 2.0])
+    log.last = numpy.float64(3.0)
     source = build("faster-rcnn", 0)
     torch.save({"state_dict": theirs(source), "message_hub": {"loss": log}}, tmp_path / "epoch_12.pth")
     monkeypatch.undo()

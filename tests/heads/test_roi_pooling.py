@@ -40,3 +40,13 @@ def test_losses_never_divide_by_zero():
 def test_smooth_l1_without_beta_is_the_absolute_distance():
     assert smooth_l1(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, -1.0]]), beta=0.0).item() == 4
     assert smooth_l1(torch.tensor([[0.5]]), torch.tensor([[0.0]]), beta=1.0).item() == 0.125
+
+
+def test_mixed_precision_pools_where_float32_pools():
+    torch.manual_seed(0)
+    levels = [torch.randn(1, 4, 8, 400), torch.randn(1, 4, 4, 200)]
+    boxes = [torch.tensor([[1499.0, 5, 1507, 13], [1500.0, 0, 1540, 16]])]
+    pooling = RoIPooling(strides=(4, 8), finest=16)
+    exact = pooling(levels, boxes)
+    halved = pooling([level.bfloat16() for level in levels], boxes)
+    torch.testing.assert_close(halved, exact, atol=2e-2, rtol=2e-2)

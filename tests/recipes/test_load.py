@@ -27,7 +27,7 @@ def written(folder, name, text):
         ("model.classes=[drone]", "model.classes: the classes come from the data; leave this key out"),
         ("train.epochs=many", "train.epochs: input should be a valid integer"),
         ("train.epochs=0", "train.epochs: input should be greater than or equal to 1"),
-        ("train.lr=.nan", "train.lr: input should be greater than 0"),
+        ("train.lr=.nan", "train.lr: input should be a finite number"),
         ("data.horizontal_flip=1.5", "data.horizontal_flip: input should be less than or equal to 1"),
         ("train.accumulation=3", "train: batch_size 4 cannot be split by accumulation 3"),
         ("model=5", "model: input should be a valid dictionary"),

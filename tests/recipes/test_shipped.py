@@ -36,7 +36,7 @@ def test_published_numbers(data, system):
     assert found == PUBLISHED[data][:-1]
     assert (model.system, model.backbone, model.frozen_stages, model.norm_eval) == (
         system,
-        "resnet50",
+        "resnet50.tv_in1k",
         1,
         True,
     )

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from srtod.errors import InputError
+
 
 def explain(
     image: Annotated[Path, typer.Argument(help="The image.", metavar="IMAGE")],
@@ -25,6 +27,8 @@ def explain(
     from srtod.inference import collect_images, explain_file, load_detector, with_annotations
 
     images = collect_images([image])
+    if len(images) > 1:
+        raise InputError(f"{image}: holds {len(images)} images; explain shows one, name it")
     if annotations is not None:
         images = with_annotations(images, read(annotations, split=split).require_sound())
     record = images[0].record

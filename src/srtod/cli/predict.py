@@ -32,9 +32,15 @@ def predict(
 ) -> None:
     """Find objects in images: COCO results (JSON) and annotated pictures."""
     from srtod.data import read
-    from srtod.inference import collect_images, load_detector, predict_files, with_annotations
+    from srtod.inference import (
+        collect_images,
+        ids_of_classes,
+        load_detector,
+        predict_files,
+        with_annotations,
+    )
 
-    images = collect_images(inputs)
+    images, annotated = collect_images(inputs), None
     if annotations is not None:
         annotated = read(annotations, split=split)
         images = with_annotations(images, annotated if skip_bad else annotated.require_sound())
@@ -47,6 +53,7 @@ def predict(
         pictures=pictures,
         picture_score=picture_score,
         skip_bad=skip_bad,
+        category_ids=() if annotated is None else ids_of_classes(detector.classes, annotated),
     )
     for reason in done.skipped:
         typer.echo(f"left out: {reason}", err=True)

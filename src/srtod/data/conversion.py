@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from srtod.data.checks import check_sizes
+from srtod.data.checks import check_images, check_sizes
 from srtod.data.formats import WRITERS, find_splits
 from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet, ImageRecord
@@ -76,7 +76,7 @@ def _read(source: Path, format: str | None, split: str | None) -> list[Annotated
 
 
 def _readable(annotated: AnnotatedSet, skip_bad: bool, progress: bool) -> AnnotatedSet:
-    checked = check_sizes(annotated, progress=progress)
+    checked = check_sizes(check_images(annotated, progress=progress))
     return checked if skip_bad else checked.require_sound()
 
 

@@ -83,6 +83,10 @@ class AnnotatedSet:
     faults: tuple[Fault, ...] = field(default=())
     category_ids: tuple[int, ...] = ()
 
+    def category_id_of(self, label: int) -> int:
+        """The number that the set's files give to a class; counted from 1 where they have none."""
+        return self.category_ids[label] if self.category_ids else label + 1
+
     def require_sound(self) -> "AnnotatedSet":
         """Return this set if it has no faults.
 
@@ -93,6 +97,6 @@ class AnnotatedSet:
             return self
         more = f" (and {len(self.faults) - 1} more faults)" if len(self.faults) > 1 else ""
         raise InputError(
-            f"{self.faults[0]}{more}; see them all with 'srtod data inspect', "
-            "or go on without what is damaged with --skip-bad"
+            f"{self.faults[0]}{more}; see them all with 'srtod data inspect'; "
+            "train, evaluate, predict and convert can leave out what is damaged with --skip-bad"
         )

@@ -124,6 +124,8 @@ class ColorJitter:
         self, image: Tensor, target: AnyTarget, generator: torch.Generator
     ) -> tuple[Tensor, AnyTarget]:
         """Return the changed image and the target as it is."""
+        if not (self.brightness or self.contrast):
+            return image, target
         image = F.adjust_brightness_image(image, _factor(self.brightness, generator))
         return F.adjust_contrast_image(image, _factor(self.contrast, generator)), target
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from srtod.selfrec import SelfReconstructionConfig
 
@@ -43,7 +43,7 @@ class DetectorConfig(BaseModel):
         box_channels: of the fully connected layers behind the pooled features.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     system: str
     classes: tuple[str, ...] = Field(min_length=1)
@@ -66,6 +66,20 @@ class DetectorConfig(BaseModel):
     box_samples: Positive | None = 512
     pyramid_channels: Positive = 256
     box_channels: Positive = 1024
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) < len(classes):
+            raise ValueError("names must be distinct")
+        return classes
+
+    @field_validator("anchor_scale", "anchor_ratios")
+    @classmethod
+    def _some(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values:
+            raise ValueError("give at least one")
+        return values
 
     @model_validator(mode="before")
     @classmethod

@@ -104,9 +104,11 @@ class Detector(nn.Module):
             raise InputError(
                 "this detector has no self-reconstruction, so there are no maps to explain it by"
             )
-        batch = self.preprocess([image])
+        was_training = self.training
+        batch = self.eval().preprocess([image])
         levels = self.pyramid(batch.normalised)
         output = self.self_reconstruction(levels, batch.raw, batch.valid)
+        self.train(was_training)
         height, width = batch.sizes[0]
         stride = self.pyramid.strides[0]
         cells = (-(-height // stride), -(-width // stride))

@@ -81,8 +81,23 @@ def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path
     return detector
 
 
+_LOGS = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+)
+"""What stands in training checkpoints beside the weights."""
+
+
 class _Inert:
     """Stands in for the log objects in training checkpoints; takes any state and does nothing with it."""
+
+    def __init__(self, *_: Any) -> None:
+        return
 
     def __setstate__(self, state: Any) -> None:
         return
@@ -92,10 +107,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with torch.serialization.safe_globals([(_Inert, "mmengine.logging.history_buffer.HistoryBuffer")]):
+        with torch.serialization.safe_globals([(_Inert, name) for name in _LOGS]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: cannot be read as plain weights: {error}") from error
+        raise InputError(f"{path}: cannot be read as plain weights; save its state_dict alone") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no state dict")

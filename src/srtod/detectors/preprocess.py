@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srtod.errors import InputError
 from srtod.types import Detections, ImageBatch, Target
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -64,8 +65,16 @@ class Preprocess(nn.Module):
         )
 
     def targets(self, targets: Sequence[Target], batch: ImageBatch) -> list[Target]:
-        """Bring the targets' boxes to the batch's pixels and device."""
+        """Bring the targets' boxes to the batch's pixels and device.
+
+        Raises:
+            InputError: a target has no boxes or no labels.
+        """
         device = batch.raw.device
+        for index, target in enumerate(targets):
+            missing = [key for key in ("boxes", "labels") if key not in target]
+            if missing:
+                raise InputError(f"targets[{index}]: has no {' and no '.join(missing)}")
         return [
             cast(
                 Target,
@@ -73,7 +82,7 @@ class Preprocess(nn.Module):
                     key: value.to(device) if isinstance(value, Tensor) else value
                     for key, value in target.items()
                 }
-                | {"boxes": target["boxes"].to(device) * _corners(scale, device)},
+                | {"boxes": target["boxes"].to(device).reshape(-1, 4) * _corners(scale, device)},
             )
             for target, scale in zip(targets, batch.scales, strict=True)
         ]

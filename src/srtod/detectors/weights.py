@@ -48,4 +48,4 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
         held = json.loads(metadata[_METADATA_KEY])["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: its srtod configuration is damaged") from error
-    return state, validated(DetectorConfig, held, where=str(path))
+    return state, validated(DetectorConfig, held | {"pretrained_backbone": False}, where=str(path))

@@ -115,7 +115,7 @@ def load(source: str | Path) -> Detector:
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"{path}: its weights do not fit its configuration: {error}") from error
+        raise InputError(f"{path}: its weights do not fit its configuration") from error
     return detector.eval()
 
 
@@ -133,6 +133,10 @@ def _local(source: str | Path) -> Path:
 
 
 def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(classes, str):
+        raise InputError(f"build_detector: classes is a sequence of names, such as ({classes!r},)")
+    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
+        raise InputError(f"build_detector: num_classes is a whole number from 1, not {num_classes!r}")
     if classes is None and num_classes is None:
         raise InputError("build_detector: give num_classes or classes")
     if classes is None:

@@ -158,13 +158,13 @@ def coco_results(
 
 
 def with_names(results: Sequence[dict[str, Any]], annotated_set: AnnotatedSet) -> list[dict[str, Any]]:
-    """Add ``file_name`` and ``category_name`` to COCO results: ids mean something in one file only."""
+    """Add ``file_name`` and ``category_name`` to COCO results and give categories the set's own ids."""
     files = {record.image_id: record.file_name for record in annotated_set.records}
     return [
         {
             "image_id": result["image_id"],
             "file_name": files[result["image_id"]],
-            "category_id": result["category_id"],
+            "category_id": annotated_set.category_id_of(result["category_id"] - 1),
             "category_name": annotated_set.classes[result["category_id"] - 1],
             "bbox": result["bbox"],
             "score": result["score"],

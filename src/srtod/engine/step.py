@@ -51,7 +51,7 @@ def train_step(run: Run, passes: Sequence[Batch], recipe: TrainRecipe, rate: flo
         raise _not_finite(run, values, passes, losses)
     optimizer.step()
     optimizer.zero_grad()
-    if run.average is not None:
+    if run.average is not None and not accelerator.optimizer_step_was_skipped:
         run.average.update_parameters(run.detector)
     run.step += 1
     return values

@@ -1,7 +1,7 @@
 """Detections of new images, and the maps that explain them."""
 
 from srtod.inference.explain import explain_file
-from srtod.inference.inputs import ImageFile, collect_images, with_annotations
+from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
 from srtod.inference.job import predict_files
 from srtod.inference.predict import Prediction, load_detector, predict
 
@@ -10,6 +10,7 @@ __all__ = [
     "Prediction",
     "collect_images",
     "explain_file",
+    "ids_of_classes",
     "load_detector",
     "predict",
     "predict_files",

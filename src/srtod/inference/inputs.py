@@ -80,6 +80,13 @@ def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> li
     return named
 
 
+def ids_of_classes(classes: Sequence[str], annotated: AnnotatedSet) -> list[int]:
+    """Return the ids that a data set gives to classes; those it does not know get ids above its own."""
+    own = {name: annotated.category_id_of(label) for label, name in enumerate(annotated.classes)}
+    above = max(own.values(), default=0) + 1
+    return [own.get(name, above + label) for label, name in enumerate(classes)]
+
+
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Return a sort key that counts numbers as numbers: ``2.jpg`` before ``10.jpg``."""
     parts = re.split(r"(\d+)", path.as_posix().casefold())

@@ -39,6 +39,7 @@ def predict_files(
     pictures: bool = True,
     picture_score: float = PICTURE_SCORE,
     skip_bad: bool = False,
+    category_ids: Sequence[int] = (),
     progress: bool = True,
 ) -> Done:
     """Write ``detections.json`` (COCO results) and ``pictures/`` into a new folder, whole or not at all.
@@ -51,12 +52,14 @@ def predict_files(
         pictures: whether to draw annotated pictures.
         picture_score: detections below are not drawn.
         skip_bad: leave images out that cannot be read, instead of stopping.
+        category_ids: the number of each of the detector's classes in the file; counted from 1 if left out.
         progress: show a progress bar on standard error.
 
     Raises:
         InputError: an image cannot be read (with ``skip_bad``: none can), or ``output`` cannot be written.
     """
     by_path = {image.path: (image, name) for image, name in zip(images, picture_names(images), strict=True)}
+    numbers = category_ids or range(1, len(detector.classes) + 1)
     skipped: list[str] = []
     seen = 0
     with atomic_folder(output) as folder, _bar(len(images), shown=progress) as bar:
@@ -70,7 +73,7 @@ def predict_files(
         with results_file(folder / "detections.json") as results:
             for prediction in found:
                 image, name = by_path[prediction.path]
-                results.add(coco_results(prediction, image, detector.classes))
+                results.add(coco_results(prediction, image, detector.classes, numbers))
                 if pictures:
                     target = folder / "pictures" / name
                     write_picture(target, prediction, image, detector.classes, min_score=picture_score)

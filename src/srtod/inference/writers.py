@@ -16,8 +16,10 @@ PICTURE_SCORE = 0.3
 """Detections below are in the JSON file and only counted in the pictures."""
 
 
-def coco_results(prediction: Prediction, image: ImageFile, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return COCO-results dicts, best first: boxes as x, y, width, height; categories counted from 1."""
+def coco_results(
+    prediction: Prediction, image: ImageFile, classes: Sequence[str], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return COCO-results dicts, best first: boxes as x, y, width, height; an id for each class."""
     corners = prediction.boxes.astype(np.float64)
     sizes = corners[:, 2:] - corners[:, :2]
     boxes = np.concatenate((corners[:, :2], sizes), axis=1).round(4).tolist()
@@ -25,7 +27,7 @@ def coco_results(prediction: Prediction, image: ImageFile, classes: Sequence[str
         {
             "image_id": image.image_id,
             "file_name": image.file_name,
-            "category_id": label + 1,
+            "category_id": category_ids[label],
             "category_name": classes[label],
             "bbox": box,
             "score": round(score, 7),

@@ -39,15 +39,16 @@ class Backbone(nn.Module):
         self._info = _feature_info(self.body)
         self.channels = tuple(self._info.channels())
         self._channels_last = getattr(self.body, "output_fmt", None) == Format.NHWC
-        self._freeze(frozen_stages)
+        self._held = self._freeze(frozen_stages)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Switch to training, BatchNorm excepted where it is held."""
         super().train(mode)
-        if self.norm_eval:
-            for module in self.body.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+        for name, module in self.body.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (
+                self.norm_eval or f"{name}.weight" in self._held
+            ):
+                module.eval()
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -55,14 +56,17 @@ class Backbone(nn.Module):
         features = self.body(images)
         return [level.permute(0, 3, 1, 2) for level in features] if self._channels_last else features
 
-    def _freeze(self, stages: int) -> None:
+    def _freeze(self, stages: int) -> set[str]:
+        """Stop the training of the first stages; return the names of what is held."""
         if stages == 0:
-            return
+            return set()
         last = _canonical(self._info.module_name()[stages - 1]) + "."
         names = [_canonical(name) for name, _ in self.body.named_parameters()]
         end = max(index for index, name in enumerate(names) if name.startswith(last))
-        for parameter in list(self.body.parameters())[: end + 1]:
+        held = dict(list(self.body.named_parameters())[: end + 1])
+        for parameter in held.values():
             parameter.requires_grad_(False)
+        return set(held)
 
 
 def _create(name: str, indices: list[int], *, pretrained: bool) -> nn.Module:
@@ -112,7 +116,7 @@ def _load_weights(body: nn.Module, path: Path) -> None:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except Exception as error:
-        raise InputError(f"{path}: not a readable file of weights: {error}") from error
+        raise InputError(f"{path}: not a readable file of plain weights") from error
     given = {_canonical(key): value for key, value in state.items()}
     own = body.state_dict()
     missing = [key for key, value in own.items() if _shape(given.get(_canonical(key))) != value.shape]

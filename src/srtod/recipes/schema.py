@@ -34,7 +34,7 @@ class ModelRecipe(DetectorConfig):
 class Section(BaseModel):
     """A part of a recipe: unknown keys are errors, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataRecipe(Section):
