@@ -145,6 +145,8 @@ def changed(value, path, new):
         ((0, "category_name"), "drones", "(did you mean 'drone'?)"),
         ((0, "score"), float("nan"), "detection 0 (image_id 7): score nan is not a finite number"),
         ((0, "score"), float("inf"), "score inf is not a finite number"),
+        ((0, "score"), 10**400, "is not a finite number"),
+        ((0, "bbox"), [1, 1, 10**400, 2], "is not finite"),
         ((0, "score"), "0.9", "score '0.9' is not a number"),
         ((0, "score"), None, "score None is not a number"),
         ((0, "score"), True, "score True is not a number"),

@@ -69,7 +69,7 @@ class Entries:
         """
         values = self.column(key, default=default)
         self.refuse(_not_numbers(values), values, f"{key} {{}} is not a number")
-        numbers = np.array(values, dtype=np.float64)
+        numbers = _as_floats(values)
         self.refuse(~np.isfinite(numbers), values, f"{key} {{}} is not a finite number")
         return numbers
 
@@ -85,7 +85,7 @@ class Entries:
             self.refuse([not _is_four(value) for value in values], values, shape)
         flat = list(chain.from_iterable(values))
         self.refuse(_not_numbers(flat).reshape(-1, 4).any(axis=1), values, shape)
-        boxes = np.array(flat, dtype=np.float64).reshape(-1, 4)
+        boxes = _as_floats(flat).reshape(-1, 4)
         self.refuse(~np.isfinite(boxes).all(axis=1), values, f"{key} {{}} is not finite")
         self.refuse((boxes[:, 2:] < 0).any(axis=1), values, f"{key} {{}} has a negative width or height")
         return boxes
@@ -157,6 +157,14 @@ def _not_numbers(values: Sequence[Any]) -> NDArray[np.bool_]:
     if not strange:
         return np.zeros(len(values), dtype=bool)
     return np.array([type(value) in strange for value in values], dtype=bool)
+
+
+def _as_floats(values: Sequence[Any]) -> NDArray[np.float64]:
+    """The values as float64; whole numbers beyond its range, which JSON can hold, as infinity."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return np.array([value if abs(value) < 2**1023 else np.inf for value in values], dtype=np.float64)
 
 
 def _is_four(value: Any) -> bool:

@@ -192,6 +192,7 @@ def test_box_that_reaches_out_is_clipped_and_told_beyond_a_pixel(tmp_path, make_
         (annotation(9, category=5), "annotation 9: unknown category 5; the file defines 3, 7"),
         (annotation(9, category="3"), "annotation 9: unknown category '3'"),
         (annotation(1, category=3), "image 1, annotation 1: duplicate annotation id"),
+        (annotation(2**70, category=3), "the annotation id does not fit into 64 bits"),
         (annotation(9, 77, 3), "image 77, annotation 9: its image_id 77 is not among the images"),
         (annotation(9, [1], 3), "annotation 9: its image_id [1] is not among the images"),
         (annotation(9, category=3, iscrowd=2), "iscrowd 2 must be 0 or 1"),

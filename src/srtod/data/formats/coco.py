@@ -186,6 +186,8 @@ def _marks(
         try:
             if annotation_id in seen:
                 raise ValueError("duplicate annotation id")
+            if abs(annotation_id) >= 2**63:
+                raise ValueError("the annotation id does not fit into 64 bits")
             seen.add(annotation_id)
             mark = _mark(annotation, labels)
             if not _is_id(image_id) or image_id not in images:
