@@ -12,7 +12,7 @@ def test_the_whole_road_at_the_smallest_scale(tmp_path):
     report = (tmp_path / "out" / "report.html").read_text()
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == told
     assert 0 <= told["AP50"] <= 1
-    assert set(told["seconds"]) == {"synthesize", "train", "evaluate"}
+    assert set(told["seconds"]) == {"synthesize", "train", "evaluate", "report"}
     assert report.count("data:image/webp") >= 3
     assert "http" not in report.replace("http://www.w3.org", "")
     assert (tmp_path / "out" / "run" / "last.safetensors").exists()

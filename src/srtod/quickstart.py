@@ -129,7 +129,7 @@ def quickstart(
     with clock.stage("report", "pictures, maps and curves"):
         told = _told(scores, scale, seed, clock, chosen)
         _report(output, detector, test_set, told, scale)
-        write_json(output / "metrics.json", told, indent=2)
+    write_json(output / "metrics.json", told, indent=2)
     return told
 
 

@@ -76,7 +76,7 @@ def _read(source: Path, format: str | None, split: str | None) -> list[Annotated
 
 
 def _readable(annotated: AnnotatedSet, skip_bad: bool, progress: bool) -> AnnotatedSet:
-    checked = check_sizes(check_images(annotated, progress=progress))
+    checked = check_images(check_sizes(annotated), progress=progress)
     return checked if skip_bad else checked.require_sound()
 
 

@@ -12,7 +12,7 @@ class SelfReconstructionConfig(BaseModel):
 
     Attributes:
         head: ``paper`` (equations 1-2: one up-sampling block per factor 2) or ``lite`` (two 3x3
-            convolutions and a pixel shuffle, a tenth of the cost or less).
+            convolutions and a pixel shuffle, a twentieth of the cost).
         difference: ``pixel`` (equation 3) or ``high-frequency`` (of the high-passed images, paper's table 7).
         filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, or ``none`` (the difference).
         threshold: start (learnable) or value (fixed) of the threshold, in intensities of 0..1.
