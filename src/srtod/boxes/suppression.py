@@ -5,9 +5,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 
-def best_after_nms(
-    boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float, most: int
-) -> tuple[Tensor, Tensor]:
+def best_after_nms(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float, most: int) -> Tensor:
     """Non-maximum suppression within groups (classes or levels).
 
     Args:
@@ -18,10 +16,9 @@ def best_after_nms(
         most: how many to keep.
 
     Returns:
-        Indices of what stays, int64 ``[K]``, by descending score; and those scores ``[K]``.
+        Indices of what stays, int64 ``[K]``, by descending score.
     """
-    kept = batched_nms(boxes.float(), scores.float(), groups, iou)[:most]
-    return kept, scores[kept]
+    return batched_nms(boxes.float(), scores.float(), groups, iou)[:most]
 
 
 def detections_by_class(
@@ -42,5 +39,5 @@ def detections_by_class(
     rows, labels = torch.nonzero(probabilities > score_threshold, as_tuple=True)
     scores = probabilities[rows, labels]
     candidates = boxes[rows, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
-    kept, scores = best_after_nms(candidates, scores, labels, iou=iou, most=most)
-    return candidates[kept], scores, labels[kept]
+    kept = best_after_nms(candidates, scores, labels, iou=iou, most=most)
+    return candidates[kept], scores[kept], labels[kept]

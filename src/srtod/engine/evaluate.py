@@ -11,7 +11,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srtod import metrics
 from srtod.data import read, splits
@@ -21,6 +20,7 @@ from srtod.detectors.detector import Detector
 from srtod.errors import InputError, did_you_mean
 from srtod.files import write_json
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
+from srtod.progress import counting_bar
 from srtod.types import Detections
 
 _READERS = 2
@@ -62,7 +62,7 @@ def detect(
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
     found: list[tuple[int, list[dict[str, Any]]]] = []
-    with _evaluating(detector.to(device)), _bar(progress and first == 0) as bar:
+    with _evaluating(detector.to(device)), counting_bar(len(share), shown=progress and first == 0) as bar:
         task = bar.add_task("detecting", total=len(share))
         for indices, items in _batches(dataset, share, batch_size):
             images, targets = collate(items)
@@ -232,14 +232,3 @@ def _batches(
 
 def _read(indices: Sequence[int], items: Sequence[Future[Any]]) -> tuple[Sequence[int], list[Any]]:
     return indices, [item.result() for item in items]
-
-
-def _bar(show: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show,
-    )

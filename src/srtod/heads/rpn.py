@@ -32,19 +32,6 @@ class ProposalLimits:
     nms_iou: float = 0.7
 
 
-@dataclass(frozen=True)
-class Proposals:
-    """Proposals of one image.
-
-    Attributes:
-        boxes: ``[K, 4]``.
-        scores: ``[K]`` descending.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-
-
 class RegionProposalNetwork(nn.Module):
     """One 3x3 convolution, objectness and box deltas for each anchor, shared by all levels.
 
@@ -103,13 +90,13 @@ class RegionProposalNetwork(nn.Module):
             deltas.append(self.deltas(features).permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
         return logits, deltas
 
-    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Proposals]:
-        """Proposals of each image, under the limits of the current mode."""
+    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
+        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
         return self._propose(*self(levels), self._anchors(levels), batch)
 
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, Tensor], list[Proposals]]:
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Losses of the anchors that were drawn, and proposals (detached) of each image."""
         logits, deltas = self(levels)
         anchors = self._anchors(levels)
@@ -163,7 +150,7 @@ class RegionProposalNetwork(nn.Module):
 
     def _propose(
         self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], batch: ImageBatch
-    ) -> list[Proposals]:
+    ) -> list[Tensor]:
         limits = self.training_limits if self.training else self.test_limits
         proposals = []
         for index, size in enumerate(batch.sizes):
@@ -179,11 +166,10 @@ class RegionProposalNetwork(nn.Module):
         return proposals
 
 
-def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Proposals:
+def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Tensor:
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
     boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
-    kept, scores = best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)
-    return Proposals(boxes[kept], scores)
+    return boxes[best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)]
 
 
 def _cells(level: Tensor) -> tuple[int, int]:

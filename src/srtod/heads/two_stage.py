@@ -27,10 +27,8 @@ class TwoStageHead(Head):
     def loss(self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]) -> dict[str, Tensor]:
         """Losses of proposals and boxes."""
         losses, proposals = self.rpn.loss_and_propose(levels, batch, truths)
-        boxes = [own.boxes for own in proposals]
-        return losses | self.box_head.loss(levels, boxes, batch, truths)
+        return losses | self.box_head.loss(levels, proposals, batch, truths)
 
     def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
         """Detections of each image, in pixels of the batch."""
-        boxes = [own.boxes for own in self.rpn.propose(levels, batch)]
-        return self.box_head.detect(levels, boxes, batch)
+        return self.box_head.detect(levels, self.rpn.propose(levels, batch), batch)

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from srtod.detectors.detector import Detector
 from srtod.errors import InputError
 from srtod.files import atomic_folder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import predict
 from srtod.inference.writers import PICTURE_SCORE, coco_results, picture_names, results_file, write_picture
+from srtod.progress import counting_bar
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def predict_files(
     numbers = category_ids or range(1, len(detector.classes) + 1)
     skipped: list[str] = []
     seen = 0
-    with atomic_folder(output) as folder, _bar(len(images), shown=progress) as bar:
+    with atomic_folder(output) as folder, counting_bar(len(images), shown=progress) as bar:
         task = bar.add_task("predict", total=len(images))
 
         def leave_out(path: Path, error: InputError) -> None:
@@ -82,14 +80,3 @@ def predict_files(
         if not seen:
             raise InputError(f"none of the {len(images)} images can be read; the first: {skipped[0]}")
     return Done(images=seen, detections=results.count, skipped=tuple(skipped))
-
-
-def _bar(total: int, *, shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown or total < 2,
-    )

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srtod.data.swarm.cutouts import read_cutouts
 from srtod.data.swarm.fleet import Procedural, Source
@@ -25,6 +23,7 @@ from srtod.data.swarm.scenery import HELD_OUT, TRAINING, choose_scenery
 from srtod.data.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes
 from srtod.errors import InputError, SrtodError
 from srtod.files import atomic_folder, write_json
+from srtod.progress import counting_bar
 
 _TRAIN = "train"
 _MAX_FILLED = 0.2
@@ -138,7 +137,10 @@ def _make_all(
 ) -> dict[str, tuple[Synthesized, ...]]:
     jobs = [(number, index) for number, plan in enumerate(plans) for index in range(splits[plan.split])]
     made: dict[str, list[Synthesized]] = {split: [] for split in splits}
-    with _running(plans, jobs, min(workers, len(jobs))) as images, _bar(len(jobs), shown=progress) as bar:
+    with (
+        _running(plans, jobs, min(workers, len(jobs))) as images,
+        counting_bar(len(jobs), shown=progress) as bar,
+    ):
         task = bar.add_task("synthesize", total=len(jobs))
         for (number, _), image in zip(jobs, images, strict=True):
             made[plans[number].split].append(image)
@@ -182,17 +184,6 @@ def _work(job: tuple[int, int]) -> Synthesized:
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _bar(total: int, *, shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown or total < 2,
-    )
 
 
 def _coco(plan: Plan, images: Sequence[Synthesized]) -> dict[str, Any]:

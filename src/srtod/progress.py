@@ -1,0 +1,16 @@
+"""The bar of every long work that counts: on standard error, with the time that is left."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def counting_bar(total: int, *, shown: bool) -> Progress:
+    """Return a bar for ``total`` pieces; it stays hidden for a single one."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown or total < 2,
+    )
