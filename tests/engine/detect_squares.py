@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from accelerate import Accelerator
-from conftest import write_set
 from test_evaluate import bright, data
 
+from conftest import write_set
 from srtod.engine.evaluate import detect
 
 if __name__ == "__main__":
