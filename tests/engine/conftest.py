@@ -57,6 +57,17 @@ def write_set(folder: Path, *, images: int, seed: int = 0, split: str = "train")
     return AnnotatedSet(folder, "coco", split, ("square",), tuple(records))
 
 
+@pytest.fixture(scope="module")
+def training(squares_folder, recipe_file):
+    """Make the words of a training of the squares on a CPU: output, and more of them."""
+
+    def made(output, *more):
+        places = (squares_folder, "--recipe", recipe_file, "--output", output)
+        return ("train", *places, "--device", "cpu", *more)
+
+    return made
+
+
 @pytest.fixture(name="write_set", scope="session")
 def _write_set() -> Callable[..., AnnotatedSet]:
     return write_set

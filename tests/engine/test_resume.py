@@ -15,22 +15,8 @@ STEPS = ("--set", "train.save_every=1", "--set", "train.epochs=4")
 
 
 @pytest.fixture(scope="module")
-def arguments(squares_folder, recipe_file):
-    def made(output, *more):
-        return (
-            "train",
-            squares_folder,
-            "--recipe",
-            recipe_file,
-            "--output",
-            output,
-            "--device",
-            "cpu",
-            *STEPS,
-            *more,
-        )
-
-    return made
+def arguments(training):
+    return lambda output, *more: training(output, *STEPS, *more)
 
 
 def lines(output):
