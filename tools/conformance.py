@@ -55,28 +55,28 @@ def load_kit(folder: Path) -> ModuleType:
 def build(meta: dict[str, Any]) -> Detector:
     """Build the detector that the kit's options and MMDetection configuration describe, set for parity."""
     config = meta["config"]
-    rpn_train, rpn_test = config["train_cfg"]["rpn_proposal"], config["test_cfg"]["rpn"]
-    rcnn = config["test_cfg"]["rcnn"]
+    test = config["test_cfg"]
+    final = test.get("rcnn", test)
     name = meta["name"]
-    options: dict[str, Any] = {"anchor_scale": 2, **meta["options"]}
+    options: dict[str, Any] = {
+        "frozen_stages": config["backbone"]["frozen_stages"],
+        "norm_eval": config["backbone"]["norm_eval"],
+        "score_threshold": final["score_thr"],
+        "nms_iou": final["nms"]["iou_threshold"],
+        "detections_per_image": final["max_per_img"],
+        "rpn_samples": None,
+        "box_samples": None,
+    }
+    if "rpn" in test:
+        rpn_train, rpn_test = config["train_cfg"]["rpn_proposal"], test["rpn"]
+        options["rpn_candidates"] = (rpn_train["nms_pre"], rpn_test["nms_pre"])
+        options["rpn_proposals"] = (rpn_train["max_per_img"], rpn_test["max_per_img"])
+    else:
+        options["level_candidates"] = test["nms_pre"]
+    if name.startswith("srtod-"):
+        options["self_reconstruction"] = {"surrogate": "sign", "resize": "nearest", "padding": "include"}
     return srtod.build_detector(
-        name.removeprefix("srtod-"),
-        num_classes=meta["num_classes"],
-        self_reconstruction=(
-            {"surrogate": "sign", "resize": "nearest", "padding": "include"}
-            if name.startswith("srtod-")
-            else False
-        ),
-        frozen_stages=config["backbone"]["frozen_stages"],
-        norm_eval=config["backbone"]["norm_eval"],
-        rpn_candidates=(rpn_train["nms_pre"], rpn_test["nms_pre"]),
-        rpn_proposals=(rpn_train["max_per_img"], rpn_test["max_per_img"]),
-        rpn_samples=None,
-        box_samples=None,
-        score_threshold=rcnn["score_thr"],
-        nms_iou=rcnn["nms"]["iou_threshold"],
-        detections_per_image=rcnn["max_per_img"],
-        **options,
+        name.removeprefix("srtod-"), num_classes=meta["num_classes"], **(options | meta["options"])
     )
 
 
@@ -169,6 +169,7 @@ def our_loss(name: str) -> str:
         "loss_res": "loss_reconstruction",
         "loss_rpn_cls": "loss_rpn_objectness",
         "loss_rpn_bbox": "loss_rpn_box",
+        "loss_rpn_reg": "loss_rpn_box",
         "loss_cls": "loss_class",
         "loss_bbox": "loss_box",
     }

@@ -56,6 +56,16 @@ class ImageBatch:
     padded_sizes: tuple[tuple[int, int], ...]
     scales: tuple[tuple[float, float], ...]
 
+    def repeated(self, times: int) -> "ImageBatch":
+        """The whole batch after itself, ``times`` times."""
+        return ImageBatch(
+            normalised=self.normalised.repeat(times, 1, 1, 1),
+            raw=self.raw.repeat(times, 1, 1, 1),
+            sizes=self.sizes * times,
+            padded_sizes=self.padded_sizes * times,
+            scales=self.scales * times,
+        )
+
     @property
     def valid(self) -> Tensor:
         """Bool ``[B, 1, H, W]``, False in the padding."""

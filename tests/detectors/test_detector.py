@@ -6,6 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import srtod
+from srtod.detectors.zoo import SYSTEMS
 from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
 
@@ -15,7 +16,6 @@ SMALL = {
     "box_channels": 32,
     "rpn_proposals": (100, 100),
 }
-SYSTEMS = ("faster-rcnn", "cascade-rcnn")
 
 
 def small(system="faster-rcnn", **options):

@@ -129,7 +129,13 @@ class Command:
         self._server.set_forkserver_preload(["srtod.engine.launch", "torch.utils.tensorboard"])
 
     def start(self, *words: object, log: Path, environment: dict[str, str] | None = None) -> BaseProcess:
-        """Start ``srtod WORDS``; what it says goes to ``log``."""
+        """Start ``srtod WORDS``; what it says goes to ``log``.
+
+        Resuming starts in a new second, as it does when Python has to start first: TensorBoard names its
+        files by the second, and reads those of one second in any order.
+        """
+        if "--resume" in words:
+            time.sleep(1 - time.time() % 1)
         told = {"WORDS": [str(word) for word in words], "LOG": str(log), "ENVIRONMENT": environment or {}}
         script = str(Path(__file__).with_name("srtod_process.py"))
         process = self._server.Process(target=runpy.run_path, args=(script, told))

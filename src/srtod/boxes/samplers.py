@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from srtod.boxes.assigners import BACKGROUND
+from srtod.boxes.assigners.base import BACKGROUND
 
 
 class Samples(NamedTuple):

@@ -8,6 +8,7 @@ from srtod.selfrec import SelfReconstructionConfig
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Lengths = tuple[Annotated[float, Field(gt=0)], ...]
 
 
 def _self_reconstruction(value: Any) -> Any:
@@ -31,13 +32,16 @@ class DetectorConfig(BaseModel):
         pretrained_backbone: True for timm's ImageNet weights, or a file of them.
         frozen_stages: backbone stages that are not trained; default 1 if pretrained, else 0.
         norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
-        anchor_scale: sides of square anchors in units of the level's stride.
-        anchor_ratios: height / width.
+        anchor_scale: sides of square anchors in units of the level's stride; None is 2 for all systems whose
+            anchors have scales. RetinaNet's three octave scales start from it.
+        anchor_ratios: height / width; None is the system's own: 1 for ATSS, DyHead and Cascade RPN, else
+            0.5, 1 and 2.
         resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
         rpn_proposals: proposals an image in (training, test).
         rpn_candidates: best scores of each level that enter the proposals' NMS in (training, test); default
             as many as ``rpn_proposals``.
+        level_candidates: best scores of each level that enter the NMS of a one-stage system.
         rpn_samples, box_samples: boxes an image that the losses see; None keeps every candidate.
         pyramid_channels: of each level.
         box_channels: of the fully connected layers behind the pooled features.
@@ -54,14 +58,17 @@ class DetectorConfig(BaseModel):
     pretrained_backbone: bool | str = False
     frozen_stages: int = Field(default=0, ge=0, le=4)
     norm_eval: bool = False
-    anchor_scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_as_tuple)] = (2.0,)
-    anchor_ratios: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0, 2.0)
+    anchor_scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...] | None, BeforeValidator(_as_tuple)] = (
+        None
+    )
+    anchor_ratios: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     resize: tuple[Positive, Positive] | None = None
     score_threshold: Share = 0.05
     nms_iou: Share = 0.5
     detections_per_image: Positive = 1500
     rpn_proposals: tuple[Positive, Positive] = (2000, 1000)
     rpn_candidates: tuple[Positive, Positive] | None = None
+    level_candidates: Positive = 1000
     rpn_samples: Positive | None = 256
     box_samples: Positive | None = 512
     pyramid_channels: Positive = 256
@@ -76,8 +83,8 @@ class DetectorConfig(BaseModel):
 
     @field_validator("anchor_scale", "anchor_ratios")
     @classmethod
-    def _some(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values:
+    def _some(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if values == ():
             raise ValueError("give at least one")
         return values
 

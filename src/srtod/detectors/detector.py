@@ -83,7 +83,11 @@ class Detector(nn.Module):
                 f"training needs a target for each image: {len(images)} images, {len(targets or ())} targets"
             )
         truths = read_targets(self.preprocess.targets(targets, batch), len(self.classes))
-        levels, losses = self._levels(batch)
+        levels = self.pyramid(batch.normalised)
+        copies = self.pyramid.training_copies
+        if copies > 1:
+            batch, truths = batch.repeated(copies), truths * copies
+        levels, losses = self._enhance(levels, batch)
         return losses | self.head.loss(levels, batch, truths)
 
     @torch.no_grad()
@@ -133,8 +137,9 @@ class Detector(nn.Module):
         """
         write_weights(Path(path), self.state_dict(), self._config)
 
-    def _levels(self, batch: ImageBatch) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        levels = self.pyramid(batch.normalised)
+    def _enhance(
+        self, levels: tuple[Tensor, ...], batch: ImageBatch
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         if self.self_reconstruction is None:
             return levels, {}
         valid = batch.valid
@@ -145,5 +150,5 @@ class Detector(nn.Module):
         return output.levels, {"loss_reconstruction": loss}
 
     def _detect(self, batch: ImageBatch) -> list[Detections]:
-        levels, _ = self._levels(batch)
+        levels, _ = self._enhance(self.pyramid(batch.normalised), batch)
         return self.preprocess.restore(self.head.detect(levels, batch), batch)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.boxes.assigners import MaxIoUAssigner
+from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import detections_by_class
@@ -76,25 +76,28 @@ class BoxStage(nn.Module):
     """Classify and refine boxes once.
 
     Args:
-        predictor: pooled features to logits and deltas.
+        predictor: pooled features to logits and deltas, such as a :class:`Predictor`.
         coder: meaning of the deltas.
         assigner: matches boxes to objects.
         sampler: draws the boxes that the losses see.
         num_classes: without the background.
         beta: of the smooth L1 box loss; 0 is plain L1.
-        weight: factor of this stage's losses.
+        class_weight, box_weight: factors of this stage's losses.
+        add_objects: in training the ground truth stands among the proposals.
     """
 
     def __init__(
         self,
         *,
-        predictor: Predictor,
+        predictor: nn.Module,
         coder: DeltaCoder,
-        assigner: MaxIoUAssigner,
+        assigner: Assigner,
         sampler: RandomSampler,
         num_classes: int,
         beta: float = 0.0,
-        weight: float = 1.0,
+        class_weight: float = 1.0,
+        box_weight: float = 1.0,
+        add_objects: bool = True,
     ) -> None:
         super().__init__()
         self.predictor = predictor
@@ -103,17 +106,20 @@ class BoxStage(nn.Module):
         self.sampler = sampler
         self.num_classes = num_classes
         self.beta = beta
-        self.weight = weight
+        self.class_weight = class_weight
+        self.box_weight = box_weight
+        self.add_objects = add_objects
 
     def draw(self, proposals: Tensor, truth: Truth) -> Drawn:
-        """Add the ground truth to the proposals ``[K, 4]``, match, and draw."""
-        boxes = torch.cat([truth.boxes, proposals])
+        """Match the proposals ``[K, 4]``, with the ground truth added where that is asked for, and draw."""
+        added = truth.boxes if self.add_objects else truth.boxes[:0]
+        boxes = torch.cat([added, proposals])
         assigned = self.assigner(boxes, truth.boxes, truth.ignore_regions)
         positive, negative = self.sampler(assigned, truth.generator)
         rows = torch.cat([positive, negative])
         labels = torch.full_like(rows, self.num_classes)
         labels[: len(positive)] = truth.labels[assigned[positive]]
-        return Drawn(boxes[rows], labels, truth.boxes[assigned[positive]], rows < len(truth.boxes))
+        return Drawn(boxes[rows], labels, truth.boxes[assigned[positive]], rows < len(added))
 
     def losses(self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
         """Class and box loss of the boxes drawn from all images, rows in the order of ``drawn``."""
@@ -125,7 +131,7 @@ class BoxStage(nn.Module):
             [self.coder.encode(image.boxes[: len(image.objects)], image.objects) for image in drawn]
         )
         box_loss = smooth_l1(self._of_class(deltas, labels, positive), wanted, beta=self.beta) / count
-        return self.weight * class_loss, self.weight * box_loss
+        return self.class_weight * class_loss, self.box_weight * box_loss
 
     def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
         """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.boxes.anchors import AnchorGenerator, usable_anchors
-from srtod.boxes.assigners import MaxIoUAssigner
+from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import best_after_nms
@@ -51,7 +51,7 @@ class RegionProposalNetwork(nn.Module):
         *,
         channels: int,
         anchors: AnchorGenerator,
-        assigner: MaxIoUAssigner,
+        assigner: Assigner,
         sampler: RandomSampler,
         training_limits: ProposalLimits,
         test_limits: ProposalLimits,
@@ -152,18 +152,50 @@ class RegionProposalNetwork(nn.Module):
         self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], batch: ImageBatch
     ) -> list[Tensor]:
         limits = self.training_limits if self.training else self.test_limits
-        proposals = []
-        for index, size in enumerate(batch.sizes):
-            boxes, scores, level_of = [], [], []
-            for number, (level_logits, level_deltas, level_anchors) in enumerate(
-                zip(logits, deltas, anchors, strict=True)
-            ):
-                best, order = level_logits[index].topk(min(limits.candidates, len(level_anchors)))
-                boxes.append(self.coder.decode(level_anchors[order], level_deltas[index, order], size))
-                scores.append(best.sigmoid())
-                level_of.append(torch.full_like(order, number))
-            proposals.append(_best(torch.cat(boxes), torch.cat(scores), torch.cat(level_of), limits))
-        return proposals
+        return [
+            select_proposals(
+                [level[index] for level in logits],
+                [level[index] for level in deltas],
+                anchors,
+                coder=self.coder,
+                limits=limits,
+                size=size,
+            )
+            for index, size in enumerate(batch.sizes)
+        ]
+
+
+def select_proposals(
+    logits: Sequence[Tensor],
+    deltas: Sequence[Tensor],
+    anchors: Sequence[Tensor],
+    *,
+    coder: DeltaCoder,
+    limits: ProposalLimits,
+    size: tuple[int, int],
+) -> Tensor:
+    """Choose the proposals of one image: the best of each level, then NMS within the levels.
+
+    Args:
+        logits: objectness ``[N_l]`` of each level.
+        deltas: ``[N_l, 4]`` of each level.
+        anchors: ``[N_l, 4]`` of each level.
+        coder: meaning of the deltas.
+        limits: how many go on.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        ``[K, 4]``, best first.
+    """
+    boxes, scores, level_of = [], [], []
+    for number, (level_logits, level_deltas, level_anchors) in enumerate(
+        zip(logits, deltas, anchors, strict=True)
+    ):
+        best, order = level_logits.topk(min(limits.candidates, len(level_anchors)))
+        boxes.append(coder.decode(level_anchors[order], level_deltas[order], size))
+        scores.append(best.sigmoid())
+        level_of.append(torch.full_like(order, number))
+    return _best(torch.cat(boxes), torch.cat(scores), torch.cat(level_of), limits)
 
 
 def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Tensor:

@@ -1,18 +1,12 @@
-"""Which box is to find which object."""
+"""Each box finds the object it overlaps most."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from srtod.boxes.overlaps import box_iou, share_inside
-
-BACKGROUND = -1
-IGNORED = -2
-
-_BLOCK_ELEMENTS = 1 << 22
-"""Most entries of the pairwise matrix that exist at once, so that dense scenes stay in bounded memory."""
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, ignore_hidden
+from srtod.boxes.overlaps import box_iou
 
 
 @dataclass(frozen=True)
@@ -36,28 +30,17 @@ class MaxIoUAssigner:
     ignore_share: float = 0.5
 
     def __call__(self, boxes: Tensor, objects: Tensor, ignore_regions: Tensor) -> Tensor:
-        """Assign.
-
-        Args:
-            boxes: anchors or proposals ``[N, 4]``.
-            objects: ground truth ``[G, 4]``; G may be 0.
-            ignore_regions: ``[R, 4]``; R may be 0.
-
-        Returns:
-            int64 ``[N]``: index of the object, ``BACKGROUND`` or ``IGNORED``.
-        """
+        """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
         assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
         if len(objects):
             best_of_objects = boxes.new_zeros(len(objects))
-            for block in _blocks(len(boxes), len(objects)):
+            for block in blocks(len(boxes), len(objects)):
                 overlaps = box_iou(objects, boxes[block])
                 best_of_objects = torch.maximum(best_of_objects, overlaps.amax(dim=1))
                 assigned[block] = self._by_best_object(overlaps)
             if self.match_low_quality:
                 self._claim_best_boxes(assigned, boxes, objects, best_of_objects)
-        for block in _blocks(len(boxes), len(ignore_regions)):
-            hidden = share_inside(boxes[block], ignore_regions) > self.ignore_share
-            assigned[block] = assigned[block].masked_fill(hidden & (assigned[block] == BACKGROUND), IGNORED)
+        ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
         return assigned
 
     def _by_best_object(self, overlaps: Tensor) -> Tensor:
@@ -70,12 +53,7 @@ class MaxIoUAssigner:
     ) -> None:
         claiming = best_of_objects >= self.minimum_iou
         order = torch.arange(len(objects), device=boxes.device)[:, None]
-        for block in _blocks(len(boxes), len(objects)):
+        for block in blocks(len(boxes), len(objects)):
             ties = box_iou(objects, boxes[block]) == best_of_objects[:, None]
             claimed_by = torch.where(ties & claiming[:, None], order, -1).amax(dim=0)
             assigned[block] = torch.where(claimed_by >= 0, claimed_by, assigned[block])
-
-
-def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    step = max(_BLOCK_ELEMENTS // max(columns, 1), 1)
-    return (slice(start, start + step) for start in range(0, rows if columns else 0, step))

@@ -1,0 +1,1 @@
+"""Which box is to find which object, one file a rule."""

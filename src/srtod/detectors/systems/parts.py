@@ -1,0 +1,180 @@
+"""Parts that several systems share, built from a configuration."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from srtod.boxes.anchors import AnchorGenerator
+from srtod.boxes.assigners.base import Assigner
+from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.samplers import RandomSampler
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.detector import Detector
+from srtod.detectors.preprocess import Preprocess
+from srtod.heads.base import Head
+from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits, Predictor
+from srtod.heads.roi_pooling import RoIPooling
+from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
+from srtod.pyramids.backbone import Backbone
+from srtod.pyramids.base import Pyramid
+from srtod.pyramids.fpn import FeaturePyramid
+from srtod.selfrec import SelfReconstruction
+
+DEFAULT_ANCHOR_SCALE = (2.0,)
+DEFAULT_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
+
+
+def assemble(config: DetectorConfig, pyramid: Pyramid, head: Head) -> Detector:
+    """The detector, with self-reconstruction on the pyramid's lowest level where it is asked for."""
+    switches = config.self_reconstruction
+    return Detector(
+        preprocess=Preprocess(resize=config.resize),
+        pyramid=pyramid,
+        self_reconstruction=None
+        if switches is None
+        else SelfReconstruction(channels=pyramid.channels, stride=pyramid.strides[0], config=switches),
+        head=head,
+        config=config,
+    )
+
+
+def backbone(config: DetectorConfig) -> Backbone:
+    """The timm backbone that the configuration names."""
+    return Backbone(
+        config.backbone,
+        pretrained=config.pretrained_backbone,
+        frozen_stages=config.frozen_stages,
+        norm_eval=config.norm_eval,
+    )
+
+
+def feature_pyramid(
+    config: DetectorConfig, *, lowest: int = 4, coarser: Literal["subsample", "c5", "p5"] = "subsample"
+) -> FeaturePyramid:
+    """FPN on the backbone (see :class:`~srtod.pyramids.fpn.FeaturePyramid`)."""
+    return FeaturePyramid(backbone(config), channels=config.pyramid_channels, lowest=lowest, coarser=coarser)
+
+
+def scaled_anchors(
+    config: DetectorConfig,
+    pyramid: Pyramid,
+    *,
+    ratios: Sequence[float] = DEFAULT_ANCHOR_RATIOS,
+    octave_scales: Sequence[float] = (1.0,),
+) -> AnchorGenerator:
+    """Anchors in units of the level's stride; each scale of the configuration times each octave scale."""
+    return AnchorGenerator(
+        strides=pyramid.strides,
+        scales=[
+            scale * octave
+            for scale in config.anchor_scale or DEFAULT_ANCHOR_SCALE
+            for octave in octave_scales
+        ],
+        ratios=config.anchor_ratios or ratios,
+    )
+
+
+def proposal_limits(config: DetectorConfig, *, nms_iou: float = 0.7) -> tuple[ProposalLimits, ProposalLimits]:
+    """How many proposals go on in training and in test."""
+    training, test = (
+        ProposalLimits(candidates=most, kept=kept, nms_iou=nms_iou)
+        for most, kept in zip(
+            config.rpn_candidates or config.rpn_proposals, config.rpn_proposals, strict=True
+        )
+    )
+    return training, test
+
+
+def rpn(
+    config: DetectorConfig,
+    pyramid: Pyramid,
+    *,
+    beta: float,
+    border: float | None,
+    anchors: AnchorGenerator | None = None,
+    assigner: Assigner | None = None,
+) -> RegionProposalNetwork:
+    """A region proposal network; anchors in units of the stride and max IoU unless others are given."""
+    training, test = proposal_limits(config)
+    return RegionProposalNetwork(
+        channels=pyramid.channels,
+        anchors=anchors or scaled_anchors(config, pyramid),
+        assigner=assigner
+        or MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True),
+        sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
+        training_limits=training,
+        test_limits=test,
+        beta=beta,
+        border=border,
+    )
+
+
+def box_stage(
+    config: DetectorConfig,
+    pyramid: Pyramid,
+    *,
+    iou: float,
+    beta: float,
+    class_agnostic: bool,
+    stds: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
+    class_weight: float = 1.0,
+    box_weight: float = 1.0,
+) -> BoxStage:
+    """A stage with two fully connected layers whose boxes are positive from an IoU of ``iou``."""
+    return BoxStage(
+        predictor=Predictor(
+            channels=pyramid.channels,
+            pooled_size=7,
+            hidden=config.box_channels,
+            num_classes=len(config.classes),
+            class_agnostic=class_agnostic,
+        ),
+        coder=DeltaCoder(stds),
+        assigner=MaxIoUAssigner(positive_iou=iou, negative_iou=iou),
+        sampler=RandomSampler(config.box_samples, positive_share=0.25),
+        num_classes=len(config.classes),
+        beta=beta,
+        class_weight=class_weight,
+        box_weight=box_weight,
+    )
+
+
+def box_head(config: DetectorConfig, pyramid: Pyramid, stages: Sequence[BoxStage]) -> CascadeBoxHead:
+    """A chain of stages on the four lowest levels."""
+    return CascadeBoxHead(
+        pooling=RoIPooling(strides=pyramid.strides[:4]), stages=stages, limits=detection_limits(config)
+    )
+
+
+def cascade_box_head(config: DetectorConfig, pyramid: Pyramid) -> CascadeBoxHead:
+    """The three stages of Cascade R-CNN (Cai & Vasconcelos, 2018), set as in MMDetection 3."""
+    return box_head(
+        config,
+        pyramid,
+        [
+            box_stage(
+                config,
+                pyramid,
+                iou=iou,
+                stds=stds,
+                beta=1.0,
+                class_agnostic=True,
+                class_weight=weight,
+                box_weight=weight,
+            )
+            for iou, stds, weight in (
+                (0.5, (0.1, 0.1, 0.2, 0.2), 1.0),
+                (0.6, (0.05, 0.05, 0.1, 0.1), 0.5),
+                (0.7, (0.033, 0.033, 0.067, 0.067), 0.25),
+            )
+        ],
+    )
+
+
+def detection_limits(config: DetectorConfig) -> DetectionLimits:
+    """Which detections are given out."""
+    return DetectionLimits(
+        score_threshold=config.score_threshold,
+        nms_iou=config.nms_iou,
+        per_image=config.detections_per_image,
+    )
