@@ -59,6 +59,11 @@ class AnchorGenerator:
         return (corners + self.shapes(stride).to(device)).reshape(-1, 4)
 
 
+def level_sizes(levels: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """(h, w) in cells of each level ``[B, C, h, w]``."""
+    return [(level.shape[-2], level.shape[-1]) for level in levels]
+
+
 def usable_anchors(
     level_sizes: Sequence[tuple[int, int]],
     strides: Sequence[int],

@@ -27,13 +27,13 @@ class DeltaCoder:
         deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
         return deltas / deltas.new_tensor(self.stds)
 
-    def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
+    def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int] | None) -> Tensor:
         """Boxes from deltas, clipped to the image.
 
         Args:
             references: ``[N, 4]``.
             deltas: ``[N, 4]``.
-            size: (height, width) of the image in pixels.
+            size: (height, width) of the image in pixels; None does not clip, as losses on boxes need it.
 
         Returns:
             ``[N, 4]``.
@@ -42,7 +42,8 @@ class DeltaCoder:
         centres, sizes = _centres_and_sizes(references)
         centres = centres + deltas[:, :2] * sizes
         half = sizes * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
-        return clip_boxes(torch.cat([centres - half, centres + half], dim=1), size)
+        boxes = torch.cat([centres - half, centres + half], dim=1)
+        return boxes if size is None else clip_boxes(boxes, size)
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:

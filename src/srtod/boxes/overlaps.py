@@ -27,6 +27,15 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
     return shared / union.clamp_(min=1e-6)
 
 
+def paired_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union of each box of ``[N, 4]`` with the box of the same row, ``[N]``."""
+    left_top = torch.maximum(first[:, :2], second[:, :2])
+    right_bottom = torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (right_bottom - left_top).clamp(min=0).prod(dim=1)
+    union = box_areas(first) + box_areas(second) - shared
+    return shared / union.clamp(min=1e-6)
+
+
 def share_inside(boxes: Tensor, regions: Tensor) -> Tensor:
     """The largest share of each box's own area that lies in one of the regions.
 

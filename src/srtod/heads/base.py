@@ -9,6 +9,20 @@ from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
 
 
+class ProposalNetwork(nn.Module, ABC):
+    """Levels to proposals: the first stage of a two-stage head."""
+
+    @abstractmethod
+    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
+        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
+
+    @abstractmethod
+    def loss_and_propose(
+        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Losses by name, and proposals (detached) of each image."""
+
+
 class Head(nn.Module, ABC):
     """Levels to losses or detections."""
 

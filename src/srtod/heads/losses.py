@@ -5,6 +5,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from srtod.boxes.overlaps import paired_iou
+
 
 def across_processes(count: Tensor | float, device: torch.device) -> Tensor:
     """The mean of a count over all processes, at least 1: the divisor of a loss that is summed over boxes.
@@ -22,3 +24,8 @@ def across_processes(count: Tensor | float, device: torch.device) -> Tensor:
 def smooth_l1(predicted: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
     """Summed smooth L1 distance (plain L1 where ``beta`` is 0) of two ``[N, 4]`` tensors."""
     return F.smooth_l1_loss(predicted.float(), wanted, beta=beta, reduction="sum")
+
+
+def iou_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Summed ``1 - IoU`` of two ``[N, 4]`` tensors of boxes, row by row."""
+    return (1 - paired_iou(predicted.float(), wanted)).sum()

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import best_after_nms
+from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.targets import Truth
 from srtod.types import ImageBatch
@@ -32,7 +34,50 @@ class ProposalLimits:
     nms_iou: float = 0.7
 
 
-class RegionProposalNetwork(nn.Module):
+class DrawnAnchors(NamedTuple):
+    """The anchors of one image that the losses see.
+
+    Attributes:
+        positive: their indices among all anchors, int64 ``[P]``.
+        negative: likewise, int64 ``[Q]``.
+        objects: ground truth of the positive ones, ``[P, 4]``.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    objects: Tensor
+
+    @property
+    def count(self) -> int:
+        """This image's part of the losses' divisor."""
+        return max(len(self.positive), 1) + max(len(self.negative), 1)
+
+    def objectness_loss(self, logits: Tensor) -> Tensor:
+        """Summed binary cross-entropy, given the logits ``[N]`` of all anchors."""
+        chosen = logits[torch.cat([self.positive, self.negative])]
+        is_object = torch.zeros_like(chosen)
+        is_object[: len(self.positive)] = 1
+        return F.binary_cross_entropy_with_logits(chosen, is_object, reduction="sum")
+
+
+def draw_anchors(
+    anchors: Tensor, usable: Tensor, truth: Truth, *, assigner: Assigner, sampler: RandomSampler
+) -> DrawnAnchors:
+    """Match the usable anchors of one image to its objects and draw what the losses see.
+
+    Args:
+        anchors: ``[N, 4]``.
+        usable: indices of those that may take part, int64.
+        truth: of the image.
+        assigner: matches anchors to objects.
+        sampler: draws from the matched ones.
+    """
+    assigned = assigner(anchors[usable], truth.boxes, truth.ignore_regions)
+    positive, negative = sampler(assigned, truth.generator)
+    return DrawnAnchors(usable[positive], usable[negative], truth.boxes[assigned[positive]])
+
+
+class RegionProposalNetwork(ProposalNetwork):
     """One 3x3 convolution, objectness and box deltas for each anchor, shared by all levels.
 
     Args:
@@ -105,7 +150,7 @@ class RegionProposalNetwork(nn.Module):
             return losses, self._propose(logits, deltas, anchors, batch)
 
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        return self.anchors([_cells(level) for level in levels], levels[0].device)
+        return self.anchors(level_sizes(levels), levels[0].device)
 
     def _losses(
         self,
@@ -117,26 +162,20 @@ class RegionProposalNetwork(nn.Module):
         truths: Sequence[Truth],
     ) -> dict[str, Tensor]:
         everywhere = torch.cat(anchors)
-        score_loss, box_loss, drawn = logits.new_zeros(()), logits.new_zeros(()), 0
+        score_loss, box_loss, total = logits.new_zeros(()), logits.new_zeros(()), 0
         for index, truth in enumerate(truths):
             usable = self._usable(everywhere, levels, batch, index)
-            assigned = self.assigner(everywhere[usable], truth.boxes, truth.ignore_regions)
-            positive, negative = self.sampler(assigned, truth.generator)
-            objects = truth.boxes[assigned[positive]]
-            positive, negative = usable[positive], usable[negative]
-            wanted = self.coder.encode(everywhere[positive], objects)
-            chosen = logits[index, torch.cat([positive, negative])]
-            is_object = torch.zeros_like(chosen)
-            is_object[: len(positive)] = 1
-            score_loss = score_loss + F.binary_cross_entropy_with_logits(chosen, is_object, reduction="sum")
-            box_loss = box_loss + smooth_l1(deltas[index, positive], wanted, beta=self.beta)
-            drawn += max(len(positive), 1) + max(len(negative), 1)
-        count = across_processes(drawn, logits.device)
+            drawn = draw_anchors(everywhere, usable, truth, assigner=self.assigner, sampler=self.sampler)
+            wanted = self.coder.encode(everywhere[drawn.positive], drawn.objects)
+            score_loss = score_loss + drawn.objectness_loss(logits[index])
+            box_loss = box_loss + smooth_l1(deltas[index, drawn.positive], wanted, beta=self.beta)
+            total += drawn.count
+        count = across_processes(total, logits.device)
         return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
 
     def _usable(self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int) -> Tensor:
         usable = usable_anchors(
-            [_cells(level) for level in levels],
+            level_sizes(levels),
             self.anchors.strides,
             batch.padded_sizes[index],
             self.anchors.per_cell,
@@ -202,7 +241,3 @@ def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimit
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
     boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
     return boxes[best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)]
-
-
-def _cells(level: Tensor) -> tuple[int, int]:
-    return level.shape[-2], level.shape[-1]

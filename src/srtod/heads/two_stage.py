@@ -4,22 +4,21 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from srtod.heads.base import Head
+from srtod.heads.base import Head, ProposalNetwork
 from srtod.heads.box_head import CascadeBoxHead
-from srtod.heads.rpn import RegionProposalNetwork
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
 
 
 class TwoStageHead(Head):
-    """A region proposal network and a chain of box stages.
+    """A proposal network and a chain of box stages.
 
     Args:
         rpn: levels to proposals.
         box_head: levels and proposals to detections.
     """
 
-    def __init__(self, *, rpn: RegionProposalNetwork, box_head: CascadeBoxHead) -> None:
+    def __init__(self, *, rpn: ProposalNetwork, box_head: CascadeBoxHead) -> None:
         super().__init__()
         self.rpn = rpn
         self.box_head = box_head
