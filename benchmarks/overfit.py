@@ -1,0 +1,168 @@
+"""Can each system learn? Train it on a few images until it knows them; print its AP50 on the same images.
+
+    uv run benchmarks/overfit.py DATA --systems retinanet atss --json RESULT.json
+
+From each of the first images with objects one window is cut around an object. Every system has the same light
+backbone, from random weights, and the same schedule; it runs plain and with self-reconstruction.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.utils import save_image
+
+from srtod.data import read, splits
+from srtod.data.dataset import DetectionDataset
+from srtod.data.records import AnnotatedSet
+from srtod.data.transforms import RandomCrop
+from srtod.detectors.zoo import SYSTEMS
+from srtod.engine.fit import fit
+from srtod.files import write_json
+from srtod.recipes import load_recipe
+
+ENOUGH = 0.9
+SETTINGS = (
+    "model.backbone=resnet10t",
+    "model.pretrained_backbone=false",
+    "model.pyramid_channels=64",
+    "model.box_channels=256",
+    "model.rpn_proposals=[500, 500]",
+    "model.score_threshold=0.01",
+    "data.horizontal_flip=0",
+    "train.batch_size=2",
+    "train.lr=1e-3",
+    "train.warmup_steps=20",
+    "train.ema=0.98",
+    "train.workers=0",
+    "train.best_by=AP50",
+)
+
+
+def main() -> int:
+    """Run the command."""
+    options = _options()
+    runs = [(system, variant) for system in options.systems for variant in (False, True)]
+    with tempfile.TemporaryDirectory() as scratch:
+        known = windows(options.data, Path(scratch), images=options.images, side=options.side)
+        with ProcessPoolExecutor(options.jobs) as pool:
+            rows = list(pool.map(overfit, *zip(*[(*run, known, options) for run in runs], strict=True)))
+    print(_table(rows))
+    if options.json is not None:
+        write_json(options.json, _record(options, rows), indent=2)
+    return int(any(row["AP50"] < ENOUGH for row in rows))
+
+
+def windows(data: Path, folder: Path, *, images: int, side: int) -> AnnotatedSet:
+    """Cut a window of ``side`` pixels around an object of each of the first images that have one."""
+    split = "train" if "train" in splits(data) else None
+    whole = read(data, split=split)
+    records = [record for record in whole.records if (~record.ignore).any()][:images]
+    cut = RandomCrop(height=side, width=side, on_objects=1.0)
+    samples = DetectionDataset(records, classes=whole.classes, transform=cut)
+    windows = []
+    for index, record in enumerate(records):
+        image, target = samples[index]
+        path = folder / f"{index}.png"
+        save_image(image, path)
+        windows.append(
+            replace(
+                record,
+                path=path,
+                height=image.shape[1],
+                width=image.shape[2],
+                boxes=target["boxes"].double().numpy(),
+                labels=target["labels"].numpy(),
+                ignore=target["ignore"].numpy(),
+                annotation_ids=np.arange(len(target["boxes"])),
+                attributes=(),
+            )
+        )
+    return replace(whole, records=tuple(windows), faults=())
+
+
+def overfit(
+    system: str, self_reconstruction: bool, known: AnnotatedSet, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Train and evaluate one system on the same images."""
+    torch.set_num_threads(max((os.cpu_count() or 1) // options.jobs, 1))
+    larger = options.side * options.enlarge
+    recipe = load_recipe(
+        "small",
+        [
+            *SETTINGS,
+            f"model.system={system}",
+            f"model.resize=[{larger}, {larger}]",
+            f"train.epochs={options.epochs}",
+            f"train.evaluate_every={options.epochs}",
+            *([] if self_reconstruction else ["model.self_reconstruction=false"]),
+            *options.changes,
+        ],
+    )
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        result = fit(recipe, known, known, Path(folder), device=options.device, quiet=True)
+    row = {
+        "system": system,
+        "self_reconstruction": self_reconstruction,
+        "AP50": (result.scores or {})["AP50"],
+        "AP": (result.scores or {})["AP"],
+        "steps": result.steps,
+        "seconds": round(time.monotonic() - started),
+    }
+    print(row, file=sys.stderr)
+    return row
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--side", type=int, default=192, help="of the windows, in pixels")
+    parser.add_argument("--enlarge", type=int, default=2, help="times, before the detector sees them")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| system | AP50 plain | AP50 with SR-TOD | steps | seconds |", "|---|---|---|---|---|"]
+    for plain, enhanced in zip(rows[::2], rows[1::2], strict=True):
+        lines.append(
+            f"| {plain['system']} | {plain['AP50']:.3f} | {enhanced['AP50']:.3f} | {plain['steps']} | "
+            f"{plain['seconds']} / {enhanced['seconds']} |"
+        )
+    return "\n".join(lines)
+
+
+def _record(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    on_gpu = torch.cuda.is_available() and options.device != "cpu"
+    return {
+        "command": "benchmarks/overfit.py " + " ".join(sys.argv[1:]),
+        "commit": commit.strip(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
+        "settings": [*SETTINGS, *options.changes],
+        "rows": rows,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
