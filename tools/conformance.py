@@ -22,13 +22,21 @@ from torch import Tensor
 import srtod
 from srtod.boxes.overlaps import box_iou
 from srtod.detectors.detector import Detector
-from srtod.detectors.mmdet import mmdet_key
+from srtod.detectors.mmdet import mmdet_keys
 from srtod.files import write_text
 
 Arrays = dict[str, np.ndarray]
 
 TOLERANCES = {"levels": 1e-4, "maps": 1e-4, "detections": 0.02, "losses": 1e-3, "gradients": 0.05}
 """Largest relative error; for detections and gradients the largest share out of their own tolerance."""
+
+INTRODUCTION = (
+    "Largest errors of our detectors against MMDetection (the fork onedl-mmdetection 3.5.1) and the authors'",
+    "SR-TOD code with the same weights, on a CPU in float32; the tolerance stands in brackets. Levels and",
+    "maps are relative to the reference's largest value, losses to each loss; detections are the share without",
+    "a counterpart (same class, IoU 0.99, score within 1e-3), gradients the share of parameters whose",
+    "gradient's norm is off by more than 5 %. Made by",
+)
 
 
 @dataclass
@@ -75,6 +83,8 @@ def build(meta: dict[str, Any]) -> Detector:
         options["rpn_proposals"] = (rpn_train["max_per_img"], rpn_test["max_per_img"])
     else:
         options["level_candidates"] = test["nms_pre"]
+    if name == "cascade-rpn":
+        options["anchor_scale"] = config["rpn_head"]["stages"][0]["anchor_generator"]["scales"]
     if name.startswith("srtod-"):
         options["self_reconstruction"] = {"surrogate": "sign", "resize": "nearest", "padding": "include"}
     return srtod.build_detector(
@@ -185,7 +195,8 @@ def compare_gradients(detector: Detector, reference: dict[str, float]) -> float:
         for name, parameter in detector.named_parameters()
     }
     largest = max(reference.values())
-    off = [abs(own[mmdet_key(key)] - norm) > 0.05 * norm + 1e-7 * largest for key, norm in reference.items()]
+    names = mmdet_keys(reference)
+    off = [abs(own[names[key]] - norm) > 0.05 * norm + 1e-7 * largest for key, norm in reference.items()]
     return sum(off) / len(off)
 
 
@@ -206,11 +217,7 @@ def write_markdown(rows: list[Errors], path: Path) -> None:
     lines = [
         "# Conformance",
         "",
-        "Largest errors of our detectors against MMDetection (the fork onedl-mmdetection 3.5.1) and the authors'",
-        "SR-TOD code with the same weights, on a CPU in float32; the tolerance stands in brackets. Levels and maps",
-        "are relative to the reference's largest value, losses to each loss; detections and gradients are the share",
-        "without a counterpart (same class, IoU 0.99, score within 1e-3) and the share of parameters whose",
-        "gradient's norm is off by more than 5 %. Made by",
+        *INTRODUCTION,
         "",
         "    uv run python tools/conformance.py --kit FOLDER --markdown docs/conformance.md",
         "",
