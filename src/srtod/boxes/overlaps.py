@@ -29,11 +29,29 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
 
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of each box of ``[N, 4]`` with the box of the same row, ``[N]``."""
+    shared, union = _paired_areas(first, second)
+    return shared / union
+
+
+def paired_giou(first: Tensor, second: Tensor) -> Tensor:
+    """Generalised IoU (Rezatofighi et al., CVPR 2019) of each box of ``[N, 4]`` with that of the same row.
+
+    Returns:
+        ``[N]`` in -1..1: the IoU, less the share of the smallest box around both that neither covers.
+    """
+    shared, union = _paired_areas(first, second)
+    left_top = torch.minimum(first[:, :2], second[:, :2])
+    right_bottom = torch.maximum(first[:, 2:], second[:, 2:])
+    around = (right_bottom - left_top).clamp(min=0).prod(dim=1).clamp(min=1e-6)
+    return shared / union - (around - union) / around
+
+
+def _paired_areas(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Shared and joint area of each row's boxes; the joint one is held above 1e-6 square pixels."""
     left_top = torch.maximum(first[:, :2], second[:, :2])
     right_bottom = torch.minimum(first[:, 2:], second[:, 2:])
     shared = (right_bottom - left_top).clamp(min=0).prod(dim=1)
-    union = box_areas(first) + box_areas(second) - shared
-    return shared / union.clamp(min=1e-6)
+    return shared, (box_areas(first) + box_areas(second) - shared).clamp(min=1e-6)
 
 
 def share_inside(boxes: Tensor, regions: Tensor) -> Tensor:

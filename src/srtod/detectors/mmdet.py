@@ -1,7 +1,8 @@
 """Checkpoints of MMDetection 3.x and of the official SR-TOD code."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"backbone\.", "pyramid.backbone.body."),
     (r"neck\.lateral_convs\.(\d+)\.conv\.", r"pyramid.fpn.inner_blocks.\1.0."),
     (r"neck\.fpn_convs\.(\d+)\.conv\.", r"pyramid.fpn.layer_blocks.\1.0."),
+    (r"bbox_head\.cls_convs\.(\d+)\.", r"head.predictor.towers.classes.\1."),
+    (r"bbox_head\.reg_convs\.(\d+)\.", r"head.predictor.towers.boxes.\1."),
+    (r"(head\.predictor\.towers\..*)conv\.", r"\g<1>0."),
+    (r"(head\.predictor\.towers\..*)gn\.", r"\g<1>1."),
+    (r"bbox_head\.(?:retina|atss)_cls\.", "head.predictor.classes."),
+    (r"bbox_head\.(?:retina|atss)_reg\.", "head.predictor.deltas."),
+    (r"bbox_head\.atss_centerness\.", "head.predictor.centerness."),
+    (r"bbox_head\.scales\.(\d+)\.scale$", r"head.predictor.scales.\1"),
     (r"rpn_head\.rpn_conv\.", "head.rpn.conv."),
     (r"rpn_head\.rpn_cls\.", "head.rpn.objectness."),
     (r"rpn_head\.rpn_reg\.", "head.rpn.deltas."),
@@ -36,11 +45,31 @@ _RULES: tuple[tuple[str, str], ...] = (
 """Their beginning of a key, and ours; applied in this order."""
 
 
+_LATERAL = re.compile(r"pyramid\.fpn\.inner_blocks\.(\d+)\.")
+_SMOOTHING = re.compile(r"^pyramid\.fpn\.layer_blocks\.(\d+)\.0\.")
+
+
 def mmdet_key(key: str) -> str:
-    """Our name of one of MMDetection's parameters."""
+    """Our name of one of MMDetection's parameters, coarser levels of a pyramid excepted."""
     for pattern, ours in _RULES:
         key = re.sub(f"^{pattern}", ours, key)
     return re.sub(r"\.blocks\.up(\d)\.", lambda match: f".blocks.{int(match[1]) - 1}.", key)
+
+
+def mmdet_keys(keys: Iterable[str]) -> dict[str, str]:
+    """Our name of each of MMDetection's parameters, given all of a detector's.
+
+    MMDetection numbers the strided convolutions of an FPN's coarser levels on from those of the levels that
+    have a lateral one.
+    """
+    ours = {key: mmdet_key(key) for key in keys}
+    laterals = {match[1] for key in ours.values() if (match := _LATERAL.match(key))}
+    return {key: _SMOOTHING.sub(partial(_coarser, len(laterals)), own) for key, own in ours.items()}
+
+
+def _coarser(laterals: int, match: re.Match[str]) -> str:
+    extra = int(match[1]) - laterals
+    return match[0] if extra < 0 else f"pyramid.fpn.extra_blocks.convs.{extra}."
 
 
 def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path) -> Detector:
@@ -57,10 +86,11 @@ def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path
         InputError: the file cannot be read, or keys are missing, left over or of another shape; all listed.
     """
     state = _read(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
-    given = {mmdet_key(key): value for key, value in state.items()}
+    names = mmdet_keys(state)
+    given = {names[key]: value for key, value in state.items()}
     own = detector.state_dict()
     missing = sorted(own.keys() - given.keys())
-    left_over = sorted(key for key in state if mmdet_key(key) not in own)
+    left_over = sorted(key for key in state if names[key] not in own)
     misshapen = [
         f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
         for key in own.keys() & given.keys()

@@ -6,8 +6,10 @@ from typing import Any
 
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
+from srtod.detectors.systems.atss import atss
 from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
+from srtod.detectors.systems.retinanet import retinanet
 from srtod.detectors.weights import read_weights
 from srtod.errors import InputError, did_you_mean
 from srtod.schema import validated
@@ -16,6 +18,8 @@ from srtod.selfrec import SelfReconstructionConfig
 SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "faster-rcnn": faster_rcnn,
     "cascade-rcnn": cascade_rcnn,
+    "retinanet": retinanet,
+    "atss": atss,
 }
 
 

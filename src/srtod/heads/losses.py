@@ -4,6 +4,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
 
 from srtod.boxes.overlaps import paired_iou
 
@@ -29,3 +30,13 @@ def smooth_l1(predicted: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
 def iou_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
     """Summed ``1 - IoU`` of two ``[N, 4]`` tensors of boxes, row by row."""
     return (1 - paired_iou(predicted.float(), wanted)).sum()
+
+
+def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Focal loss (Lin et al., ICCV 2017; alpha 0.25, gamma 2) of each entry, not summed.
+
+    Args:
+        logits: any shape, one for each class.
+        wanted: 1 for the class, else 0; of the same shape.
+    """
+    return sigmoid_focal_loss(logits.float(), wanted, alpha=0.25, gamma=2.0)

@@ -1,8 +1,10 @@
 """What all assigners share: the marks, the blocks, and the regions to ignore."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from srtod.boxes.overlaps import share_inside
@@ -29,6 +31,38 @@ class Assigner(Protocol):
             int64 ``[N]``: index of the object, ``BACKGROUND`` or ``IGNORED``.
         """
         ...
+
+
+class LevelAssigner(Protocol):
+    """Decides which box is to find which object, and may treat the levels that the boxes are on apart."""
+
+    def __call__(self, levels: Sequence[Tensor], objects: Tensor, ignore_regions: Tensor) -> Tensor:
+        """Assign.
+
+        Args:
+            levels: anchors ``[N_l, 4]`` of each level.
+            objects: ground truth ``[G, 4]``; G may be 0.
+            ignore_regions: ``[R, 4]``; R may be 0.
+
+        Returns:
+            int64 ``[sum of N_l]``: index of the object, ``BACKGROUND`` or ``IGNORED``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class AcrossLevels:
+    """An assigner to which the boxes of all levels are alike.
+
+    Attributes:
+        assigner: assigns them.
+    """
+
+    assigner: Assigner
+
+    def __call__(self, levels: Sequence[Tensor], objects: Tensor, ignore_regions: Tensor) -> Tensor:
+        """Assign (see :class:`LevelAssigner`)."""
+        return self.assigner(torch.cat(list(levels)), objects, ignore_regions)
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:

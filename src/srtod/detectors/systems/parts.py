@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from srtod.boxes.anchors import AnchorGenerator
+from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
@@ -11,8 +12,10 @@ from srtod.boxes.samplers import RandomSampler
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.preprocess import Preprocess
+from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
 from srtod.heads.base import Head
 from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits, Predictor
+from srtod.heads.dense import DenseHead
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
 from srtod.pyramids.backbone import Backbone
@@ -168,6 +171,26 @@ def cascade_box_head(config: DetectorConfig, pyramid: Pyramid) -> CascadeBoxHead
                 (0.7, (0.033, 0.033, 0.067, 0.067), 0.25),
             )
         ],
+    )
+
+
+def atss_head(config: DetectorConfig, pyramid: Pyramid, *, depth: int = 4) -> DenseHead:
+    """The head of ATSS (Zhang et al., CVPR 2020) with ``depth`` convolutions in each of its stacks."""
+    anchors = scaled_anchors(config, pyramid, ratios=(1.0,))
+    return DenseHead(
+        predictor=ATSSPredictor(
+            channels=pyramid.channels,
+            levels=len(pyramid.strides),
+            depth=depth,
+            per_cell=anchors.per_cell,
+            num_classes=len(config.classes),
+        ),
+        anchors=anchors,
+        assigner=ATSSAssigner(),
+        coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
+        box_loss=giou_and_centerness_loss,
+        candidates=config.level_candidates,
+        limits=detection_limits(config),
     )
 
 

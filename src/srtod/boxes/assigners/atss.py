@@ -1,0 +1,94 @@
+"""Each object finds boxes among the nearest of every level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from srtod.boxes.assigners.base import BACKGROUND, blocks, ignore_hidden
+from srtod.boxes.overlaps import paired_iou
+
+_INSIDE = 0.01
+"""A centre this many pixels from the edge of an object is inside of it."""
+
+
+@dataclass(frozen=True)
+class ATSSAssigner:
+    """Adaptive training sample selection (Zhang et al., CVPR 2020, algorithm 1).
+
+    The candidates of an object are the boxes of each level whose centres are nearest to its own. Those are
+    positive that overlap it by at least the mean plus the standard deviation of all candidates' IoU, and
+    whose centre lies inside of it. A box that several objects find goes to the one it overlaps most.
+
+    Attributes:
+        nearest: candidates of each level.
+        ignore_share: background boxes with more than this share of their own area in a region to ignore
+            become ignored.
+    """
+
+    nearest: int = 9
+    ignore_share: float = 0.5
+
+    def __call__(self, levels: Sequence[Tensor], objects: Tensor, ignore_regions: Tensor) -> Tensor:
+        """Assign (see :class:`~srtod.boxes.assigners.base.LevelAssigner`)."""
+        boxes = torch.cat(list(levels))
+        assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        if len(objects):
+            candidates = self._candidates(levels, objects)
+            overlaps = _overlaps(boxes, candidates, objects)
+            positive = overlaps >= (overlaps.mean(dim=1) + overlaps.std(dim=1))[:, None]
+            positive &= _centres_inside(boxes, candidates, objects)
+            _give_to_best(assigned, candidates[positive], positive.nonzero()[:, 0], overlaps[positive])
+        ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
+        return assigned
+
+    def _candidates(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
+        """Indices of the boxes nearest to each object, int64 ``[G, candidates of all levels]``."""
+        candidates, start = [], 0
+        for level in levels:
+            candidates.append(start + _nearest(_centres(objects), _centres(level), self.nearest))
+            start += len(level)
+        return torch.cat(candidates, dim=1)
+
+
+def _nearest(points: Tensor, others: Tensor, number: int) -> Tensor:
+    """Indices of the ``number`` (or all) of ``[N, 2]`` nearest to each of ``[G, 2]``, ``[G, number]``."""
+    number = min(number, len(others))
+    nearest = torch.empty(len(points), number, dtype=torch.int64, device=points.device)
+    for block in blocks(len(points), len(others)):
+        x, y = points[block, :, None].unbind(dim=1)
+        distances = (x - others[:, 0]).square_().add_((y - others[:, 1]).square_())
+        nearest[block] = distances.topk(number, dim=1, largest=False).indices
+    return nearest
+
+
+def _overlaps(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
+    """IoU of each object with its candidates, ``[G, K]``."""
+    partners = objects.repeat_interleave(candidates.shape[1], dim=0)
+    return paired_iou(boxes[candidates.flatten()], partners).reshape(candidates.shape)
+
+
+def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
+    """Whether the centre of each candidate lies in its object, bool ``[G, K]``."""
+    centres = _centres(boxes)[candidates]
+    inside = torch.minimum(centres - objects[:, None, :2], objects[:, None, 2:] - centres)
+    return (inside > _INSIDE).all(dim=2)
+
+
+def _give_to_best(assigned: Tensor, rows: Tensor, objects: Tensor, overlaps: Tensor) -> None:
+    """Give each box to the object that overlaps it most, the first of equal ones, in place.
+
+    Args:
+        assigned: int64 ``[N]``.
+        rows: box of each pair, int64 ``[P]``.
+        objects: object of each pair, int64 ``[P]``.
+        overlaps: of each pair, ``[P]``.
+    """
+    best = overlaps.new_zeros(len(assigned)).scatter_reduce_(0, rows, overlaps, "amax")
+    won = overlaps == best[rows]
+    assigned.scatter_reduce_(0, rows[won], objects[won], "amin", include_self=False)
+
+
+def _centres(boxes: Tensor) -> Tensor:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -1,0 +1,43 @@
+"""RetinaNet's predictions and box loss (Lin et al., ICCV 2017)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from srtod.boxes.coders import DeltaCoder
+from srtod.heads.dense import ConvTowers, DensePrediction, Positives, initialise, per_anchor
+from srtod.heads.losses import smooth_l1
+
+
+class RetinaPredictor(nn.Module):
+    """Class logits and deltas by two stacks of convolutions, shared by all levels.
+
+    Args:
+        channels: of the levels.
+        depth: convolutions in each stack.
+        per_cell: anchors on each cell.
+        num_classes: without the background.
+    """
+
+    def __init__(self, *, channels: int, depth: int = 4, per_cell: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.towers = ConvTowers(channels=channels, depth=depth, normalised=False)
+        self.classes = nn.Conv2d(channels, per_cell * num_classes, kernel_size=3, padding=1)
+        self.deltas = nn.Conv2d(channels, per_cell * 4, kernel_size=3, padding=1)
+        initialise(self, self.classes)
+
+    def forward(self, levels: Sequence[Tensor]) -> list[DensePrediction]:
+        """Predict for the anchors of each level ``[B, C, h, w]``."""
+        predictions = []
+        for level in levels:
+            class_features, box_features = self.towers(level)
+            logits = per_anchor(self.classes(class_features), self.num_classes)
+            predictions.append(DensePrediction(logits, per_anchor(self.deltas(box_features), 4)))
+        return predictions
+
+
+def delta_loss(positives: Positives, coder: DeltaCoder) -> dict[str, Tensor]:
+    """L1 distance of the deltas, ``loss_box``."""
+    wanted = coder.encode(positives.anchors, positives.objects)
+    return {"loss_box": smooth_l1(positives.deltas, wanted, beta=0.0) / positives.count}
