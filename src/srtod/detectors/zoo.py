@@ -8,6 +8,7 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
 from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
+from srtod.detectors.systems.cascade_rpn import cascade_rpn
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
 from srtod.detectors.systems.retinanet import retinanet
 from srtod.detectors.weights import read_weights
@@ -18,6 +19,7 @@ from srtod.selfrec import SelfReconstructionConfig
 SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "faster-rcnn": faster_rcnn,
     "cascade-rcnn": cascade_rcnn,
+    "cascade-rpn": cascade_rpn,
     "retinanet": retinanet,
     "atss": atss,
 }

@@ -1,0 +1,48 @@
+"""Cascade RPN on Faster R-CNN with FPN (Vu et al., NeurIPS 2019), set as in MMDetection 3."""
+
+from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.assigners.region import RegionAssigner
+from srtod.boxes.samplers import RandomSampler
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.detector import Detector
+from srtod.detectors.systems import parts
+from srtod.errors import InputError
+from srtod.heads.cascade_rpn import CascadeRPN
+from srtod.heads.two_stage import TwoStageHead
+from srtod.pyramids.base import Pyramid
+
+
+def cascade_rpn(config: DetectorConfig) -> Detector:
+    """Levels P2 to P6, one square anchor a cell, refined twice; one box stage that asks for more overlap.
+
+    Its proposals are good enough that the published setting keeps few: ``rpn_proposals`` of 300, with
+    ``box_samples`` of 256 and ``rpn_candidates`` of 2000 in training and 1000 in test.
+    """
+    pyramid = parts.feature_pyramid(config)
+    stage = parts.box_stage(
+        config,
+        pyramid,
+        iou=0.65,
+        beta=1.0,
+        class_agnostic=False,
+        stds=(0.04, 0.04, 0.08, 0.08),
+        class_weight=1.5,
+    )
+    head = TwoStageHead(rpn=_proposals(config, pyramid), box_head=parts.box_head(config, pyramid, [stage]))
+    return parts.assemble(config, pyramid, head)
+
+
+def _proposals(config: DetectorConfig, pyramid: Pyramid) -> CascadeRPN:
+    anchors = parts.scaled_anchors(config, pyramid, ratios=(1.0,))
+    if anchors.per_cell != 1:
+        raise InputError("cascade-rpn has one anchor a cell: give one anchor_scale and one of anchor_ratios")
+    training, test = parts.proposal_limits(config, nms_iou=0.8)
+    return CascadeRPN(
+        channels=pyramid.channels,
+        anchors=anchors,
+        regions=RegionAssigner(strides=pyramid.strides, anchor_scale=anchors.scales[0]),
+        assigner=MaxIoUAssigner(positive_iou=0.7, negative_iou=0.7, minimum_iou=0.3, match_low_quality=True),
+        sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
+        training_limits=training,
+        test_limits=test,
+    )

@@ -1,0 +1,255 @@
+"""Cascade RPN: proposals in two steps, the second looking where the first points (Vu et al., 2019)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
+from srtod.boxes.assigners.base import Assigner
+from srtod.boxes.assigners.region import RegionAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.samplers import RandomSampler
+from srtod.deformable import deform_conv2d
+from srtod.heads.base import ProposalNetwork
+from srtod.heads.losses import across_processes, iou_loss
+from srtod.heads.rpn import ProposalLimits, draw_anchors, select_proposals
+from srtod.heads.targets import Truth
+from srtod.types import ImageBatch
+
+_CELLS_PER_POSITIVE = 200
+"""The first step's loss is divided as if one cell in so many were positive (guided anchoring)."""
+
+
+class FirstStep(nn.Module):
+    """Box deltas of the anchors, from a 3x3 convolution that is dilated to reach as far as they do."""
+
+    def __init__(self, channels: int, *, dilation: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=dilation, dilation=dilation)
+        self.deltas = nn.Conv2d(channels, 4, kernel_size=1)
+        _initialise(self.conv, self.deltas)
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Map a level ``[B, C, h, w]`` to features of the same shape for the next step, and deltas.
+
+        Returns:
+            Features, and deltas ``[B, h w, 4]``.
+        """
+        features = self.conv(level).relu()
+        return features, _by_cell(self.deltas(features))
+
+
+class SecondStep(nn.Module):
+    """Objectness and deltas of the refined boxes, each from a 3x3 grid of samples spread over its box."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = AdaptiveConvolution(channels)
+        self.objectness = nn.Conv2d(channels, 1, kernel_size=1)
+        self.deltas = nn.Conv2d(channels, 4, kernel_size=1)
+        _initialise(self.objectness, self.deltas)
+
+    def forward(self, features: Tensor, boxes: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        """Map features ``[B, C, h, w]`` and the boxes of their cells ``[B, h w, 4]`` to predictions.
+
+        Returns:
+            Logits ``[B, h w]`` and deltas ``[B, h w, 4]``.
+        """
+        features = self.conv(features, boxes, stride).relu()
+        return _by_cell(self.objectness(features)).squeeze(2), _by_cell(self.deltas(features))
+
+
+class AdaptiveConvolution(nn.Module):
+    """A 3x3 convolution that samples corners, edges and centre of the box that belongs to each cell."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
+        nn.init.normal_(self.weight, std=0.01)
+
+    def forward(self, features: Tensor, boxes: Tensor, stride: int) -> Tensor:
+        """Map features ``[B, C, h, w]`` and boxes ``[B, h w, 4]`` in pixels to features of the same shape."""
+        offsets = sampling_offsets(boxes, level_sizes([features])[0], stride)
+        return deform_conv2d(features, offsets, self.weight, padding=(1, 1))
+
+
+def sampling_offsets(boxes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """How far each sample of a 3x3 convolution moves to lie on the grid that its cell's box spans.
+
+    Args:
+        boxes: ``[B, h w, 4]`` in pixels; those that are not finite move nothing.
+        size: (h, w) in cells.
+        stride: of the cells in pixels.
+
+    Returns:
+        ``[B, 18, h, w]`` in cells: down and right, for each sample row by row.
+    """
+    h, w = size
+    rows, columns = torch.arange(h, device=boxes.device), torch.arange(w, device=boxes.device)
+    cells = torch.cartesian_prod(rows, columns)[:, None]
+    taps = torch.cartesian_prod(*[torch.arange(-1, 2, device=boxes.device)] * 2)
+    low, high = boxes[..., None, [1, 0]], boxes[..., None, [3, 2]]
+    wanted = ((low + high) / 2 + (high - low) / 2 * taps) / stride
+    offsets = (wanted - cells - taps).nan_to_num()  # a position that is no number would read any memory
+    return offsets.flatten(2).transpose(1, 2).reshape(len(boxes), -1, h, w)
+
+
+class LevelPrediction(NamedTuple):
+    """What both steps predict for the n cells of a level, or of all levels together.
+
+    Attributes:
+        anchors: ``[1, n, 4]``, the same for every image.
+        first: deltas of the anchors, ``[B, n, 4]``.
+        refined: the boxes that these make of the anchors, clipped, ``[B, n, 4]``, detached.
+        logits: objectness of the refined boxes, ``[B, n]``.
+        second: their deltas, ``[B, n, 4]``.
+    """
+
+    anchors: Tensor
+    first: Tensor
+    refined: Tensor
+    logits: Tensor
+    second: Tensor
+
+
+class CascadeRPN(ProposalNetwork):
+    """Refine one anchor a cell without scoring it, then score and refine the result.
+
+    Args:
+        channels: of the levels.
+        anchors: makes one anchor a cell.
+        regions: gives cells to objects in the first step.
+        assigner: matches refined boxes to objects in the second step.
+        sampler: draws the refined boxes that the losses see.
+        training_limits, test_limits: how many proposals go on.
+        box_weight: factor of the box loss ``1 - IoU`` of both steps.
+        objectness_weight: factor of the second step's objectness loss.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        anchors: AnchorGenerator,
+        regions: RegionAssigner,
+        assigner: Assigner,
+        sampler: RandomSampler,
+        training_limits: ProposalLimits,
+        test_limits: ProposalLimits,
+        box_weight: float = 7.0,
+        objectness_weight: float = 0.7,
+    ) -> None:
+        super().__init__()
+        self.anchors = anchors
+        self.regions = regions
+        self.assigner = assigner
+        self.sampler = sampler
+        self.training_limits = training_limits
+        self.test_limits = test_limits
+        self.box_weight = box_weight
+        self.objectness_weight = objectness_weight
+        self.first = FirstStep(channels)
+        self.second = SecondStep(channels)
+        self.first_coder = DeltaCoder((0.1, 0.1, 0.5, 0.5))
+        self.second_coder = DeltaCoder((0.05, 0.05, 0.1, 0.1))
+
+    def forward(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[LevelPrediction]:
+        """Predict for each cell of each level ``[B, C, h, w]``."""
+        predictions = []
+        anchors = self.anchors(level_sizes(levels), levels[0].device)
+        for level, own, stride in zip(levels, anchors, self.anchors.strides, strict=True):
+            features, first = self.first(level)
+            refined = torch.stack(
+                [
+                    self.first_coder.decode(own, deltas, size)
+                    for deltas, size in zip(first.detach(), batch.sizes, strict=True)
+                ]
+            )
+            logits, second = self.second(features, refined, stride)
+            predictions.append(LevelPrediction(own[None], first, refined, logits, second))
+        return predictions
+
+    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
+        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
+        return self._propose(self(levels, batch), batch)
+
+    def loss_and_propose(
+        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Losses of both steps, numbered, and proposals (detached) of each image."""
+        predictions = self(levels, batch)
+        together = LevelPrediction(*(torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True)))
+        losses = self._losses(together, level_sizes(levels), batch, truths)
+        with torch.no_grad():
+            return losses, self._propose(predictions, batch)
+
+    def _losses(
+        self,
+        predicted: LevelPrediction,
+        sizes: list[tuple[int, int]],
+        batch: ImageBatch,
+        truths: Sequence[Truth],
+    ) -> dict[str, Tensor]:
+        device = predicted.logits.device
+        first_box = second_box = objectness = predicted.logits.new_zeros(())
+        total = 0
+        for index, truth in enumerate(truths):
+            usable = usable_anchors(sizes, self.anchors.strides, batch.padded_sizes[index], 1, device)
+            usable = usable.nonzero().squeeze(1)
+            first_box = first_box + self._first_loss(predicted, index, usable, sizes, truth)
+            refined = predicted.refined[index]
+            drawn = draw_anchors(refined, usable, truth, assigner=self.assigner, sampler=self.sampler)
+            deltas = predicted.second[index, drawn.positive]
+            boxes = self.second_coder.decode(refined[drawn.positive], deltas, None)
+            second_box = second_box + iou_loss(boxes, drawn.objects)
+            objectness = objectness + drawn.objectness_loss(predicted.logits[index])
+            total += drawn.count
+        expected = across_processes(predicted.logits.numel(), device) / _CELLS_PER_POSITIVE
+        count = across_processes(total, device)
+        return {
+            "loss_rpn_box_1": self.box_weight * first_box / expected,
+            "loss_rpn_objectness_2": self.objectness_weight * objectness / count,
+            "loss_rpn_box_2": self.box_weight * second_box / count,
+        }
+
+    def _first_loss(
+        self,
+        predicted: LevelPrediction,
+        index: int,
+        usable: Tensor,
+        sizes: list[tuple[int, int]],
+        truth: Truth,
+    ) -> Tensor:
+        """Summed box loss of one image's cells that are to find an object."""
+        anchors = predicted.anchors[0]
+        assigned = self.regions(anchors, sizes, truth.boxes, truth.ignore_regions)
+        positive = usable[assigned[usable] >= 0]
+        boxes = self.first_coder.decode(anchors[positive], predicted.first[index, positive], None)
+        return iou_loss(boxes, truth.boxes[assigned[positive]])
+
+    def _propose(self, predictions: Sequence[LevelPrediction], batch: ImageBatch) -> list[Tensor]:
+        return [
+            select_proposals(
+                [level.logits[index] for level in predictions],
+                [level.second[index] for level in predictions],
+                [level.refined[index] for level in predictions],
+                coder=self.second_coder,
+                limits=self.training_limits if self.training else self.test_limits,
+                size=size,
+            )
+            for index, size in enumerate(batch.sizes)
+        ]
+
+
+def _by_cell(predicted: Tensor) -> Tensor:
+    """Turn ``[B, K, h, w]`` to ``[B, h w, K]`` in float32."""
+    return predicted.flatten(2).transpose(1, 2).float()
+
+
+def _initialise(*layers: nn.Conv2d) -> None:
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=0.01)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
