@@ -33,7 +33,7 @@ TOLERANCES = {"levels": 1e-4, "maps": 1e-4, "detections": 0.02, "losses": 1e-3, 
 INTRODUCTION = (
     "Largest errors of our detectors against MMDetection (the fork onedl-mmdetection 3.5.1) and the authors'",
     "SR-TOD code with the same weights, on a CPU in float32; the tolerance stands in brackets. Levels and",
-    "maps are relative to the reference's largest value, losses to each loss; detections are the share without",
+    "maps are relative to the reference's largest value, losses to each loss; detections: the share without",
     "a counterpart (same class, IoU 0.99, score within 1e-3), gradients the share of parameters whose",
     "gradient's norm is off by more than 5 %. Made by",
 )
@@ -85,11 +85,27 @@ def build(meta: dict[str, Any]) -> Detector:
         options["level_candidates"] = test["nms_pre"]
     if name == "cascade-rpn":
         options["anchor_scale"] = config["rpn_head"]["stages"][0]["anchor_generator"]["scales"]
+    if config.get("rpn_head", {}).get("anchor_generator", {}).get("type") == "RFGenerator":
+        options["rfla"] = rfla_options(config)
+    if config["backbone"]["type"] == "DetectoRS_ResNet":
+        options["switchable_atrous"] = "sac" in config["backbone"]
     if name.startswith("srtod-"):
         options["self_reconstruction"] = {"surrogate": "sign", "resize": "nearest", "padding": "include"}
     return srtod.build_detector(
         name.removeprefix("srtod-"), num_classes=meta["num_classes"], **(options | meta["options"])
     )
+
+
+def rfla_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The switches of RFLA that a configuration of its authors describes, set for parity."""
+    assigner = config["train_cfg"]["rpn"]["assigner"]
+    return {
+        "fraction": config["rpn_head"]["anchor_generator"]["fraction"],
+        "positives": assigner["topk"],
+        "shrink": assigner["ratio"],
+        "later_object_wins": True,
+        "shrunk_targets": True,
+    }
 
 
 def compare(detector: Detector, meta: dict[str, Any], arrays: Arrays, case: str) -> Errors:
