@@ -22,6 +22,11 @@ def theirs(detector):
             ("pyramid.backbone.body.", "backbone."),
             ("pyramid.fpn.inner_blocks.", "neck.lateral_convs."),
             ("pyramid.fpn.layer_blocks.", "neck.fpn_convs."),
+            ("head.rpn.first.conv.", "rpn_head.stages.0.rpn_conv.conv."),
+            ("head.rpn.first.deltas.", "rpn_head.stages.0.rpn_reg."),
+            ("head.rpn.second.conv.", "rpn_head.stages.1.rpn_conv.conv."),
+            ("head.rpn.second.objectness.", "rpn_head.stages.1.rpn_cls."),
+            ("head.rpn.second.deltas.", "rpn_head.stages.1.rpn_reg."),
             ("head.rpn.conv.", "rpn_head.rpn_conv."),
             ("head.rpn.objectness.", "rpn_head.rpn_cls."),
             ("head.rpn.deltas.", "rpn_head.rpn_reg."),
@@ -55,7 +60,7 @@ def build(system, seed, **options):
     return srtod.build_detector(system, **TINY, **options)
 
 
-@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn"])
+@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn", "cascade-rpn"])
 @pytest.mark.parametrize("self_reconstruction", [False, True])
 def test_every_key_is_mapped(system, self_reconstruction):
     source = build(system, 0, self_reconstruction=self_reconstruction)
