@@ -11,8 +11,11 @@ class AnchorGenerator:
 
     Args:
         strides: stride of each level in pixels.
-        scales: side of a square anchor, in units of the level's stride.
+        scales: side of a square anchor, in units of the level's ``units``.
         ratios: height / width.
+        units: of the scales on each level in pixels; None is the stride.
+
+    The arithmetic is MMDetection's to the last bit, so that anchors that tie there tie here.
     """
 
     def __init__(
@@ -21,8 +24,10 @@ class AnchorGenerator:
         strides: Sequence[int],
         scales: Sequence[float],
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        units: Sequence[float] | None = None,
     ) -> None:
         self.strides = tuple(strides)
+        self.units = tuple(units or strides)
         self.scales = tuple(scales)
         self.ratios = tuple(ratios)
 
@@ -31,12 +36,12 @@ class AnchorGenerator:
         """Anchors on each cell."""
         return len(self.scales) * len(self.ratios)
 
-    def shapes(self, stride: int) -> Tensor:
-        """Anchors around the origin, ``[A, 4]``, ratios outermost."""
+    def shapes(self, unit: float) -> Tensor:
+        """Anchors around the origin, ``[A, 4]``, ratios outermost, for scales in units of ``unit`` pixels."""
         root = torch.tensor(self.ratios).sqrt()[:, None]
         scales = torch.tensor(self.scales)[None, :]
-        half_widths = (stride / root * scales).flatten() / 2
-        half_heights = (stride * root * scales).flatten() / 2
+        half_widths = (unit * (1 / root) * scales).flatten() / 2
+        half_heights = (unit * root * scales).flatten() / 2
         return torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
 
     def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
@@ -49,14 +54,15 @@ class AnchorGenerator:
         Returns:
             One ``[h w A, 4]`` tensor a level: row by row, the anchors of a cell together.
         """
-        return [self._level(stride, size, device) for stride, size in zip(self.strides, sizes, strict=True)]
+        levels = zip(self.strides, self.units, sizes, strict=True)
+        return [self._level(stride, unit, size, device) for stride, unit, size in levels]
 
-    def _level(self, stride: int, size: tuple[int, int], device: torch.device) -> Tensor:
+    def _level(self, stride: int, unit: float, size: tuple[int, int], device: torch.device) -> Tensor:
         rows = torch.arange(size[0], device=device) * stride
         columns = torch.arange(size[1], device=device) * stride
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         corners = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
-        return (corners + self.shapes(stride).to(device)).reshape(-1, 4)
+        return (corners + self.shapes(unit).to(device)).reshape(-1, 4)
 
 
 def level_sizes(levels: Sequence[Tensor]) -> list[tuple[int, int]]:
@@ -89,3 +95,10 @@ def usable_anchors(
         columns = torch.arange(w, device=device) * stride < padded_size[1]
         flags.append((rows[:, None] & columns[None, :]).flatten().repeat_interleave(per_cell))
     return torch.cat(flags)
+
+
+def scaled_boxes(boxes: Tensor, factor: float) -> Tensor:
+    """``[N, 4]`` boxes with their sides times ``factor``, around the same centres."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) * factor / 2
+    return torch.cat([centres - half, centres + half], dim=1)

@@ -11,10 +11,11 @@ def box_areas(boxes: Tensor) -> Tensor:
 
 def box_intersections(first: Tensor, second: Tensor) -> Tensor:
     """Shared areas of ``[N, 4]`` and ``[M, 4]`` boxes in square pixels, ``[N, M]``."""
-    left_top = torch.maximum(first[:, None, :2], second[None, :, :2])
-    right_bottom = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    width, height = (right_bottom - left_top).clamp_(min=0).unbind(-1)
-    return width * height
+    left, top, right, bottom = _columns(first)
+    others_left, others_top, others_right, others_bottom = _rows(second)
+    width = torch.minimum(right, others_right).sub_(torch.maximum(left, others_left)).clamp_(min=0)
+    height = torch.minimum(bottom, others_bottom).sub_(torch.maximum(top, others_top)).clamp_(min=0)
+    return width.mul_(height)
 
 
 def box_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -68,3 +69,43 @@ def share_inside(boxes: Tensor, regions: Tensor) -> Tensor:
         return boxes.new_zeros(len(boxes))
     shared = box_intersections(boxes, regions).amax(dim=1)
     return shared / box_areas(boxes).clamp_(min=1e-6)
+
+
+def gaussian_similarity(objects: Tensor, boxes: Tensor) -> Tensor:
+    """How well boxes fit objects, as Gaussians: ``1 / (1 + KL divergence)`` (RFLA, Xu et al., ECCV 2022).
+
+    A box stands for the Gaussian around its centre whose standard deviations are half its sides. The
+    divergence is that of the box from the object. Unlike the IoU it ranks boxes that do not touch the object.
+
+    Args:
+        objects: ``[N, 4]``.
+        boxes: ``[M, 4]``.
+
+    Returns:
+        ``[N, M]`` in 0..1, 1 for equal boxes. The terms are added in the order of the reference code, so that
+        scores that tie there tie here.
+    """
+    x, y, width, height = _columns(_centres_and_squared_sides(objects))
+    others_x, others_y, others_width, others_height = _rows(_centres_and_squared_sides(boxes))
+    divergence = others_width / width
+    divergence += others_height / height
+    divergence += (x - others_x).square_().mul_(4).div_(width)
+    divergence += (y - others_y).square_().mul_(4).div_(height)
+    divergence += (width / others_width).log_()
+    divergence += (height / others_height).log_()
+    return divergence.sub_(2).div_(2).add_(1).reciprocal_()
+
+
+def _centres_and_squared_sides(boxes: Tensor) -> Tensor:
+    sides = boxes[:, 2:] - boxes[:, :2] + 1e-6
+    return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, sides.square()], dim=1)
+
+
+def _columns(boxes: Tensor) -> tuple[Tensor, ...]:
+    """The four coordinates, ``[N, 1]`` each."""
+    return boxes[:, :, None].unbind(1)
+
+
+def _rows(boxes: Tensor) -> tuple[Tensor, ...]:
+    """The four coordinates, ``[1, N]`` each, contiguous because pairwise operations run along them."""
+    return boxes.T.contiguous()[:, None].unbind(0)

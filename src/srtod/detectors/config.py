@@ -17,8 +17,38 @@ def _self_reconstruction(value: Any) -> Any:
     return value
 
 
+def _rfla(value: Any) -> Any:
+    return RFLAConfig() if value is True else value
+
+
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class RFLAConfig(BaseModel):
+    """Receptive-field anchors and hierarchical assignment in the proposals (RFLA, Xu et al., ECCV 2022).
+
+    Attributes:
+        fields: theoretical receptive field of each level in pixels. The default is that of ResNet-50-FPN,
+            P2 to P6, with any backbone: others see further in theory, some everything, but what counts is
+            the size of object that a level is to find.
+        fraction: side of a square anchor as a share of the field, an estimate of the effective one.
+        positives: anchors that an object takes in full size, and shrunk.
+        shrink: factor on the sides of the anchors in between.
+        later_object_wins: of several objects that take one anchor the last gets it, as in the authors' code;
+            else the one that it fits best.
+        shrunk_targets: box deltas are learned from the shrunk anchors but decoded with the full ones, as in
+            the authors' code, where shrinking writes into the anchors; else both use the full ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    fields: Lengths = (35, 91, 267, 427, 555)
+    fraction: Annotated[float, Field(gt=0)] = 0.5
+    positives: tuple[Positive, Positive] = (3, 1)
+    shrink: Annotated[float, Field(gt=0, le=1)] = 0.9
+    later_object_wins: bool = False
+    shrunk_targets: bool = False
 
 
 class DetectorConfig(BaseModel):
@@ -33,14 +63,20 @@ class DetectorConfig(BaseModel):
         frozen_stages: backbone stages that are not trained; default 1 if pretrained, else 0.
         norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
         anchor_scale: sides of square anchors in units of the level's stride; None is 2 for all systems whose
-            anchors have scales. RetinaNet's three octave scales start from it.
+            anchors have scales, and 2, 4 and 8 for TridentNet with its one level. RetinaNet's three octave
+            scales start from it.
         anchor_ratios: height / width; None is the system's own: 1 for ATSS, DyHead and Cascade RPN, else
             0.5, 1 and 2.
+        rfla: the switches of receptive-field anchors and hierarchical assignment in place of scaled anchors
+            and max IoU; True means the defaults, which the system ``rfla`` has anyway. For Faster R-CNN,
+            Cascade R-CNN and DetectoRS; ``anchor_scale`` cannot be given with it.
         resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
         rpn_proposals: proposals an image in (training, test).
         rpn_candidates: best scores of each level that enter the proposals' NMS in (training, test); default
             as many as ``rpn_proposals``.
+        switchable_atrous: DetectoRS' 3x3 convolutions switch between two dilations; without, it is what the authors
+            of SR-TOD call DetectoRS.
         level_candidates: best scores of each level that enter the NMS of a one-stage system.
         rpn_samples, box_samples: boxes an image that the losses see; None keeps every candidate.
         pyramid_channels: of each level.
@@ -62,12 +98,14 @@ class DetectorConfig(BaseModel):
         None
     )
     anchor_ratios: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    rfla: Annotated[RFLAConfig | None, BeforeValidator(_rfla)] = None
     resize: tuple[Positive, Positive] | None = None
     score_threshold: Share = 0.05
     nms_iou: Share = 0.5
     detections_per_image: Positive = 1500
     rpn_proposals: tuple[Positive, Positive] = (2000, 1000)
     rpn_candidates: tuple[Positive, Positive] | None = None
+    switchable_atrous: bool = True
     level_candidates: Positive = 1000
     rpn_samples: Positive | None = 256
     box_samples: Positive | None = 512

@@ -11,6 +11,7 @@ from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
 from srtod.detectors.systems.cascade_rpn import cascade_rpn
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
 from srtod.detectors.systems.retinanet import retinanet
+from srtod.detectors.systems.rfla import rfla
 from srtod.detectors.weights import read_weights
 from srtod.errors import InputError, did_you_mean
 from srtod.schema import validated
@@ -21,8 +22,12 @@ SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "cascade-rcnn": cascade_rcnn,
     "cascade-rpn": cascade_rpn,
     "retinanet": retinanet,
+    "rfla": rfla,
     "atss": atss,
 }
+
+RFLA_SYSTEMS = ("faster-rcnn", "cascade-rcnn", "detectors", "rfla")
+"""Those whose proposals can take the option ``rfla``: one region proposal network on P2 to P6."""
 
 
 def build_detector(
@@ -68,6 +73,8 @@ def build(config: DetectorConfig) -> Detector:
             f"unknown system {config.system!r}{did_you_mean(config.system, SYSTEMS)}; "
             f"known: {', '.join(SYSTEMS)}"
         )
+    if config.rfla is not None and config.system not in RFLA_SYSTEMS:
+        raise InputError(f"{config.system}: rfla is not for this system, only for {', '.join(RFLA_SYSTEMS)}")
     return SYSTEMS[config.system](config)
 
 

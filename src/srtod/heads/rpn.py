@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, scaled_boxes, usable_anchors
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
@@ -89,6 +89,8 @@ class RegionProposalNetwork(ProposalNetwork):
         beta: of the smooth L1 box loss; 0 is plain L1.
         border: anchors that cross the image's edge by more than this many pixels take no part in training;
             None lets all take part.
+        target_shrink: factor on the sides of the anchors that the box deltas are learned from, although they
+            are decoded with the full ones, as in the reference code of RFLA; None learns from the full ones.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class RegionProposalNetwork(ProposalNetwork):
         test_limits: ProposalLimits,
         beta: float = 0.0,
         border: float | None = None,
+        target_shrink: float | None = None,
     ) -> None:
         super().__init__()
         self.anchors = anchors
@@ -111,6 +114,7 @@ class RegionProposalNetwork(ProposalNetwork):
         self.test_limits = test_limits
         self.beta = beta
         self.border = border
+        self.target_shrink = target_shrink
         self.coder = DeltaCoder()
         self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors.per_cell, kernel_size=1)
@@ -166,12 +170,17 @@ class RegionProposalNetwork(ProposalNetwork):
         for index, truth in enumerate(truths):
             usable = self._usable(everywhere, levels, batch, index)
             drawn = draw_anchors(everywhere, usable, truth, assigner=self.assigner, sampler=self.sampler)
-            wanted = self.coder.encode(everywhere[drawn.positive], drawn.objects)
+            wanted = self._wanted(everywhere[drawn.positive], drawn.objects)
             score_loss = score_loss + drawn.objectness_loss(logits[index])
             box_loss = box_loss + smooth_l1(deltas[index, drawn.positive], wanted, beta=self.beta)
             total += drawn.count
         count = across_processes(total, logits.device)
         return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
+
+    def _wanted(self, anchors: Tensor, objects: Tensor) -> Tensor:
+        if self.target_shrink is not None:
+            anchors = scaled_boxes(anchors, self.target_shrink)
+        return self.coder.encode(anchors, objects)
 
     def _usable(self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int) -> Tensor:
         usable = usable_anchors(

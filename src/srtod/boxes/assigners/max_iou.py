@@ -18,7 +18,8 @@ class MaxIoUAssigner:
         negative_iou: less than this IoU with every object makes it background; between the two it is ignored.
         minimum_iou: with ``match_low_quality``, the least IoU at which an object claims its best boxes.
         match_low_quality: every object also claims the boxes that overlap it most, ties included; where two
-            objects claim one box the later gets it.
+            objects claim one box the later gets it. An object that no box touches claims none (in
+            MMDetection it claims all of them where ``minimum_iou`` is 0).
         ignore_share: background boxes with more than this share of their own area in a region to ignore
             become ignored. A box that matches an annotated object stays positive.
     """
@@ -31,29 +32,24 @@ class MaxIoUAssigner:
 
     def __call__(self, boxes: Tensor, objects: Tensor, ignore_regions: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
-        assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-        if len(objects):
-            best_of_objects = boxes.new_zeros(len(objects))
-            for block in blocks(len(boxes), len(objects)):
-                overlaps = box_iou(objects, boxes[block])
-                best_of_objects = torch.maximum(best_of_objects, overlaps.amax(dim=1))
-                assigned[block] = self._by_best_object(overlaps)
+        nearest = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        best, claimed_by = boxes.new_full((len(boxes),), -1.0), nearest.clone()
+        for block in blocks(len(objects), len(boxes)):
+            overlaps = box_iou(objects[block], boxes)
+            highest, index = overlaps.max(dim=0)
+            nearest = torch.where(highest > best, index + block.start, nearest)
+            best = torch.maximum(best, highest)
             if self.match_low_quality:
-                self._claim_best_boxes(assigned, boxes, objects, best_of_objects)
+                self._claim_best_boxes(claimed_by, overlaps, block.start)
+        nearest = nearest.masked_fill(best < self.positive_iou, IGNORED)
+        nearest = nearest.masked_fill(best < self.negative_iou, BACKGROUND)
+        assigned = torch.where(claimed_by >= 0, claimed_by, nearest)
         ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
         return assigned
 
-    def _by_best_object(self, overlaps: Tensor) -> Tensor:
-        best, index = overlaps.max(dim=0)
-        index = index.masked_fill(best < self.positive_iou, IGNORED)
-        return index.masked_fill(best < self.negative_iou, BACKGROUND)
-
-    def _claim_best_boxes(
-        self, assigned: Tensor, boxes: Tensor, objects: Tensor, best_of_objects: Tensor
-    ) -> None:
-        claiming = best_of_objects >= self.minimum_iou
-        order = torch.arange(len(objects), device=boxes.device)[:, None]
-        for block in blocks(len(boxes), len(objects)):
-            ties = box_iou(objects, boxes[block]) == best_of_objects[:, None]
-            claimed_by = torch.where(ties & claiming[:, None], order, -1).amax(dim=0)
-            assigned[block] = torch.where(claimed_by >= 0, claimed_by, assigned[block])
+    def _claim_best_boxes(self, claimed_by: Tensor, overlaps: Tensor, first_object: int) -> None:
+        """Write into ``claimed_by`` the objects of the rows of ``overlaps`` at the boxes that each claims."""
+        best = overlaps.amax(dim=1, keepdim=True)
+        claims = (overlaps == best) & (best >= self.minimum_iou) & (best > 0)
+        rows, columns = claims.nonzero(as_tuple=True)
+        claimed_by.scatter_reduce_(0, columns, rows + first_object, "amax")

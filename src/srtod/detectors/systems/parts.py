@@ -6,12 +6,14 @@ from typing import Literal
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.assigners.base import Assigner
+from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.detectors.config import DetectorConfig
+from srtod.detectors.config import DetectorConfig, RFLAConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.preprocess import Preprocess
+from srtod.errors import InputError
 from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
 from srtod.heads.base import Head
 from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits, Predictor
@@ -62,6 +64,7 @@ def scaled_anchors(
     config: DetectorConfig,
     pyramid: Pyramid,
     *,
+    scales: Sequence[float] = DEFAULT_ANCHOR_SCALE,
     ratios: Sequence[float] = DEFAULT_ANCHOR_RATIOS,
     octave_scales: Sequence[float] = (1.0,),
 ) -> AnchorGenerator:
@@ -70,10 +73,35 @@ def scaled_anchors(
         strides=pyramid.strides,
         scales=[
             scale * octave
-            for scale in config.anchor_scale or DEFAULT_ANCHOR_SCALE
+            for scale in config.anchor_scale or scales
             for octave in octave_scales
         ],
         ratios=config.anchor_ratios or ratios,
+    )
+
+
+def receptive_field_anchors(
+    config: DetectorConfig, pyramid: Pyramid, switches: RFLAConfig
+) -> AnchorGenerator:
+    """Anchors whose size is a share of the level's receptive field (RFLA, Xu et al., ECCV 2022).
+
+    Raises:
+        InputError: there is no field for each level, or an ``anchor_scale``.
+    """
+    if config.anchor_scale is not None:
+        raise InputError(
+            f"{config.system}: anchor_scale is not for receptive-field anchors, which have no scales; "
+            "rfla.fraction and rfla.fields set their size"
+        )
+    if len(switches.fields) != len(pyramid.strides):
+        raise InputError(
+            f"rfla.fields: {len(switches.fields)} receptive fields for {len(pyramid.strides)} levels"
+        )
+    return AnchorGenerator(
+        strides=pyramid.strides,
+        units=[field * switches.fraction for field in switches.fields],
+        scales=(1.0,),
+        ratios=config.anchor_ratios or DEFAULT_ANCHOR_RATIOS,
     )
 
 
@@ -95,20 +123,39 @@ def rpn(
     beta: float,
     border: float | None,
     anchors: AnchorGenerator | None = None,
-    assigner: Assigner | None = None,
 ) -> RegionProposalNetwork:
-    """A region proposal network; anchors in units of the stride and max IoU unless others are given."""
+    """A region proposal network; the anchors are the configuration's unless others are given."""
     training, test = proposal_limits(config)
     return RegionProposalNetwork(
         channels=pyramid.channels,
-        anchors=anchors or scaled_anchors(config, pyramid),
-        assigner=assigner
-        or MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True),
+        anchors=anchors or proposal_anchors(config, pyramid),
+        assigner=proposal_assigner(config.rfla),
         sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
         training_limits=training,
         test_limits=test,
         beta=beta,
         border=border,
+        target_shrink=config.rfla.shrink if config.rfla and config.rfla.shrunk_targets else None,
+    )
+
+
+def proposal_anchors(config: DetectorConfig, pyramid: Pyramid) -> AnchorGenerator:
+    """Anchors of the size of receptive fields with RFLA, else in units of the stride."""
+    if config.rfla is not None:
+        return receptive_field_anchors(config, pyramid, config.rfla)
+    return scaled_anchors(config, pyramid)
+
+
+def proposal_assigner(switches: RFLAConfig | None) -> Assigner:
+    """Hierarchical assignment with RFLA, else max IoU as in Faster R-CNN."""
+    if switches is None:
+        return MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
+    first, second = switches.positives
+    return HierarchicalAssigner(
+        first_round=first,
+        second_round=second,
+        shrink=switches.shrink,
+        later_object_wins=switches.later_object_wins,
     )
 
 

@@ -1,0 +1,87 @@
+"""Each object takes the boxes that fit it best, however little they overlap (RFLA)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from srtod.boxes.anchors import scaled_boxes
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, ignore_hidden
+from srtod.boxes.overlaps import gaussian_similarity
+
+_NOBODY = -1
+
+
+class _Claims(NamedTuple):
+    """The boxes that objects take; a box may be taken several times.
+
+    Attributes:
+        objects: indices, int64 ``[K]``.
+        boxes: indices, int64 ``[K]``.
+        scores: how well the two fit, ``[K]``.
+    """
+
+    objects: Tensor
+    boxes: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class HierarchicalAssigner:
+    """Hierarchical label assignment of RFLA (Xu et al., ECCV 2022, section 3.3).
+
+    Objects rank all boxes by :func:`~srtod.boxes.overlaps.gaussian_similarity` and take their best ones; then
+    they rank the shrunk boxes, and take the best unless an object took it before. A box that nobody took is
+    background if every object scores it low once shrunk, else ignored. An object takes all boxes that tie for
+    the last place, so that the result does not depend on the order of the boxes.
+
+    Attributes:
+        first_round: boxes that an object takes in full size.
+        second_round: boxes that it takes after shrinking.
+        shrink: factor on the sides of all boxes before the second round.
+        negative_score: boxes with a lower score are background.
+        later_object_wins: where several objects take one box in a round, the last of them gets it, as in the
+            reference code; else the one that it fits best, and of equals the last.
+        ignore_share: background boxes with more than this share of their own area in a region to ignore
+            become ignored.
+    """
+
+    first_round: int = 3
+    second_round: int = 1
+    shrink: float = 0.9
+    negative_score: float = 0.8
+    later_object_wins: bool = False
+    ignore_share: float = 0.5
+
+    def __call__(self, boxes: Tensor, objects: Tensor, ignore_regions: Tensor) -> Tensor:
+        """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
+        assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        if len(boxes) and len(objects):
+            first, _ = self._round(boxes, objects, self.first_round)
+            second, best = self._round(scaled_boxes(boxes, self.shrink), objects, self.second_round)
+            assigned[best >= self.negative_score] = IGNORED
+            assigned = torch.where(second == _NOBODY, assigned, second)
+            assigned = torch.where(first == _NOBODY, assigned, first)
+        ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
+        return assigned
+
+    def _round(self, boxes: Tensor, objects: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """The object that gets each box, or ``_NOBODY``, and each box's best score, ``[N]`` both."""
+        best = boxes.new_zeros(len(boxes))
+        claims = []
+        for block in blocks(len(objects), len(boxes)):
+            scores = gaussian_similarity(objects[block], boxes)
+            best = torch.maximum(best, scores.amax(dim=0))
+            last = scores.topk(min(most, len(boxes)), dim=1).values[:, -1:]
+            rows, columns = (scores >= last).nonzero(as_tuple=True)
+            claims.append(_Claims(rows + block.start, columns, scores[rows, columns]))
+        return self._owners(_Claims(*map(torch.cat, zip(*claims, strict=True))), len(boxes)), best
+
+    def _owners(self, claims: _Claims, boxes: int) -> Tensor:
+        takers, taken, scores = claims
+        if not self.later_object_wins:
+            best = scores.new_zeros(boxes).scatter_reduce(0, taken, scores, "amax")
+            wins = scores == best[taken]
+            takers, taken = takers[wins], taken[wins]
+        return takers.new_full((boxes,), _NOBODY).scatter_reduce(0, taken, takers, "amax")
