@@ -9,7 +9,7 @@ from srtod.boxes.assigners import base
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.overlaps import box_iou, share_inside
+from srtod.boxes.overlaps import box_iou, paired_giou, paired_iou, share_inside
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import detections_by_class
 
@@ -30,6 +30,22 @@ def test_iou_equals_torchvision():
 
 def test_iou_of_empty_boxes_is_zero():
     assert box_iou(torch.tensor([[3.0, 3, 3, 3]]), torch.tensor([[3.0, 3, 3, 3]])).item() == 0
+
+
+def test_paired_overlaps_equal_torchvisions():
+    first, second = random_boxes(50), random_boxes(50, seed=1)
+    torch.testing.assert_close(paired_iou(first, second), torchvision.ops.box_iou(first, second).diagonal())
+    expected = torchvision.ops.generalized_box_iou(first, second).diagonal()
+    torch.testing.assert_close(paired_giou(first, second), expected)
+    assert expected.min() < 0
+
+
+def test_paired_overlaps_of_empty_boxes_are_finite():
+    empty = torch.tensor([[3.0, 3, 3, 3]], requires_grad=True)
+    both = paired_iou(empty, empty) + paired_giou(empty, empty)
+    both.sum().backward()
+    assert both.isfinite().all()
+    assert empty.grad.isfinite().all()
 
 
 def test_share_inside_is_of_the_boxs_own_area():

@@ -1,3 +1,4 @@
+import re
 import sys
 import types
 
@@ -55,6 +56,33 @@ def theirs(detector):
     return renamed
 
 
+ONE_STAGE = {
+    r"pyramid\.backbone\.body\.": "backbone.",
+    r"pyramid\.fpn\.inner_blocks\.(\d)\.0": r"neck.lateral_convs.\1.conv",
+    r"pyramid\.fpn\.layer_blocks\.(\d)\.0": r"neck.fpn_convs.\1.conv",
+    r"pyramid\.fpn\.extra_blocks\.convs\.0": "neck.fpn_convs.3.conv",
+    r"pyramid\.fpn\.extra_blocks\.convs\.1": "neck.fpn_convs.4.conv",
+    r"head\.predictor\.towers\.classes\.(\d)\.0": r"bbox_head.cls_convs.\1.conv",
+    r"head\.predictor\.towers\.classes\.(\d)\.1": r"bbox_head.cls_convs.\1.gn",
+    r"head\.predictor\.towers\.boxes\.(\d)\.0": r"bbox_head.reg_convs.\1.conv",
+    r"head\.predictor\.towers\.boxes\.(\d)\.1": r"bbox_head.reg_convs.\1.gn",
+    r"head\.predictor\.classes": "bbox_head.SYSTEM_cls",
+    r"head\.predictor\.deltas": "bbox_head.SYSTEM_reg",
+    r"head\.predictor\.centerness": "bbox_head.SYSTEM_centerness",
+    r"head\.predictor\.scales\.(\d)": r"bbox_head.scales.\1.scale",
+}
+"""Names of a one-stage detector's parameters, and MMDetection's."""
+
+
+def one_stage_names(detector, system):
+    names = {}
+    for own in detector.state_dict():
+        names[own] = own
+        for ours, name in ONE_STAGE.items():
+            names[own] = re.sub(f"^{ours}", name.replace("SYSTEM", system), names[own])
+    return names
+
+
 def build(system, seed, **options):
     torch.manual_seed(seed)
     return srtod.build_detector(system, **TINY, **options)
@@ -66,6 +94,15 @@ def test_every_key_is_mapped(system, self_reconstruction):
     source = build(system, 0, self_reconstruction=self_reconstruction)
     target = build(system, 1, self_reconstruction=self_reconstruction)
     srtod.load_mmdet(target, theirs(source))
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+
+
+@pytest.mark.parametrize(("system", "prefix"), [("retinanet", "retina"), ("atss", "atss")])
+def test_every_key_of_a_one_stage_detector_is_mapped(system, prefix):
+    source, target = build(system, 0), build(system, 1)
+    names = one_stage_names(source, prefix)
+    assert all(name.startswith(("backbone.", "neck.", "bbox_head.")) for name in names.values())
+    srtod.load_mmdet(target, {names[own]: value for own, value in source.state_dict().items()})
     assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
 
 

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.overlaps import paired_giou
-from srtod.heads.dense import ConvTowers, DensePrediction, Positives, initialise, per_anchor
+from srtod.heads.dense import DensePrediction, Positives
 from srtod.heads.losses import across_processes
+from srtod.heads.towers import ConvTowers, initialise, per_anchor
 
 BOX_WEIGHT = 2.0
 

@@ -1,13 +1,10 @@
 """One-stage heads: classes and boxes for every anchor of every level at once."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from math import gcd, log
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import Conv2dNormActivation
 
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
 from srtod.boxes.assigners.base import IGNORED, LevelAssigner
@@ -18,9 +15,6 @@ from srtod.heads.box_head import DetectionLimits
 from srtod.heads.losses import across_processes, focal_loss
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
-
-PRIOR = 0.01
-"""Score of every anchor before training, so that the many background anchors do not swamp the first steps."""
 
 
 class DensePrediction(NamedTuple):
@@ -38,7 +32,8 @@ class DensePrediction(NamedTuple):
 
     def of_image(self, index: int) -> "DensePrediction":
         """The prediction of one image, without the batch dimension."""
-        return DensePrediction(*(None if own is None else own[index] for own in self))
+        quality = None if self.quality is None else self.quality[index]
+        return DensePrediction(self.logits[index], self.deltas[index], quality)
 
 
 class Positives(NamedTuple):
@@ -61,52 +56,6 @@ class Positives(NamedTuple):
 
 BoxLoss = Callable[[Positives, DeltaCoder], dict[str, Tensor]]
 """Losses by name of the positive anchors' boxes."""
-
-
-class ConvTowers(nn.Module):
-    """Two stacks of 3x3 convolutions on one level: one for the classes, one for the boxes.
-
-    Args:
-        channels: of the level, kept throughout.
-        depth: convolutions in each stack; 0 hands the level on as it is.
-        normalised: GroupNorm between convolution and ReLU.
-    """
-
-    def __init__(self, *, channels: int, depth: int, normalised: bool) -> None:
-        super().__init__()
-        norm = partial(nn.GroupNorm, norm_groups(channels)) if normalised else None
-        self.classes, self.boxes = (
-            nn.Sequential(
-                *(Conv2dNormActivation(channels, channels, 3, norm_layer=norm) for _ in range(depth))
-            )
-            for _ in range(2)
-        )
-
-    def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Map ``[B, C, h, w]`` to the features for classes and for boxes, both ``[B, C, h, w]``."""
-        return self.classes(level), self.boxes(level)
-
-
-def norm_groups(channels: int) -> int:
-    """The groups of a GroupNorm: 32 as in the papers, fewer where a group would have a single channel.
-
-    A group of one channel cannot be normalised on a level of one cell.
-    """
-    return max(gcd(channels, 64) // 2, 1)
-
-
-def initialise(module: nn.Module, classes: nn.Conv2d) -> None:
-    """Small random weights in every convolution, and :data:`PRIOR` as first score of every class."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, std=0.01)
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, log(PRIOR / (1 - PRIOR)) if layer is classes else 0.0)
-
-
-def per_anchor(predicted: Tensor, values: int) -> Tensor:
-    """Turn a map ``[B, A values, h, w]`` into float32 ``[B, h w A, values]``, in the order of the anchors."""
-    return predicted.permute(0, 2, 3, 1).reshape(len(predicted), -1, values).float()
 
 
 class DenseHead(Head):
@@ -152,25 +101,24 @@ class DenseHead(Head):
         anchors = self._anchors(levels)
         assigned = torch.stack(
             [
-                self._assign(anchors, levels, batch.padded_sizes[index], truth)
-                for index, truth in enumerate(truths)
+                self._assign(anchors, levels, padded_size, truth)
+                for padded_size, truth in zip(batch.padded_sizes, truths, strict=True)
             ]
         )
         positive = assigned >= 0
-        count = across_processes(positive.sum(dim=1).clamp(min=1).sum(), assigned.device)
         image, row = positive.nonzero(as_tuple=True)
         objects, labels = _matched(assigned[image, row], image, truths)
-        wanted = torch.zeros_like(predicted.logits)
-        wanted[image, row, labels] = 1
-        class_loss = focal_loss(predicted.logits, wanted) * (assigned != IGNORED)[..., None]
         positives = Positives(
             anchors=torch.cat(anchors)[row],
             objects=objects,
             deltas=predicted.deltas[image, row],
             quality=None if predicted.quality is None else predicted.quality[image, row],
-            count=count,
+            count=across_processes(positive.sum(dim=1).clamp(min=1).sum(), assigned.device),
         )
-        return {"loss_class": class_loss.sum() / count} | self.box_loss(positives, self.coder)
+        wanted = torch.zeros_like(predicted.logits)
+        wanted[image, row, labels] = 1
+        class_loss = (focal_loss(predicted.logits, wanted) * (assigned != IGNORED)[..., None]).sum()
+        return {"loss_class": class_loss / positives.count} | self.box_loss(positives, self.coder)
 
     def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
         """Detections of each image, in pixels of the batch."""

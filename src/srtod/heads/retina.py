@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from srtod.boxes.coders import DeltaCoder
-from srtod.heads.dense import ConvTowers, DensePrediction, Positives, initialise, per_anchor
+from srtod.heads.dense import DensePrediction, Positives
 from srtod.heads.losses import smooth_l1
+from srtod.heads.towers import ConvTowers, initialise, per_anchor
 
 
 class RetinaPredictor(nn.Module):
