@@ -18,6 +18,8 @@ def _self_reconstruction(value: Any) -> Any:
 
 
 def _rfla(value: Any) -> Any:
+    if value is False:
+        raise ValueError("give True, or a dict of its switches; leave it out to do without")
     return RFLAConfig() if value is True else value
 
 
