@@ -1,4 +1,4 @@
-"""The bar of every long work that counts: on standard error, with the time that is left."""
+"""What long work tells on standard error: lines, and a bar with the time that is left."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,3 +14,8 @@ def counting_bar(total: int, *, shown: bool) -> Progress:
         console=Console(stderr=True),
         disable=not shown or total < 2,
     )
+
+
+def say(text: str) -> None:
+    """Show a line as it is, however long."""
+    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from srtod.engine.sets import training_records, training_sets
+from srtod.engine.sets import held_out_split, training_records, training_sets
 from srtod.errors import InputError
 
 
@@ -22,6 +22,14 @@ def test_the_splits_train_and_val_are_taken(folder):
     assert (train.split, len(train.records)) == ("train", 6)
     assert val is not None
     assert (val.split, len(val.records)) == ("val", 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [(("train", "test", "val"), "val"), (("test", "train"), "test"), (("train",), None), (("",), None)],
+)
+def test_val_or_else_test_is_held_out(names, chosen):
+    assert held_out_split(names) == chosen
 
 
 def test_test_stands_in_for_val(folder):

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from rich.console import Console
 
 from srtod import metrics
 from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset, collate
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.detector import Detector
+from srtod.engine.sets import checked, held_out_split
 from srtod.errors import InputError, did_you_mean
 from srtod.files import write_json
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
-from srtod.progress import counting_bar
+from srtod.progress import counting_bar, say
 from srtod.types import Detections
 
 _READERS = 2
@@ -123,13 +123,8 @@ def evaluate_data(
     Raises:
         InputError: anything wrong in the data, or ``save_detections`` cannot be written.
     """
-    chosen = held_out_split(data, format) if split is None else split
-    held_out = read(data, format=format, split=chosen, check_images=True)
-    if skip_bad:
-        for fault in held_out.faults:
-            Console(stderr=True, highlight=False).print(f"left out: {fault}", markup=False, soft_wrap=True)
-    else:
-        held_out.require_sound()
+    chosen = held_out_split(splits(data, format=format)) if split is None else split
+    held_out = checked(read(data, format=format, split=chosen), skip_bad=skip_bad, say=say)
     dataset = DetectionDataset(held_out.records, classes=held_out.classes)
     results = detect(detector, dataset, batch_size=batch_size)
     if save_detections is not None:
@@ -186,19 +181,6 @@ def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | Non
             f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
         )
     return [wanted.index(name) if name in wanted else None for name in known]
-
-
-def held_out_split(data: Path, format: str | None = None) -> str:
-    """Return the split to evaluate on: ``val``, else ``test``, else the only one.
-
-    Raises:
-        InputError: there are several, and neither ``val`` nor ``test``.
-    """
-    names = splits(data, format=format)
-    held_out = next((name for name in ("val", "test") if name in names), None)
-    if held_out is None and len(names) > 1:
-        raise InputError(f"{data}: has the splits {', '.join(names)}; choose one with --split")
-    return names[0] if held_out is None else held_out
 
 
 @contextmanager

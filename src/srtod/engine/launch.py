@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accelerate import PartialState
-from rich.console import Console
 
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.sets import training_sets
 from srtod.engine.state import CONFIG
 from srtod.errors import InputError
+from srtod.progress import say
 from srtod.recipes import Recipe, load_recipe, recipe_names
 
 
@@ -45,19 +45,15 @@ def train_from_paths(
         InputError: no recipe, or anything wrong in recipe, data or output.
         NotFiniteError: a loss is not finite.
     """
-    say = _say if os.environ.get("RANK", "0") == "0" else None
+    tell = say if os.environ.get("RANK", "0") == "0" else None
     settings = _recipe(recipe, overrides, output if resume else None)
-    train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=say)
+    train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=tell)
     result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
     PartialState().destroy_process_group()
-    if say is not None:
+    if tell is not None:
         best = f", the best {result.best}" if result.best else ""
-        say(f"done after {result.steps} steps: the last weights are {result.last}{best}")
+        tell(f"done after {result.steps} steps: the last weights are {result.last}{best}")
     return result
-
-
-def _say(text: str) -> None:
-    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
 
 
 def _recipe(name: str | None, overrides: Sequence[str], resumed: Path | None) -> Recipe:

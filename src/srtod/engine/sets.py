@@ -1,6 +1,6 @@
 """From the paths a user gives to the sets that are trained and validated on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from srtod.data import read, splits
@@ -33,12 +33,13 @@ def training_sets(
         InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets.
     """
     names = splits(data, format=format)
-    train = _checked(read(data, format=format, split=_first(names, "train")), skip_bad, say)
+    split = "train" if "train" in names else None
+    train = checked(read(data, format=format, split=split), skip_bad=skip_bad, say=say)
     if val_data is not None:
-        held_out = _first(splits(val_data, format=format), "val", "test")
-        val = read(val_data, format=format, split=held_out)
-    elif held_out := _first(names, "val", "test"):
-        val = read(data, format=format, split=held_out)
+        split = held_out_split(splits(val_data, format=format))
+        val = read(val_data, format=format, split=split)
+    elif split := held_out_split(names):
+        val = read(data, format=format, split=split)
     else:
         return train, None
     if val.classes != train.classes:
@@ -46,7 +47,7 @@ def training_sets(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
             f"({', '.join(train.classes)}); validate on data with the same classes"
         )
-    return train, _checked(val, skip_bad, say)
+    return train, checked(val, skip_bad=skip_bad, say=say)
 
 
 def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tuple[ImageRecord, ...]:
@@ -63,16 +64,28 @@ def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tupl
     return train.records if images_without_boxes else marked
 
 
-def _first(names: tuple[str, ...], *wanted: str) -> str | None:
-    return next((name for name in wanted if name in names), None)
+def held_out_split(names: Sequence[str]) -> str | None:
+    """Choose the split to validate or evaluate on: ``val``, else ``test``, else none."""
+    return next((name for name in ("val", "test") if name in names), None)
 
 
-def _checked(annotated: AnnotatedSet, skip_bad: bool, say: Callable[[str], None] | None) -> AnnotatedSet:
-    """Decode every image once: a damaged one is told now, and not after hours of training."""
-    checked = check_images(annotated, progress=say is not None)
+def checked(
+    annotated: AnnotatedSet, *, skip_bad: bool = False, say: Callable[[str], None] | None = None
+) -> AnnotatedSet:
+    """Decode every image once: a damaged one is told now, and not after hours of work.
+
+    Args:
+        annotated: the set to check.
+        skip_bad: go on without what is damaged, and say what that is.
+        say: shows a line; None shows nothing, nor a progress bar.
+
+    Raises:
+        InputError: a fault in the data, unless ``skip_bad``.
+    """
+    sound = check_images(annotated, progress=say is not None)
     if not skip_bad:
-        return checked.require_sound()
+        return sound.require_sound()
     if say is not None:
-        for fault in checked.faults:
+        for fault in sound.faults:
             say(f"left out: {fault}")
-    return checked
+    return sound
