@@ -1,6 +1,8 @@
 """Find tiny objects (2 to 32 pixels) in images.
 
 ``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's.
+``attach`` adds self-reconstruction to a detector of torchvision or transformers, ``detach`` takes it off,
+``explain`` shows what it sees.
 """
 
 from importlib import import_module
@@ -8,17 +10,30 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from srtod.detectors.attach import attach, detach, explain
     from srtod.detectors.detector import Detector
     from srtod.detectors.mmdet import load_mmdet
     from srtod.detectors.zoo import build_detector, load
 
 __version__ = version("srtod")
 
-__all__ = ["Detector", "__version__", "build_detector", "load", "load_mmdet"]
+__all__ = [
+    "Detector",
+    "__version__",
+    "attach",
+    "build_detector",
+    "detach",
+    "explain",
+    "load",
+    "load_mmdet",
+]
 
 _HOMES = {
     "Detector": "srtod.detectors.detector",
+    "attach": "srtod.detectors.attach",
     "build_detector": "srtod.detectors.zoo",
+    "detach": "srtod.detectors.attach",
+    "explain": "srtod.detectors.attach",
     "load": "srtod.detectors.zoo",
     "load_mmdet": "srtod.detectors.mmdet",
 }

@@ -1,5 +1,6 @@
 """The plain tensors and dicts at the border of every detector (torchvision's detection convention)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -69,8 +70,13 @@ class ImageBatch:
     @property
     def valid(self) -> Tensor:
         """Bool ``[B, 1, H, W]``, False in the padding."""
-        height, width = self.raw.shape[-2:]
-        size = torch.tensor(self.sizes, device=self.raw.device)
-        rows = torch.arange(height, device=self.raw.device) < size[:, 0, None]
-        columns = torch.arange(width, device=self.raw.device) < size[:, 1, None]
-        return (rows[:, :, None] & columns[:, None, :])[:, None]
+        return valid_pixels(self.sizes, self.raw)
+
+
+def valid_pixels(sizes: Sequence[tuple[int, int]], batch: Tensor) -> Tensor:
+    """Bool ``[B, 1, H, W]``, False where a batch ``[B, C, H, W]`` of images of these sizes is padded."""
+    height, width = batch.shape[-2:]
+    size = torch.tensor(sizes, device=batch.device)
+    rows = torch.arange(height, device=batch.device) < size[:, 0, None]
+    columns = torch.arange(width, device=batch.device) < size[:, 1, None]
+    return (rows[:, :, None] & columns[:, None, :])[:, None]

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.detectors.config import DetectorConfig
+from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
@@ -113,21 +113,13 @@ class Detector(nn.Module):
         levels = self.pyramid(batch.normalised)
         output = self.self_reconstruction(levels, batch.raw, batch.valid)
         self.train(was_training)
-        height, width = batch.sizes[0]
-        stride = self.pyramid.strides[0]
-        cells = (-(-height // stride), -(-width // stride))
-        maps = {
-            "reconstruction": output.reconstruction[..., :height, :width],
-            "difference": output.difference[..., :height, :width],
-        }
-        if (height, width) != tuple(image.shape[1:]):
-            maps = {name: F.interpolate(own, image.shape[1:], mode="bilinear") for name, own in maps.items()}
-        maps |= {
-            "mask": output.mask[..., : cells[0], : cells[1]],
-            "features_before": levels[0][..., : cells[0], : cells[1]],
-            "features_after": output.levels[0][..., : cells[0], : cells[1]],
-        }
-        return {name: own[0].float() for name, own in maps.items()}
+        return image_maps(
+            levels[0],
+            output,
+            stride=self.pyramid.strides[0],
+            size=batch.sizes[0],
+            shown=(image.shape[1], image.shape[2]),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration and version to one safetensors file, whole or not at all.

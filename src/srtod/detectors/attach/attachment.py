@@ -1,0 +1,159 @@
+"""The mechanism that all families share: hooks bring the image and the level to one module."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, log2
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from srtod.detectors.maps import image_maps
+from srtod.errors import InputError
+from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
+
+LOSS = "loss_reconstruction"
+PROBE_SIZE = 256
+"""Sides in pixels of the blank image that shows a model's channels and stride."""
+
+
+class Joint(Protocol):
+    """Where self-reconstruction meets the models of one family. It is plain data, copied with the model.
+
+    Models are ``Any`` here: their parts are known by name, not by type.
+    """
+
+    def probe(self, model: Any) -> tuple[Tensor, tuple[int, int]]:
+        """The level to enhance, ``[1, C, h, w]``, of a blank image, and that image's (height, width)."""
+        ...
+
+    def hook(self, model: Any, attachment: "Attachment") -> list[RemovableHandle]:
+        """Register the hooks that feed the attachment and add its loss."""
+        ...
+
+    def show(self, model: Any, image: Tensor) -> None:
+        """Run the model on one image ``[3, H, W]``, RGB in 0..1."""
+        ...
+
+
+@dataclass
+class _Pass:
+    """What is known of a forward pass under way."""
+
+    image: Tensor
+    valid: Tensor
+    reconstruction: Tensor | None = None
+
+
+class Attachment(SelfReconstruction):
+    """Self-reconstruction that hooks feed: :meth:`see`, then :meth:`enhance`, then :meth:`finish`.
+
+    Between two forward passes it holds no tensor but its weights: a model with it can be copied and pickled.
+
+    Args:
+        channels: of the level.
+        stride: of the level, in pixels.
+        config: the switches.
+        joint: where the hooks sit.
+    """
+
+    def __init__(self, *, channels: int, stride: int, config: SelfReconstructionConfig, joint: Joint) -> None:
+        super().__init__(channels=channels, stride=stride, config=config)
+        self.stride = stride
+        self.joint = joint
+        self.handles: list[RemovableHandle] = []
+        self._pass: _Pass | None = None
+
+    @classmethod
+    def fitting(cls, model: nn.Module, joint: Joint, config: SelfReconstructionConfig) -> Self:
+        """Build it for the level that the model shows on a blank image, in that level's type and place.
+
+        Raises:
+            InputError: the level's channels or stride do not suit the head.
+        """
+        with evaluating(model):
+            level, size = joint.probe(model)
+        channels, stride = level.shape[1], stride_of(level, size)
+        try:
+            own = cls(channels=channels, stride=stride, config=config, joint=joint)
+        except ValueError as error:
+            raise InputError(f"attach: head={config.head!r} does not fit this model: {error}") from error
+        return own.to(level).train(model.training)
+
+    def see(self, image: Tensor, valid: Tensor, mean: Tensor, std: Tensor) -> None:
+        """Take the batch of the forward pass that begins.
+
+        Args:
+            image: normalised ``[B, 3, H, W]``.
+            valid: bool ``[B, 1, H, W]``, False in the padding.
+            mean: ``[3]``, what was subtracted from RGB in 0..1.
+            std: ``[3]``, what it was divided by then.
+        """
+        raw = image.float() * std[:, None, None] + mean[:, None, None]
+        self._pass = _Pass(torch.where(valid, raw, 0.0), valid)
+
+    def enhance(self, level: Tensor) -> Tensor:
+        """The level ``[B, C, h, w]`` enhanced; as it is where no image was seen."""
+        if self._pass is None:
+            return level
+        output = self([level], self._pass.image, self._pass.valid)
+        self._pass.reconstruction = output.reconstruction
+        return output.levels[0]
+
+    def finish(self, *, with_loss: bool) -> Tensor | None:
+        """End the forward pass and give its loss if it is wanted.
+
+        Raises:
+            InputError: the level was not seen, because a module of the model was replaced.
+        """
+        done, self._pass = self._pass, None
+        if not with_loss:
+            return None
+        if done is None or done.reconstruction is None:
+            raise InputError("parts of the model were replaced after srtod.attach: detach and attach again")
+        return self.loss(done.reconstruction, done.image, done.valid)
+
+
+def stride_of(level: Tensor, size: tuple[int, int]) -> int:
+    """The stride of a level ``[B, C, h, w]`` of an image of that (height, width).
+
+    Raises:
+        InputError: it is not a power of two.
+    """
+    cells = tuple(level.shape[-2:])
+    stride = 2 ** round(log2(size[0] / cells[0]))
+    if cells != tuple(ceil(side / stride) for side in size):
+        raise InputError(
+            f"attach: the feature map of an image of {size[0]} x {size[1]} is {cells[0]} x {cells[1]}; "
+            "its stride must be a power of two"
+        )
+    return stride
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Generator[None]:
+    """Evaluation mode without gradients; then every module has its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
+    """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
+    kept: list[tuple[Any, Any]] = []
+    handle = attachment.register_forward_hook(lambda _, given, output: kept.append((given, output)))
+    try:
+        run()
+    finally:
+        handle.remove()
+    ((levels, _, valid), output) = kept[0]
+    size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
+    shown = (image.shape[1], image.shape[2])
+    return image_maps(levels[0], output, stride=attachment.stride, size=size, shown=shown)
