@@ -20,6 +20,7 @@ from srtod.engine.sets import checked, held_out_split
 from srtod.errors import InputError, did_you_mean
 from srtod.files import write_json
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
+from srtod.metrics.results import coco_results, with_names
 from srtod.progress import counting_bar, say
 from srtod.types import Detections
 
@@ -59,6 +60,7 @@ def detect(
         detector, device = accelerator.unwrap_model(detector), device or accelerator.device
     device = torch.device(device or next(detector.parameters()).device)
     labels = match_classes(detector.classes, dataset.classes)
+    categories = [None if label is None else label + 1 for label in labels]
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
     found: list[tuple[int, list[dict[str, Any]]]] = []
@@ -68,7 +70,7 @@ def detect(
             images, targets = collate(items)
             outputs = detector([image.to(device) for image in images])
             for index, target, output in zip(indices, targets, outputs, strict=True):
-                found.append((index, coco_results(output, target["image_id"], labels)))
+                found.append((index, _results(output, target["image_id"], categories)))
             bar.advance(task, len(indices))
     if accelerator is not None:
         found = gather_object(found)
@@ -128,44 +130,8 @@ def evaluate_data(
     dataset = DetectionDataset(held_out.records, classes=held_out.classes)
     results = detect(detector, dataset, batch_size=batch_size)
     if save_detections is not None:
-        write_json(save_detections, with_names(results, held_out))
+        write_json(save_detections, _named(results, held_out))
     return metrics.evaluate(held_out, results, detections_per_image=detections_per_image)
-
-
-def coco_results(
-    output: Detections, image_id: int | str, labels: Sequence[int | None]
-) -> list[dict[str, Any]]:
-    """Return the detections of one image as COCO results.
-
-    Args:
-        output: what the detector found.
-        image_id: of the image.
-        labels: for each label of the detector the data set's, or None to leave the class out.
-    """
-    corners = output["boxes"].double()
-    boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1)
-    rows = zip(boxes.tolist(), output["scores"].tolist(), output["labels"].tolist(), strict=True)
-    return [
-        {"image_id": image_id, "category_id": own + 1, "bbox": box, "score": score}
-        for box, score, label in rows
-        if (own := labels[label]) is not None
-    ]
-
-
-def with_names(results: Sequence[dict[str, Any]], annotated_set: AnnotatedSet) -> list[dict[str, Any]]:
-    """Add ``file_name`` and ``category_name`` to COCO results and give categories the set's own ids."""
-    files = {record.image_id: record.file_name for record in annotated_set.records}
-    return [
-        {
-            "image_id": result["image_id"],
-            "file_name": files[result["image_id"]],
-            "category_id": annotated_set.category_id_of(result["category_id"] - 1),
-            "category_name": annotated_set.classes[result["category_id"] - 1],
-            "bbox": result["bbox"],
-            "score": result["score"],
-        }
-        for result in results
-    ]
 
 
 def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
@@ -181,6 +147,22 @@ def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | Non
             f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
         )
     return [wanted.index(name) if name in wanted else None for name in known]
+
+
+def _results(
+    output: Detections, image_id: int | str, categories: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    boxes, scores, labels = (output[key].cpu().numpy() for key in ("boxes", "scores", "labels"))
+    return coco_results(boxes, scores, labels, image_id=image_id, categories=categories)
+
+
+def _named(results: Sequence[dict[str, Any]], annotated: AnnotatedSet) -> list[dict[str, Any]]:
+    return with_names(
+        results,
+        file_names={record.image_id: record.file_name for record in annotated.records},
+        classes=annotated.classes,
+        category_ids=[annotated.category_id_of(label) for label in range(len(annotated.classes))],
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from srtod.errors import InputError
 from srtod.files import atomic_folder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import predict
-from srtod.inference.writers import PICTURE_SCORE, coco_results, picture_names, results_file, write_picture
+from srtod.inference.writers import PICTURE_SCORE, picture_names, results_file, results_of, write_picture
 from srtod.progress import counting_bar
 
 
@@ -71,7 +71,7 @@ def predict_files(
         with results_file(folder / "detections.json") as results:
             for prediction in found:
                 image, name = by_path[prediction.path]
-                results.add(coco_results(prediction, image, detector.classes, numbers))
+                results.add(results_of(prediction, image, detector.classes, numbers))
                 if pictures:
                     target = folder / "pictures" / name
                     write_picture(target, prediction, image, detector.classes, min_score=picture_score)

@@ -6,36 +6,37 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-import numpy as np
-
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import Prediction
+from srtod.metrics.results import coco_results, with_names
 from srtod.plots import draw_detections
 
 PICTURE_SCORE = 0.3
 """Detections below are in the JSON file and only counted in the pictures."""
 
 
-def coco_results(
+def results_of(
     prediction: Prediction, image: ImageFile, classes: Sequence[str], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Return COCO-results dicts, best first: boxes as x, y, width, height; an id for each class."""
-    corners = prediction.boxes.astype(np.float64)
-    sizes = corners[:, 2:] - corners[:, :2]
-    boxes = np.concatenate((corners[:, :2], sizes), axis=1).round(4).tolist()
-    return [
-        {
-            "image_id": image.image_id,
-            "file_name": image.file_name,
-            "category_id": category_ids[label],
-            "category_name": classes[label],
-            "bbox": box,
-            "score": round(score, 7),
-        }
-        for box, score, label in zip(
-            boxes, prediction.scores.tolist(), prediction.labels.tolist(), strict=True
-        )
-    ]
+    """Return COCO results with names, best first; ``category_ids`` has an id for each class."""
+    results = coco_results(
+        prediction.boxes,
+        prediction.scores,
+        prediction.labels,
+        image_id=image.image_id,
+        categories=range(1, len(classes) + 1),
+    )
+    return with_names(
+        [_rounded(result) for result in results],
+        file_names={image.image_id: image.file_name},
+        classes=classes,
+        category_ids=category_ids,
+    )
+
+
+def _rounded(result: dict[str, Any]) -> dict[str, Any]:
+    """Keep the digits that mean something, which halves the files."""
+    return result | {"bbox": [round(side, 4) for side in result["bbox"]], "score": round(result["score"], 7)}
 
 
 class ResultsFile:
