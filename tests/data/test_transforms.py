@@ -7,8 +7,7 @@ from srtod.data.transforms import (
     ColorJitter,
     Compose,
     RandomCrop,
-    RandomHorizontalFlip,
-    RandomVerticalFlip,
+    RandomFlip,
     crop,
 )
 
@@ -36,8 +35,8 @@ def target(*boxes, ignore=None) -> dict:
 @pytest.mark.parametrize(
     ("flip", "dim", "expected"),
     [
-        (RandomHorizontalFlip(1.0), 2, [7.0, 2, 9, 5]),
-        (RandomVerticalFlip(1.0), 1, [1.0, 3, 3, 6]),
+        (RandomFlip("horizontal", 1.0), 2, [7.0, 2, 9, 5]),
+        (RandomFlip("vertical", 1.0), 1, [1.0, 3, 3, 6]),
     ],
 )
 def test_flip_moves_pixels_and_boxes_together(flip, dim, expected):
@@ -51,8 +50,8 @@ def test_flip_moves_pixels_and_boxes_together(flip, dim, expected):
 
 def test_flip_never_and_half_of_the_time():
     image, empty = picture(4, 4), target()
-    assert torch.equal(RandomHorizontalFlip(0.0)(image, empty, seeded())[0], image)
-    flips = [not torch.equal(RandomHorizontalFlip()(image, empty, seeded(s))[0], image) for s in range(200)]
+    assert torch.equal(RandomFlip("horizontal", 0.0)(image, empty, seeded())[0], image)
+    flips = [not torch.equal(RandomFlip("horizontal")(image, empty, seeded(s))[0], image) for s in range(200)]
     assert 70 < sum(flips) < 130
 
 
@@ -139,7 +138,7 @@ def test_jitter_changes_light_and_no_box():
 
 
 def test_same_seed_same_sample():
-    chain = Compose([RandomHorizontalFlip(), RandomCrop(8, 8, 0.5), ColorJitter(0.2, 0.2)])
+    chain = Compose([RandomFlip("horizontal"), RandomCrop(8, 8, 0.5), ColorJitter(0.2, 0.2)])
     image, marks = picture(20, 30), target((3, 3, 5, 5), (20, 10, 22, 12))
     first, again, other = (chain(image, marks, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first[0], again[0])

@@ -6,7 +6,7 @@ the same sample in whatever worker or process.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -46,9 +46,16 @@ class Compose:
 
 
 @dataclass(frozen=True)
-class RandomHorizontalFlip:
-    """Mirror left and right with probability ``p``."""
+class RandomFlip:
+    """Mirror the picture.
 
+    Attributes:
+        direction: ``horizontal`` exchanges left and right, ``vertical`` (for pictures from above) top and
+            bottom.
+        p: probability.
+    """
+
+    direction: Literal["horizontal", "vertical"]
     p: float = 0.5
 
     def __call__(
@@ -57,28 +64,10 @@ class RandomHorizontalFlip:
         """Return the image and target, mirrored or as they are."""
         if not _chance(self.p, generator):
             return image, target
-        width = image.shape[-1]
-        left, top, right, bottom = target["boxes"].unbind(1)
-        boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
-        return F.horizontal_flip_image(image), _with(target, boxes=boxes)
-
-
-@dataclass(frozen=True)
-class RandomVerticalFlip:
-    """Mirror top and bottom with probability ``p`` (for pictures taken from above)."""
-
-    p: float = 0.5
-
-    def __call__(
-        self, image: Tensor, target: AnyTarget, generator: torch.Generator
-    ) -> tuple[Tensor, AnyTarget]:
-        """Return the image and target, mirrored or as they are."""
-        if not _chance(self.p, generator):
-            return image, target
-        height = image.shape[-2]
-        left, top, right, bottom = target["boxes"].unbind(1)
-        boxes = torch.stack([left, height - bottom, right, height - top], dim=1)
-        return F.vertical_flip_image(image), _with(target, boxes=boxes)
+        dim, low, high = (-1, 0, 2) if self.direction == "horizontal" else (-2, 1, 3)
+        boxes = target["boxes"].clone()
+        boxes[:, [low, high]] = image.shape[dim] - boxes[:, [high, low]]
+        return image.flip(dim), _with(target, boxes=boxes)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset, SampleTarget
 from srtod.data.records import AnnotatedSet
-from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip
+from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
 from srtod.detectors.zoo import build_detector, load
 from srtod.engine.batches import Batches
 from srtod.engine.schedule import build_average, build_optimizer
@@ -137,8 +137,8 @@ def _augmentation(recipe: DataRecipe) -> Compose:
     return Compose(
         [
             *crops,
-            RandomHorizontalFlip(recipe.horizontal_flip),
-            RandomVerticalFlip(recipe.vertical_flip),
+            RandomFlip("horizontal", recipe.horizontal_flip),
+            RandomFlip("vertical", recipe.vertical_flip),
             ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),
         ]
     )
