@@ -17,10 +17,17 @@ SMALL = {
     "rpn_proposals": (100, 100),
 }
 
+SMALL_OF = {
+    "detectors": {"backbone": "resnet10t"},
+    "tridentnet": {"backbone": "resnet10t", "box_samples": 16},
+}
+"""What a system needs in place of that: some rebuild a ResNet."""
+
 
 def small(system="faster-rcnn", **options):
     torch.manual_seed(0)
-    return srtod.build_detector(system, **({"classes": ("drone", "bird")} | SMALL | options))
+    own = SMALL | SMALL_OF.get(system, {})
+    return srtod.build_detector(system, **({"classes": ("drone", "bird")} | own | options))
 
 
 def images():

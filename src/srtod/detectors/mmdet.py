@@ -30,6 +30,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"rpn_head\.(first\.|second\.|)rpn_conv\.(?:conv\.)?", r"head.rpn.\1conv."),
     (r"rpn_head\.(second\.|)rpn_cls\.", r"head.rpn.\1objectness."),
     (r"rpn_head\.(first\.|second\.|)rpn_reg\.", r"head.rpn.\1deltas."),
+    (r"roi_head\.shared_head\.layer4\.", "head.box_head.stages.0.predictor.stage."),
     (_STAGE + r"(?=[a-z])", "head.box_head.stages.0.predictor."),
     (_STAGE + r"(\d+)\.", r"head.box_head.stages.\1.predictor."),
     (r"(.*predictor\.)shared_fcs\.0\.", r"\1fc1."),

@@ -12,6 +12,7 @@ from srtod.detectors.systems.cascade_rpn import cascade_rpn
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
 from srtod.detectors.systems.retinanet import retinanet
 from srtod.detectors.systems.rfla import rfla
+from srtod.detectors.systems.tridentnet import tridentnet
 from srtod.detectors.weights import read_weights
 from srtod.errors import InputError, did_you_mean
 from srtod.schema import validated
@@ -24,6 +25,7 @@ SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "retinanet": retinanet,
     "rfla": rfla,
     "atss": atss,
+    "tridentnet": tridentnet,
 }
 
 RFLA_SYSTEMS = ("faster-rcnn", "cascade-rcnn", "detectors", "rfla")

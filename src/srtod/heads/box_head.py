@@ -12,8 +12,9 @@ from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import detections_by_class
+from srtod.heads.groups import in_groups, trains_batch_norm
 from srtod.heads.losses import across_processes, smooth_l1
-from srtod.heads.roi_pooling import RoIPooling
+from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
 
@@ -43,17 +44,23 @@ class Predictor(nn.Module):
         self.boxes_per_roi = 1 if class_agnostic else num_classes
         self.fc1 = nn.Linear(channels * pooled_size**2, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
-        self.classes = nn.Linear(hidden, num_classes + 1)
-        self.deltas = nn.Linear(hidden, 4 * self.boxes_per_roi)
-        nn.init.normal_(self.classes.weight, std=0.01)
-        nn.init.normal_(self.deltas.weight, std=0.001)
-        nn.init.zeros_(self.classes.bias)
-        nn.init.zeros_(self.deltas.bias)
+        self.classes, self.deltas = output_layers(hidden, num_classes, self.boxes_per_roi)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[N, C, s, s]`` to logits ``[N, classes + 1]`` and deltas ``[N, classes or 1, 4]``."""
         hidden = self.fc2(self.fc1(pooled.flatten(1)).relu()).relu()
         return self.classes(hidden).float(), self.deltas(hidden).float().unflatten(1, (self.boxes_per_roi, 4))
+
+
+def output_layers(inputs: int, num_classes: int, boxes_per_roi: int) -> tuple[nn.Linear, nn.Linear]:
+    """Linear layers of class logits (background last) and of box deltas, near zero as in R-CNN."""
+    classes = nn.Linear(inputs, num_classes + 1)
+    deltas = nn.Linear(inputs, 4 * boxes_per_roi)
+    nn.init.normal_(classes.weight, std=0.01)
+    nn.init.normal_(deltas.weight, std=0.001)
+    nn.init.zeros_(classes.bias)
+    nn.init.zeros_(deltas.bias)
+    return classes, deltas
 
 
 class Drawn(NamedTuple):
@@ -150,13 +157,22 @@ class CascadeBoxHead(nn.Module):
         pooling: cuts the features of boxes.
         stages: one or more.
         limits: which detections are given out.
+        group: the most boxes that are pooled and predicted at once, see :func:`in_groups`; None is all.
     """
 
-    def __init__(self, *, pooling: RoIPooling, stages: Sequence[BoxStage], limits: DetectionLimits) -> None:
+    def __init__(
+        self,
+        *,
+        pooling: RoIPooling,
+        stages: Sequence[BoxStage],
+        limits: DetectionLimits,
+        group: int | None = None,
+    ) -> None:
         super().__init__()
         self.pooling = pooling
         self.stages = nn.ModuleList(stages)
         self.limits = limits
+        self.group = group
 
     def loss(
         self,
@@ -205,7 +221,14 @@ class CascadeBoxHead(nn.Module):
     def _predict(
         self, stage: BoxStage, levels: Sequence[Tensor], boxes: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        return stage.predictor(self.pooling(levels, boxes))
+        def predict(rows: Tensor) -> tuple[Tensor, Tensor]:
+            return stage.predictor(self.pooling.cut(levels, rows))
+
+        return in_groups(predict, rois_of(boxes), self._group(stage))
+
+    def _group(self, stage: BoxStage) -> int | None:
+        """BatchNorm that counts must see all boxes at once, and only once."""
+        return None if trains_batch_norm(stage.predictor) else self.group
 
     @staticmethod
     def _refine_drawn(

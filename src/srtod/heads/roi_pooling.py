@@ -37,14 +37,25 @@ class RoIPooling(nn.Module):
         Returns:
             ``[sum of N_i, C, output_size, output_size]``.
         """
-        image_of = torch.cat([torch.full_like(own[:, :1], index) for index, own in enumerate(boxes)])
-        rois = torch.cat([image_of, torch.cat(list(boxes))], dim=1)
+        return self.cut(levels, rois_of(boxes))
+
+    def cut(self, levels: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """Cut features of ``rois`` ``[N, 5]``, index of the image and box."""
+        if len(self.strides) == 1:
+            return self._align(levels[0], rois, self.strides[0])
         level_of = self.level_of(rois[:, 1:])
         shape = (len(rois), levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
         for number, stride in enumerate(self.strides):
             rows = (level_of == number).nonzero().squeeze(1)
-            level = levels[number].float()
-            features = roi_align(level, rois[rows], self.output_size, 1 / stride, aligned=True)
-            pooled = pooled.index_copy(0, rows, features)
+            pooled = pooled.index_copy(0, rows, self._align(levels[number], rois[rows], stride))
         return pooled
+
+    def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
+        return roi_align(level.float(), rois, self.output_size, 1 / stride, aligned=True)
+
+
+def rois_of(boxes: Sequence[Tensor]) -> Tensor:
+    """Boxes ``[N_i, 4]`` of each image in one tensor ``[N, 5]``, each behind the index of its image."""
+    image_of = torch.cat([torch.full_like(own[:, :1], index) for index, own in enumerate(boxes)])
+    return torch.cat([image_of, torch.cat(list(boxes))], dim=1)

@@ -1,12 +1,16 @@
 """Backbones from timm: features at strides 4, 8, 16 and 32."""
 
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 import timm
 import torch
 from safetensors.torch import load_file
 from timm.layers.format import Format
 from timm.models import FeatureInfo
+from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from srtod.errors import InputError, did_you_mean
@@ -31,6 +35,7 @@ class Backbone(nn.Module):
         self, name: str, *, pretrained: bool | str | Path, frozen_stages: int, norm_eval: bool
     ) -> None:
         super().__init__()
+        self.name = name
         self.norm_eval = norm_eval
         indices = _feature_indices(name)
         self.body = _create(name, indices, pretrained=pretrained is True)
@@ -39,22 +44,51 @@ class Backbone(nn.Module):
         self._info = _feature_info(self.body)
         self.channels = tuple(self._info.channels())
         self._channels_last = getattr(self.body, "output_fmt", None) == Format.NHWC
+        self._frozen_stages = frozen_stages
         self._held = self._freeze(frozen_stages)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Switch to training, BatchNorm excepted where it is held."""
         super().train(mode)
-        for name, module in self.body.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (
-                self.norm_eval or f"{name}.weight" in self._held
-            ):
-                module.eval()
+        for name, norm in _batch_norms(self.body):
+            if self.norm_eval or f"{name}.weight" in self._held:
+                norm.eval()
         return self
+
+    @contextmanager
+    def rebuilding(self) -> Generator[nn.ModuleDict]:
+        """Give the body of a ResNet to be changed in place; what is new in a frozen stage is frozen too.
+
+        Raises:
+            InputError: the backbone is no ResNet of timm's basic or bottleneck blocks.
+        """
+        yield self._resnet()
+        self._held = self._freeze(self._frozen_stages)
+
+    def take_last_stage(self) -> "LastStage":
+        """Take the stage of stride 32 out, for a head that runs it on each box; features end at stride 16.
+
+        Raises:
+            InputError: the backbone is no ResNet of timm's basic or bottleneck blocks.
+        """
+        blocks = self._resnet().pop("layer4")
+        frozen = not any(parameter.requires_grad for parameter in blocks.parameters())
+        stage = LastStage(blocks.children(), channels=self.channels[-1], norm_eval=self.norm_eval or frozen)
+        self.channels = self.channels[:-1]
+        return stage
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map normalised images ``[B, 3, H, W]`` to features at strides 4, 8, 16 and 32."""
         features = self.body(images)
         return [level.permute(0, 3, 1, 2) for level in features] if self._channels_last else features
+
+    def _resnet(self) -> nn.ModuleDict:
+        if not _is_resnet(self.body):
+            raise InputError(
+                f"backbone: {self.name!r} is no ResNet of basic or bottleneck blocks, such as resnet50 or "
+                "resnet18, and this system rebuilds those"
+            )
+        return self.body
 
     def _freeze(self, stages: int) -> set[str]:
         """Stop the training of the first stages; return the names of what is held."""
@@ -67,6 +101,42 @@ class Backbone(nn.Module):
         for parameter in held.values():
             parameter.requires_grad_(False)
         return set(held)
+
+
+class LastStage(nn.Sequential):
+    """The last stage of a backbone, which a head runs on the features of each box.
+
+    Args:
+        blocks: of the stage.
+        channels: of its output.
+        norm_eval: BatchNorm always uses its stored statistics.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], *, channels: int, norm_eval: bool) -> None:
+        super().__init__(*blocks)
+        self.channels = channels
+        self.norm_eval = norm_eval
+
+    def train(self, mode: bool = True) -> "LastStage":
+        """Switch to training, BatchNorm excepted where it is held."""
+        super().train(mode)
+        for _, norm in _batch_norms(self) if self.norm_eval else ():
+            norm.eval()
+        return self
+
+
+def _batch_norms(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Names and modules of all BatchNorm layers within a module."""
+    for name, own in module.named_modules():
+        if isinstance(own, nn.modules.batchnorm._BatchNorm):
+            yield name, own
+
+
+def _is_resnet(body: nn.Module) -> TypeGuard[nn.ModuleDict]:
+    return isinstance(body, nn.ModuleDict) and all(
+        stage in body and all(isinstance(block, BasicBlock | Bottleneck) for block in body[stage].children())
+        for stage in ("layer3", "layer4")
+    )
 
 
 def _create(name: str, indices: list[int], *, pretrained: bool) -> nn.Module:

@@ -1,0 +1,48 @@
+"""TridentNet (Li et al., ICCV 2019): Faster R-CNN on C4 with three branches, set as in MMDetection 3."""
+
+from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.samplers import RandomSampler
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.detector import Detector
+from srtod.detectors.systems import parts
+from srtod.heads.box_head import BoxStage, CascadeBoxHead
+from srtod.heads.roi_pooling import RoIPooling
+from srtod.heads.stage_predictor import StagePredictor
+from srtod.heads.two_stage import TwoStageHead
+from srtod.pyramids.trident import TridentPyramid
+
+ANCHOR_SCALES = (2.0, 4.0, 8.0)
+"""One level serves boxes of all sizes."""
+
+GROUP = 768
+"""Boxes that run through the last stage at once: those of two images in training, about 5 GB in ResNet-50."""
+
+
+def tridentnet(config: DetectorConfig) -> Detector:
+    """One level of stride 16, whose stage has three dilations; the backbone's last stage reads each box.
+
+    The width of the level is the backbone's, so ``pyramid_channels`` and ``box_channels`` have no effect.
+    """
+    backbone = parts.backbone(config)
+    pyramid = TridentPyramid(backbone)
+    last_stage = backbone.take_last_stage()
+    stage = BoxStage(
+        predictor=StagePredictor(
+            stage=last_stage, channels=last_stage.channels, num_classes=len(config.classes)
+        ),
+        coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
+        assigner=MaxIoUAssigner(positive_iou=0.5, negative_iou=0.5),
+        sampler=RandomSampler(config.box_samples, positive_share=0.5),
+        num_classes=len(config.classes),
+        add_objects=False,
+    )
+    box_head = CascadeBoxHead(
+        pooling=RoIPooling(strides=pyramid.strides, output_size=14),
+        stages=[stage],
+        limits=parts.detection_limits(config),
+        group=GROUP,
+    )
+    anchors = parts.scaled_anchors(config, pyramid, scales=ANCHOR_SCALES)
+    rpn = parts.rpn(config, pyramid, beta=0.0, border=None, anchors=anchors)
+    return parts.assemble(config, pyramid, TwoStageHead(rpn=rpn, box_head=box_head))
