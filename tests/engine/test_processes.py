@@ -10,7 +10,7 @@ def logged(output):
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn"])
+@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn", "atss"])
 def test_two_processes_have_the_losses_of_one(command, training, tmp_path, system):
     more = ("--set", f"model.system={system}")
     assert command.run(*training(tmp_path / "one", *more), log=tmp_path / "log") == 0

@@ -10,16 +10,17 @@ from srtod.boxes.overlaps import paired_iou
 
 
 def across_processes(count: Tensor | float, device: torch.device) -> Tensor:
-    """The mean of a count over all processes, at least 1: the divisor of a loss that is summed over boxes.
+    """The mean of a count over all processes: the divisor of a loss that is summed over boxes.
 
     Dividing by it makes the averaged gradient of several processes that of one process on the whole batch.
+    All processes together count at least 1, so that a batch without boxes has a loss too.
     """
     total = torch.as_tensor(count, dtype=torch.float32, device=device)
-    if dist.is_available() and dist.is_initialized():
-        total = total.clone()
-        dist.all_reduce(total)
-        total = total / dist.get_world_size()
-    return total.clamp(min=1)
+    if not (dist.is_available() and dist.is_initialized()):
+        return total.clamp(min=1)
+    total = total.clone()
+    dist.all_reduce(total)
+    return total.clamp(min=1) / dist.get_world_size()
 
 
 def smooth_l1(predicted: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
