@@ -1,5 +1,6 @@
 """Boxes as offsets from reference boxes, and back."""
 
+from functools import lru_cache
 from math import log
 
 import torch
@@ -25,7 +26,7 @@ class DeltaCoder:
         centres, sizes = _centres_and_sizes(boxes)
         offsets = (centres - reference_centres) / reference_sizes
         deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
-        return deltas / deltas.new_tensor(self.stds)
+        return deltas / _row(self.stds, deltas.dtype, deltas.device)
 
     def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int] | None) -> Tensor:
         """Boxes from deltas, clipped to the image.
@@ -38,7 +39,7 @@ class DeltaCoder:
         Returns:
             ``[N, 4]``.
         """
-        deltas = deltas * deltas.new_tensor(self.stds)
+        deltas = deltas * _row(self.stds, deltas.dtype, deltas.device)
         centres, sizes = _centres_and_sizes(references)
         centres = centres + deltas[:, :2] * sizes
         half = sizes * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
@@ -62,3 +63,10 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+
+
+@lru_cache(maxsize=64)
+def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Values on a device, sent there once: each copy from the host would wait for all work before it."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, dtype=dtype, device=device)

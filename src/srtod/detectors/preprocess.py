@@ -57,8 +57,8 @@ class Preprocess(nn.Module):
         padded = tuple((self._padded(height), self._padded(width)) for height, width in sizes)
         size = (max(height for height, _ in padded), max(width for _, width in padded))
         return ImageBatch(
-            normalised=torch.stack([_pad((image * 255 - self.mean) / self.std, size) for image in resized]),
-            raw=torch.stack([_pad(image, size) for image in resized]),
+            normalised=_padded_batch([(image * 255 - self.mean) / self.std for image in resized], size),
+            raw=_padded_batch(resized, size),
             sizes=sizes,
             padded_sizes=padded,
             scales=scales,
@@ -82,7 +82,7 @@ class Preprocess(nn.Module):
                     key: value.to(device) if isinstance(value, Tensor) else value
                     for key, value in target.items()
                 }
-                | {"boxes": target["boxes"].to(device).reshape(-1, 4) * _corners(scale, device)},
+                | {"boxes": _scaled(target["boxes"].to(device).reshape(-1, 4), scale)},
             )
             for target, scale in zip(targets, batch.scales, strict=True)
         ]
@@ -91,7 +91,7 @@ class Preprocess(nn.Module):
         """Bring detections' boxes back to the pixels of the given images."""
         return [
             Detections(
-                boxes=found["boxes"] / _corners(scale, found["boxes"].device),
+                boxes=_scaled(found["boxes"], (1 / scale[0], 1 / scale[1])),
                 scores=found["scores"],
                 labels=found["labels"],
             )
@@ -112,9 +112,19 @@ class Preprocess(nn.Module):
         return -(-side // self.divisor) * self.divisor
 
 
-def _pad(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.pad(image, (0, size[1] - image.shape[2], 0, size[0] - image.shape[1]))
+def _padded_batch(images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Images ``[3, h, w]`` in the top left corners of ``[B, 3, H, W]``; a single one that fits as it is."""
+    if len(images) == 1 and images[0].shape[1:] == size:
+        return images[0][None]
+    batch = images[0].new_zeros(len(images), 3, *size)
+    for slot, image in zip(batch, images, strict=True):
+        slot[:, : image.shape[1], : image.shape[2]] = image
+    return batch
 
 
-def _corners(scale: tuple[float, float], device: torch.device) -> Tensor:
-    return torch.tensor(scale * 2, device=device)
+def _scaled(boxes: Tensor, scale: tuple[float, float]) -> Tensor:
+    """``[N, 4]`` boxes in pixels of an image that is ``scale`` (x, y) times as large."""
+    if scale == (1, 1):
+        return boxes
+    x, y = scale
+    return torch.stack([side * factor for side, factor in zip(boxes.unbind(1), (x, y, x, y), strict=True)], 1)

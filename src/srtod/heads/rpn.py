@@ -247,6 +247,6 @@ def select_proposals(
 
 
 def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Tensor:
-    solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1).nonzero().squeeze(1)
     boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
     return boxes[best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)]

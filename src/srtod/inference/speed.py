@@ -1,0 +1,73 @@
+"""A detector made fast for detecting."""
+
+import copy
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from srtod.detectors.detector import Detector
+from srtod.detectors.folding import fold_batch_norm
+from srtod.errors import InputError
+
+_INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
+
+
+class InferenceDetector(Detector):
+    """A detector whose weights were rearranged for speed: it detects, and does not train or save.
+
+    Made by :func:`for_inference`.
+    """
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode.
+
+        Raises:
+            InputError: training mode is asked for.
+        """
+        if mode:
+            raise InputError(f"cannot train: {_INSTEAD}")
+        return super().train(mode)
+
+    def save(self, path: str | Path) -> None:
+        """Refuse to write weights that no other detector could take.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{path}: not saved: {_INSTEAD}")
+
+
+def for_inference(
+    detector: Detector, *, fuse: bool = True, channels_last: bool = False, compiled: bool = False
+) -> InferenceDetector:
+    """Copy a detector for inference; what it finds stays the same up to rounding.
+
+    Args:
+        detector: stays as it is.
+        fuse: fold BatchNorm into convolutions (see :func:`~srtod.detectors.folding.fold_batch_norm`).
+        channels_last: keep the channels of a cell together in memory.
+        compiled: let ``torch.compile`` make one program of pyramid and self-reconstruction for each size of
+            image; the first image of a size takes a minute.
+
+    Returns:
+        The copy on the same device, in evaluation mode, its weights without gradients.
+    """
+    own = copy.deepcopy(detector).eval()
+    made = InferenceDetector(
+        preprocess=own.preprocess,
+        pyramid=own.pyramid,
+        self_reconstruction=own.self_reconstruction,
+        head=own.head,
+        config=own._config,
+    )
+    made = made.eval().requires_grad_(False)
+    if fuse:
+        fold_batch_norm(made)
+    if channels_last:
+        made = made.to(memory_format=torch.channels_last)
+    if compiled:
+        made.pyramid.compile()
+        if made.self_reconstruction is not None:
+            made.self_reconstruction.compile()
+    return made
