@@ -37,6 +37,27 @@ class _Scene:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How the picture is laid out.
+
+    Attributes:
+        scale: pixels of the picture for one of the image, outside of the insets.
+        size: (width, height) of the whole image in the picture.
+        unit: how much thicker and larger lines and letters are than in a small picture.
+        below: the insets stand below the image, else beside it.
+        crops: what the insets show.
+        tile: side of an inset in the picture, a whole multiple of the crops' side.
+    """
+
+    scale: float
+    size: tuple[int, int]
+    unit: float
+    below: bool
+    crops: list[Crop]
+    tile: int
+
+
 def draw_detections(
     image: NDArray[np.uint8],
     boxes: ArrayLike,
@@ -83,22 +104,12 @@ def draw_detections(
         ignore=_boxes(ignore),
         classes=tuple(classes),
     )
-    scale = _view_scale(*scene.size)
-    view_size = (max(1, round(scene.size[0] * scale)), max(1, round(scene.size[1] * scale)))
-    below = view_size[0] > 1.2 * view_size[1]
-    unit = max(view_size) / 1400 if max(view_size) > 1400 else 1.0
-    crops, tile = _plan_insets(scene, view_size, scale, insets, below=below)
-    view = _draw_view(scene, view_size, scale, crops, unit)
-    tiles = [_draw_tile(scene, crop, tile, name, unit) for name, crop in _named(crops)]
-    body = _join(view, tiles, round(10 * unit), below=below)
-    note = _note(scene, crops, tile, min_score=min_score, found=len(scores))
-    legend = draw_legend(
-        max(body.width, NARROWEST), title=title, note=note, entries=_entries(scene), unit=unit
-    )
-    picture = Image.new("RGB", (legend.width, legend.height + body.height), PAPER)
-    picture.paste(legend, (0, 0))
-    picture.paste(body, (0, legend.height))
-    return picture
+    plan = _lay_out(scene, insets)
+    tiles = [_draw_tile(scene, plan, crop, name) for name, crop in _named(plan.crops)]
+    body = _join(_draw_view(scene, plan), tiles, round(10 * plan.unit), below=plan.below)
+    note = _note(scene, plan, min_score=min_score, hidden=len(scores) - len(order))
+    width = max(body.width, NARROWEST)
+    return _stack(draw_legend(width, title=title, note=note, entries=_entries(scene), unit=plan.unit), body)
 
 
 def _boxes(boxes: ArrayLike | None) -> NDArray[np.float64]:
@@ -111,24 +122,30 @@ def _view_scale(width: int, height: int) -> float:
     return LONGEST_VIEW / longest if longest > LONGEST_VIEW else min(20, max(1, round(1280 / longest)))
 
 
-def _plan_insets(
-    scene: _Scene, view_size: tuple[int, int], scale: float, most: int, *, below: bool
-) -> tuple[list[Crop], int]:
-    """Choose the crops and the side of their tiles in the picture, a whole multiple of the crops' side."""
+def _lay_out(scene: _Scene, insets: int) -> _Plan:
+    scale = _view_scale(*scene.size)
+    width, height = (max(1, round(side * scale)) for side in scene.size)
+    unit = max(1.0, max(width, height) / 1400)
+    below = width > 1.2 * height
+    crops, tile = _plan_insets(scene, scale, width if below else height, insets)
+    crops.sort(key=lambda crop: crop.x if below else crop.y)
+    return _Plan(scale, (width, height), unit, below, crops, tile)
+
+
+def _plan_insets(scene: _Scene, scale: float, along: int, most: int) -> tuple[list[Crop], int]:
+    """Choose what the insets show, and their side in a strip that is ``along`` pixels long."""
     candidates = np.concatenate((scene.boxes, scene.truth))
     weights = np.concatenate((scene.scores, np.ones(len(scene.truth))))
     sides = (candidates[:, 2:] - candidates[:, :2]).max(axis=1, initial=0)
     small = sides * scale < 64
     if not small.any() or scale >= 6:
         return [], 0
-    along = view_size[0] if below else view_size[1]
     count = int(np.clip(round(along / 330), 1, most)) if most else 0
     room = min(along, 420 if count == 1 else along // max(count, 1) - 8)
     zoom = _zoom(float(np.median(sides[small])), room)
     crops = choose_crops(
         candidates[small], weights[small], side=max(1, room // zoom), count=count, size=scene.size
     )
-    crops.sort(key=lambda crop: crop.x if below else crop.y)
     return crops, crops[0].side * zoom if crops else 0
 
 
@@ -142,15 +159,14 @@ def _named(crops: list[Crop]) -> list[tuple[str, Crop]]:
     return [(chr(ord("A") + index), crop) for index, crop in enumerate(crops)]
 
 
-def _draw_view(
-    scene: _Scene, view_size: tuple[int, int], scale: float, crops: list[Crop], unit: float
-) -> Image.Image:
+def _draw_view(scene: _Scene, plan: _Plan) -> Image.Image:
+    scale, unit = plan.scale, plan.unit
     how = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS
-    view = Image.fromarray(scene.pixels).resize(view_size, how, reducing_gap=3.0)
+    view = Image.fromarray(scene.pixels).resize(plan.size, how, reducing_gap=3.0)
     view, frames = _draw_scene(view, scene, (0, 0), scale, width=round(unit))
     draw = ImageDraw.Draw(view)
     tags = Labels(draw, font(round(15 * unit), bold=True), taken=[rect for _, rect in frames])
-    for name, crop in _named(crops):
+    for name, crop in _named(plan.crops):
         corners = [round(edge * scale) for edge in crop.corners]
         rect = outline(draw, corners, TRUTH, gap=0, width=max(1, round(unit)))
         tags.write(name, rect, force=True)
@@ -159,9 +175,10 @@ def _draw_view(
     return view
 
 
-def _draw_tile(scene: _Scene, crop: Crop, tile: int, name: str, unit: float) -> Image.Image:
-    zoom = tile / crop.side
-    pixels = Image.fromarray(scene.pixels).crop(crop.corners).resize((tile, tile), Image.Resampling.LANCZOS)
+def _draw_tile(scene: _Scene, plan: _Plan, crop: Crop, name: str) -> Image.Image:
+    unit, zoom = plan.unit, plan.tile / crop.side
+    pixels = Image.fromarray(scene.pixels).crop(crop.corners)
+    pixels = pixels.resize((plan.tile, plan.tile), Image.Resampling.LANCZOS)
     picture, frames = _draw_scene(pixels, scene, (crop.x, crop.y), zoom, width=max(2, round(1.5 * unit)))
     draw = ImageDraw.Draw(picture)
     size = round(15 * unit)
@@ -216,6 +233,13 @@ def _join(view: Image.Image, tiles: list[Image.Image], gap: int, *, below: bool)
     return body
 
 
+def _stack(legend: Image.Image, body: Image.Image) -> Image.Image:
+    picture = Image.new("RGB", (legend.width, legend.height + body.height), PAPER)
+    picture.paste(legend, (0, 0))
+    picture.paste(body, (0, legend.height))
+    return picture
+
+
 def _entries(scene: _Scene) -> list[Entry]:
     counts = np.bincount(scene.labels, minlength=len(scene.classes))
     entries = [
@@ -231,11 +255,10 @@ def _entries(scene: _Scene) -> list[Entry]:
     return entries
 
 
-def _note(scene: _Scene, crops: list[Crop], tile: int, *, min_score: float, found: int) -> str:
+def _note(scene: _Scene, plan: _Plan, *, min_score: float, hidden: int) -> str:
     parts = [f"{scene.size[0]} x {scene.size[1]} px"]
-    if crops:
-        parts.append(f"insets enlarged {tile // crops[0].side} times")
-    hidden = found - len(scene.scores)
+    if plan.crops:
+        parts.append(f"insets enlarged {plan.tile // plan.crops[0].side} times")
     if hidden:
         parts.append(f"{hidden} more below score {min_score:g} not drawn")
     return "   ·   ".join(parts)
