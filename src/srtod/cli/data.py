@@ -6,24 +6,17 @@ from typing import Annotated
 import typer
 
 from srtod.cli import synthesize
+from srtod.cli.options import Layout, SkipBad
 
 app = typer.Typer(help="Make, look at and convert data sets.", no_args_is_help=True)
 app.command()(synthesize.synthesize)
-
-_Format = Annotated[
-    str | None,
-    typer.Option(
-        help="Layout: coco, visdrone, aitod, droneswarms, yolo or voc; recognised if left out.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
 def inspect(
     data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
     *,
-    format: _Format = None,
+    format: Layout = None,
     split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
@@ -61,14 +54,12 @@ def convert(
     target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
     *,
     to: Annotated[str, typer.Option(help="coco, visdrone, yolo or voc.", show_default=False)],
-    format: _Format = None,
+    format: Layout = None,
     split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
     link: Annotated[
         bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
     ] = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
-    ] = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write a data set in another layout, whole or not at all, and list what that layout cannot hold."""
     from srtod.data.conversion import convert as convert_set

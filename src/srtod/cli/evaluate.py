@@ -1,11 +1,15 @@
 """``srtod evaluate``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srtod.cli.options import BatchSize, Device, Layout, SkipBad
 from srtod.errors import InputError
+
+if TYPE_CHECKING:
+    from srtod.metrics import Metrics
 
 
 def evaluate(
@@ -18,14 +22,10 @@ def evaluate(
         str | None, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
-    format: Annotated[
-        str | None, typer.Option(help="Layout of DATA: coco, visdrone, aitod, droneswarms or yolo.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 1,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
-    ] = False,
+    format: Layout = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 1,
+    skip_bad: SkipBad = False,
     save_detections: Annotated[
         Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
     ] = None,
@@ -42,11 +42,7 @@ def evaluate(
 
     Either DATA and --weights, or --annotations and --detections.
     """
-    from rich.console import Console
-
-    from srtod.files import write_json
     from srtod.metrics import evaluate_files
-    from srtod.metrics.table import metrics_table
 
     if annotations is not None and detections is not None:
         _refuse_options_of_weights(context)
@@ -67,9 +63,18 @@ def evaluate(
         )
     else:
         raise InputError("evaluate what? give DATA and --weights, or --annotations and --detections")
+    _show(metrics, json)
+
+
+def _show(metrics: "Metrics", file: Path | None) -> None:
+    from rich.console import Console
+
+    from srtod.files import write_json
+    from srtod.metrics.table import metrics_table
+
     Console().print(metrics_table(metrics))
-    if json is not None:
-        write_json(json, metrics.to_json(), indent=2)
+    if file is not None:
+        write_json(file, metrics.to_json(), indent=2)
 
 
 def _refuse_options_of_weights(context: typer.Context) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli.options import Device
 from srtod.errors import InputError
 
 
@@ -20,7 +21,7 @@ def explain(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
     picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Show why an object is found: P2 before and after, reconstruction, difference and mask."""
     from srtod.data import read

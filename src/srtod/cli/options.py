@@ -1,8 +1,24 @@
-"""Readers of option values that several verbs share."""
+"""Options that several verbs share, and readers of their values."""
 
 import re
+from typing import Annotated
+
+import typer
 
 from srtod.errors import InputError
+
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="Layout of the data: coco, visdrone, aitod, droneswarms, yolo or voc; recognised if left out.",
+        show_default=False,
+    ),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out and list what is damaged, instead of stopping.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images that go through the network together.")]
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

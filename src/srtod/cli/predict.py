@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli.options import BatchSize, Device, SkipBad
+
 
 def predict(
     inputs: Annotated[
@@ -21,14 +23,12 @@ def predict(
         float | None, typer.Option(help="Keep detections of at least this score; default: as trained.")
     ] = None,
     picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = 1,
+    device: Device = "auto",
+    batch_size: BatchSize = 1,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures.")
     ] = True,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out and list what cannot be read.")
-    ] = False,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images: COCO results (JSON) and annotated pictures."""
     from srtod.data import read

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli.options import Layout, SkipBad
+
 
 def train(
     data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.")],
@@ -23,12 +25,8 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
-    format: Annotated[
-        str | None, typer.Option(help="Layout of the data: coco, visdrone, aitod, droneswarms or yolo.")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave damaged images and boxes out instead of stopping.")
-    ] = False,
+    format: Layout = None,
+    skip_bad: SkipBad = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
     val_data: Annotated[
         Path | None, typer.Option(help="Data to validate on; else the split val or test of DATA.")
