@@ -75,8 +75,7 @@ class ImageBatch:
 
 def valid_pixels(sizes: Sequence[tuple[int, int]], batch: Tensor) -> Tensor:
     """Bool ``[B, 1, H, W]``, False where a batch ``[B, C, H, W]`` of images of these sizes is padded."""
-    height, width = batch.shape[-2:]
-    size = torch.tensor(sizes, device=batch.device)
-    rows = torch.arange(height, device=batch.device) < size[:, 0, None]
-    columns = torch.arange(width, device=batch.device) < size[:, 1, None]
-    return (rows[:, :, None] & columns[:, None, :])[:, None]
+    valid = torch.zeros(len(sizes), 1, *batch.shape[-2:], dtype=torch.bool, device=batch.device)
+    for own, (height, width) in zip(valid, sizes, strict=True):
+        own[:, :height, :width] = True
+    return valid

@@ -183,6 +183,7 @@ class CascadeBoxHead(nn.Module):
     ) -> dict[str, Tensor]:
         """Losses of every stage: ``loss_class`` and ``loss_box``, numbered from 1 where there are several."""
         losses = {}
+        levels = self.pooling.readable(levels)
         for number, stage in enumerate(self._stages(), start=1):
             drawn = [stage.draw(own, truth) for own, truth in zip(proposals, truths, strict=True)]
             logits, deltas = self._predict(stage, levels, [image.boxes for image in drawn])
@@ -198,7 +199,8 @@ class CascadeBoxHead(nn.Module):
         """Detections of each image, in pixels of the batch; the logits of all stages are averaged."""
         counts = [len(own) for own in proposals]
         boxes = list(proposals)
-        total = levels[0].new_zeros((), dtype=torch.float32)
+        levels = self.pooling.readable(levels)
+        total = levels[0].new_zeros(())
         stages = self._stages()
         refined: list[Tensor] = []
         for stage in stages:

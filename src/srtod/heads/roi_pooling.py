@@ -37,10 +37,14 @@ class RoIPooling(nn.Module):
         Returns:
             ``[sum of N_i, C, output_size, output_size]``.
         """
-        return self.cut(levels, rois_of(boxes))
+        return self.cut(self.readable(levels), rois_of(boxes))
+
+    def readable(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """The levels that are read, as :meth:`cut` reads them: converted once, however often it is called."""
+        return [level.float().contiguous() for level in levels[: len(self.strides)]]
 
     def cut(self, levels: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """Cut features of ``rois`` ``[N, 5]``, index of the image and box."""
+        """Cut features of ``rois`` ``[N, 5]``, index of the image and box, from :meth:`readable` levels."""
         if len(self.strides) == 1:
             return self._align(levels[0], rois, self.strides[0])
         level_of = self.level_of(rois[:, 1:])
@@ -48,11 +52,12 @@ class RoIPooling(nn.Module):
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
         for number, stride in enumerate(self.strides):
             rows = (level_of == number).nonzero().squeeze(1)
-            pooled = pooled.index_copy(0, rows, self._align(levels[number], rois[rows], stride))
+            if len(rows):
+                pooled.index_copy_(0, rows, self._align(levels[number], rois[rows], stride))
         return pooled
 
     def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
-        return roi_align(level.float(), rois, self.output_size, 1 / stride, aligned=True)
+        return roi_align(level, rois, self.output_size, 1 / stride, aligned=True)
 
 
 def rois_of(boxes: Sequence[Tensor]) -> Tensor:
