@@ -128,6 +128,30 @@ def test_saved_file_rebuilds_the_same_detector(system, tmp_path):
         assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+def test_options_without_weights_can_be_changed_when_loading(tmp_path):
+    detector = small(score_threshold=0.0)
+    detector.save(tmp_path / "w.safetensors")
+    changes = {"score_threshold": 0.4, "detections_per_image": 3, "resize": (200, 100)}
+    again = srtod.load(tmp_path / "w.safetensors", **changes)
+    assert again.config == detector.config | changes | {"resize": [200, 100]}
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in detector.state_dict().items())
+    assert all(len(found["boxes"]) <= 3 for found in again(images()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"anchor_scale": 4}, "'anchor_scale' cannot be changed; given weights leave open: resize, "),
+        ({"score_treshold": 0.1}, "did you mean 'score_threshold'"),
+        ({"nms_iou": 2}, "load: nms_iou"),
+    ],
+)
+def test_changes_that_weights_do_not_allow_are_refused(tmp_path, changes, message):
+    small().save(tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=message):
+        srtod.load(tmp_path / "w.safetensors", **changes)
+
+
 def test_saved_file_says_its_version_and_no_path(tmp_path):
     weights = tmp_path / "backbone.safetensors"
     body = Backbone("mobilenetv2_100", pretrained=False, frozen_stages=0, norm_eval=False).body

@@ -53,6 +53,22 @@ class RFLAConfig(BaseModel):
     shrunk_targets: bool = False
 
 
+CHANGEABLE = (
+    "resize",
+    "score_threshold",
+    "nms_iou",
+    "detections_per_image",
+    "rpn_proposals",
+    "rpn_candidates",
+    "level_candidates",
+    "rpn_samples",
+    "box_samples",
+    "frozen_stages",
+    "norm_eval",
+)
+"""Options that a detector's weights say nothing about, so that one with given weights may have others."""
+
+
 class DetectorConfig(BaseModel):
     """What a detector is made of.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from srtod.detectors.config import DetectorConfig
+from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
 from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
@@ -80,23 +80,36 @@ def build(config: DetectorConfig) -> Detector:
     return SYSTEMS[config.system](config)
 
 
-def load(source: str | Path) -> Detector:
+def load(source: str | Path, **changes: Any) -> Detector:
     """Load a detector that :meth:`Detector.save` wrote, in evaluation mode.
 
     Args:
         source: a file, or a repository ``owner/name`` of the Hugging Face hub with ``model.safetensors``.
+        **changes: options that are to be others than the file says, such as ``score_threshold=0.3``; those
+            of :data:`~srtod.detectors.config.CHANGEABLE`.
 
     Raises:
-        InputError: no such file or repository, or not a file of ours.
+        InputError: no such file or repository, not a file of ours, a value out of range, or a change that
+            would need other weights.
     """
     path = _local(source)
     state, config = read_weights(path)
-    detector = build(config)
+    detector = build(_changed(config, changes))
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"{path}: its weights do not fit its configuration") from error
     return detector.eval()
+
+
+def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise InputError(
+                f"load: {name!r} cannot be changed{did_you_mean(name, CHANGEABLE)}; "
+                f"given weights leave open: {', '.join(CHANGEABLE)}"
+            )
+    return validated(DetectorConfig, config.model_dump() | changes, where="load")
 
 
 def _local(source: str | Path) -> Path:

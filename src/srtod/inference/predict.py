@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
-from srtod.detectors.zoo import build_detector, load
+from srtod.detectors.zoo import load
 from srtod.errors import InputError
 
 
@@ -49,16 +48,8 @@ def load_detector(
         InputError: bad weights, an unknown device or one that is not there, a threshold outside 0..1.
     """
     chosen = choose_device(device)
-    detector = load(weights)
-    if score_threshold is not None:
-        config: dict[str, Any] = detector.config | {
-            "score_threshold": score_threshold,
-            "pretrained_backbone": False,
-        }
-        state = detector.state_dict()
-        detector = build_detector(**config)
-        detector.load_state_dict(state)
-    return detector.eval().to(chosen)
+    changes = {} if score_threshold is None else {"score_threshold": score_threshold}
+    return load(weights, **changes).to(chosen)
 
 
 def choose_device(name: str) -> torch.device:
