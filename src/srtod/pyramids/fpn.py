@@ -67,6 +67,11 @@ class StridedLevels(ExtraFPNBlock):
             nn.Conv2d(inputs if index == 0 else channels, channels, 3, stride=2, padding=1)
             for index in range(number)
         )
+        for parameter in self.convs.parameters():  # like the other convolutions of torchvision's FPN
+            if parameter.ndim > 1:
+                nn.init.kaiming_uniform_(parameter, a=1)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(
         self, results: list[Tensor], x: list[Tensor], names: list[str]
