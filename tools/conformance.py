@@ -89,6 +89,8 @@ def build(meta: dict[str, Any]) -> Detector:
         options["rfla"] = rfla_options(config)
     if config["backbone"]["type"] == "DetectoRS_ResNet":
         options["switchable_atrous"] = "sac" in config["backbone"]
+    if name == "dyhead":
+        options["coarser_offsets"] = "first_values"
     if name.startswith("srtod-"):
         options["self_reconstruction"] = {"surrogate": "sign", "resize": "nearest", "padding": "include"}
     return srtod.build_detector(

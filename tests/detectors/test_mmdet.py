@@ -62,6 +62,14 @@ ONE_STAGE = {
     r"pyramid\.fpn\.layer_blocks\.(\d)\.0": r"neck.fpn_convs.\1.conv",
     r"pyramid\.fpn\.extra_blocks\.convs\.0": "neck.fpn_convs.3.conv",
     r"pyramid\.fpn\.extra_blocks\.convs\.1": "neck.fpn_convs.4.conv",
+    r"pyramid\.blocks\.(\d)\.same(\.norm)?": r"neck.1.dyhead_blocks.\1.spatial_conv_mid\2",
+    r"pyramid\.blocks\.(\d)\.finer(\.norm)?": r"neck.1.dyhead_blocks.\1.spatial_conv_low\2",
+    r"pyramid\.blocks\.(\d)\.coarser(\.norm)?": r"neck.1.dyhead_blocks.\1.spatial_conv_high\2",
+    r"(neck\.1\.dyhead_blocks\.\d\.spatial_conv_[a-z]+)\.(?=weight)": r"\1.conv.",
+    r"pyramid\.blocks\.(\d)\.offsets": r"neck.1.dyhead_blocks.\1.spatial_conv_offset",
+    r"pyramid\.blocks\.(\d)\.scale\.conv": r"neck.1.dyhead_blocks.\1.scale_attn_module.1",
+    r"pyramid\.blocks\.(\d)\.task\.squeeze": r"neck.1.dyhead_blocks.\1.task_attn_module.conv1.conv",
+    r"pyramid\.blocks\.(\d)\.task\.expand": r"neck.1.dyhead_blocks.\1.task_attn_module.conv2.conv",
     r"head\.predictor\.towers\.classes\.(\d)\.0": r"bbox_head.cls_convs.\1.conv",
     r"head\.predictor\.towers\.classes\.(\d)\.1": r"bbox_head.cls_convs.\1.gn",
     r"head\.predictor\.towers\.boxes\.(\d)\.0": r"bbox_head.reg_convs.\1.conv",
@@ -80,6 +88,8 @@ def one_stage_names(detector, system):
         names[own] = own
         for ours, name in ONE_STAGE.items():
             names[own] = re.sub(f"^{ours}", name.replace("SYSTEM", system), names[own])
+        if hasattr(detector.pyramid, "blocks"):
+            names[own] = re.sub(r"^neck\.(?=lateral|fpn)", "neck.0.", names[own])
     return names
 
 
@@ -97,7 +107,9 @@ def test_every_key_is_mapped(system, self_reconstruction):
     assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
 
 
-@pytest.mark.parametrize(("system", "prefix"), [("retinanet", "retina"), ("atss", "atss")])
+@pytest.mark.parametrize(
+    ("system", "prefix"), [("retinanet", "retina"), ("atss", "atss"), ("dyhead", "atss")]
+)
 def test_every_key_of_a_one_stage_detector_is_mapped(system, prefix):
     source, target = build(system, 0), build(system, 1)
     names = one_stage_names(source, prefix)

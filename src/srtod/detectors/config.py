@@ -1,6 +1,6 @@
 """Everything that rebuilds a detector, in one typed, strict schema."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -96,6 +96,9 @@ class DetectorConfig(BaseModel):
         switchable_atrous: DetectoRS' 3x3 convolutions switch between two dilations; without, it is what the authors
             of SR-TOD call DetectoRS.
         level_candidates: best scores of each level that enter the NMS of a one-stage system.
+        coarser_offsets: how DyHead fits a level's offsets to the coarser level that they sample too:
+            ``pooled`` is the mean of the cells that a coarser cell covers; ``first_values`` the first values
+            in memory, a mistake of the reference that weights trained with it need.
         rpn_samples, box_samples: boxes an image that the losses see; None keeps every candidate.
         pyramid_channels: of each level.
         box_channels: of the fully connected layers behind the pooled features.
@@ -125,6 +128,7 @@ class DetectorConfig(BaseModel):
     rpn_candidates: tuple[Positive, Positive] | None = None
     switchable_atrous: bool = True
     level_candidates: Positive = 1000
+    coarser_offsets: Literal["pooled", "first_values"] = "pooled"
     rpn_samples: Positive | None = 256
     box_samples: Positive | None = 512
     pyramid_channels: Positive = 256

@@ -15,6 +15,15 @@ from srtod.errors import InputError
 _STAGE = r"roi_head\.bbox_head\."
 _RULES: tuple[tuple[str, str], ...] = (
     (r"backbone\.", "pyramid.backbone.body."),
+    (r"neck\.0\.", "neck."),
+    (r"neck\.1\.dyhead_blocks\.", "pyramid.blocks."),
+    (r"(pyramid\.blocks\.\d+\.)spatial_conv_mid\.(?:conv\.)?", r"\1same."),
+    (r"(pyramid\.blocks\.\d+\.)spatial_conv_low\.(?:conv\.)?", r"\1finer."),
+    (r"(pyramid\.blocks\.\d+\.)spatial_conv_high\.(?:conv\.)?", r"\1coarser."),
+    (r"(pyramid\.blocks\.\d+\.)spatial_conv_offset\.", r"\1offsets."),
+    (r"(pyramid\.blocks\.\d+\.)scale_attn_module\.1\.", r"\1scale.conv."),
+    (r"(pyramid\.blocks\.\d+\.)task_attn_module\.conv1\.conv\.", r"\1task.squeeze."),
+    (r"(pyramid\.blocks\.\d+\.)task_attn_module\.conv2\.conv\.", r"\1task.expand."),
     (r"neck\.lateral_convs\.(\d+)\.conv\.", r"pyramid.fpn.inner_blocks.\1.0."),
     (r"neck\.fpn_convs\.(\d+)\.conv\.", r"pyramid.fpn.layer_blocks.\1.0."),
     (r"bbox_head\.cls_convs\.(\d+)\.", r"head.predictor.towers.classes.\1."),

@@ -9,6 +9,7 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
 from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
 from srtod.detectors.systems.cascade_rpn import cascade_rpn
+from srtod.detectors.systems.dyhead import dyhead
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
 from srtod.detectors.systems.retinanet import retinanet
 from srtod.detectors.systems.rfla import rfla
@@ -25,6 +26,7 @@ SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "retinanet": retinanet,
     "rfla": rfla,
     "atss": atss,
+    "dyhead": dyhead,
     "tridentnet": tridentnet,
 }
 
