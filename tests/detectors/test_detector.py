@@ -241,6 +241,27 @@ def test_an_image_of_which_nothing_counts_still_trains():
         assert all(loss.isfinite() for loss in losses.values())
 
 
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_images_smaller_than_a_cell_are_searched_and_trained_on(system):
+    detector = small(system, score_threshold=0.0, norm_eval=True, self_reconstruction={"head": "lite"})
+    for size in ((1, 1), (5, 31)):
+        image = torch.rand(3, *size)
+        boxes = detector.eval()([image])[0]["boxes"]
+        assert (boxes <= torch.tensor([size[1], size[0]] * 2)).all()
+        assert detector.explain(image)["difference"].shape == (1, *size)
+        target = {"boxes": torch.tensor([[0.0, 0, 1, 1]]), "labels": torch.tensor([1])}
+        losses = detector.train()([image], [target])
+        assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_one_tiny_image_is_too_little_for_batch_norm_to_count():
+    detector = small(norm_eval=False).train()
+    image, target = torch.rand(3, 20, 30), targets()[1]
+    with pytest.raises(InputError, match=r"images\[0\]: a batch of one image of 32 x 32 .* norm_eval=True"):
+        detector([image], [target])
+    assert all(loss.isfinite() for loss in detector([image] * 2, [target] * 2).values())
+
+
 def test_no_proposals_give_no_detections():
     for system in SYSTEMS:
         assert small(system).eval()([torch.full((3, 64, 64), torch.nan)])[0]["boxes"].shape == (0, 4)

@@ -1,6 +1,7 @@
 """The one line: preprocess, pyramid, self-reconstruction, head."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
 from srtod.heads.base import Head
-from srtod.heads.targets import read_targets
+from srtod.heads.targets import Truth, read_targets
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
 from srtod.types import Detections, ImageBatch, Target
@@ -70,7 +71,8 @@ class Detector(nn.Module):
             ``loss_reconstruction``. Evaluation: detections of each image, boxes in its pixels.
 
         Raises:
-            InputError: targets are missing or wrong, with the index of the target and the box.
+            InputError: targets are missing or wrong, with the index of the target and the box; or BatchNorm
+                in training mode has too little to count.
             ValueError: an image is not a float tensor ``[3, H, W]``.
         """
         if len(images) == 0:
@@ -83,12 +85,8 @@ class Detector(nn.Module):
                 f"training needs a target for each image: {len(images)} images, {len(targets or ())} targets"
             )
         truths = read_targets(self.preprocess.targets(targets, batch), len(self.classes))
-        levels = self.pyramid(batch.normalised)
-        copies = self.pyramid.training_copies
-        if copies > 1:
-            batch, truths = batch.repeated(copies), truths * copies
-        levels, losses = self._enhance(levels, batch)
-        return losses | self.head.loss(levels, batch, truths)
+        with _enough_for_batch_norm(batch):
+            return self._losses(batch, truths)
 
     @torch.no_grad()
     def explain(self, image: Tensor) -> dict[str, Tensor]:
@@ -129,6 +127,14 @@ class Detector(nn.Module):
         """
         write_weights(Path(path), self.state_dict(), self._config)
 
+    def _losses(self, batch: ImageBatch, truths: list[Truth]) -> dict[str, Tensor]:
+        levels = self.pyramid(batch.normalised)
+        copies = self.pyramid.training_copies
+        if copies > 1:
+            batch, truths = batch.repeated(copies), truths * copies
+        levels, losses = self._enhance(levels, batch)
+        return losses | self.head.loss(levels, batch, truths)
+
     def _enhance(
         self, levels: tuple[Tensor, ...], batch: ImageBatch
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -144,3 +150,18 @@ class Detector(nn.Module):
     def _detect(self, batch: ImageBatch) -> list[Detections]:
         levels, _ = self._enhance(self.pyramid(batch.normalised), batch)
         return self.preprocess.restore(self.head.detect(levels, batch), batch)
+
+
+@contextmanager
+def _enough_for_batch_norm(batch: ImageBatch) -> Generator[None]:
+    """Say in our words what torch says of a batch so small that a channel has a single value."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        height, width = batch.normalised.shape[-2:]
+        raise InputError(
+            f"images[0]: a batch of one image of {width} x {height} pixels with padding is too small for "
+            "BatchNorm in training mode; give larger images or batches, or build with norm_eval=True"
+        ) from error

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import timm
 import torch
@@ -28,7 +29,8 @@ class Backbone(nn.Module):
         norm_eval: BatchNorm always uses its stored statistics (its scale and shift are still trained).
 
     Raises:
-        InputError: unknown name, no features at these strides, or weights that do not fit.
+        InputError: unknown name, no features at these strides, not for images of every size, or weights that
+            do not fit.
     """
 
     def __init__(
@@ -37,8 +39,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.norm_eval = norm_eval
-        indices = _feature_indices(name)
-        self.body = _create(name, indices, pretrained=pretrained is True)
+        self.body = _create(name, pretrained=pretrained is True)
         if not isinstance(pretrained, bool):
             _load_weights(self.body, Path(pretrained))
         self._info = _feature_info(self.body)
@@ -139,9 +140,10 @@ def _is_resnet(body: nn.Module) -> TypeGuard[nn.ModuleDict]:
     )
 
 
-def _create(name: str, indices: list[int], *, pretrained: bool) -> nn.Module:
+def _create(name: str, *, pretrained: bool) -> nn.Module:
+    options = _options(name)
     try:
-        return timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+        return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
     except Exception as error:
         if not pretrained:
             raise
@@ -152,16 +154,50 @@ def _create(name: str, indices: list[int], *, pretrained: bool) -> nn.Module:
         ) from error
 
 
-def _feature_indices(name: str) -> list[int]:
+@cache
+def _options(name: str) -> dict[str, Any]:
+    """What timm is told, so that the model gives the features of a pyramid, for images of any size."""
     if not timm.is_model(name):
         raise InputError(f"backbone: timm knows no model {name!r}{did_you_mean(name, timm.list_models())}")
-    with torch.device("meta"):
-        reductions = _feature_info(timm.create_model(name, features_only=True)).reduction()
+    trial = _without_weights(name)
+    reductions = _feature_info(trial).reduction()
     if not set(STRIDES) <= set(reductions):
         raise InputError(
             f"backbone: {name!r} has features at strides {reductions}, a pyramid needs {list(STRIDES)}"
         )
-    return [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+    indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+    return {"out_indices": indices} | _size_options(name, trial)
+
+
+def _size_options(name: str, trial: nn.Module) -> dict[str, Any]:
+    if _takes_any_size(trial):
+        return {}
+    relaxed = {"strict_img_size": False}  # windows of attention are then cut anew for each size
+    try:
+        if _takes_any_size(_without_weights(name, **relaxed)):
+            return relaxed
+    except TypeError:
+        pass  # this model has no such option
+    raise InputError(
+        f"backbone: {name!r} does not take images of every size, as a detector needs; "
+        "resnet50, convnext_tiny or swin_tiny_patch4_window7_224 do"
+    )
+
+
+def _without_weights(name: str, **options: Any) -> nn.Module:
+    """The model on the meta device, where it costs next to nothing."""
+    with torch.device("meta"):
+        return timm.create_model(name, features_only=True, **options).eval()
+
+
+def _takes_any_size(trial: nn.Module) -> bool:
+    """Whether a model on the meta device takes an image that is neither square nor of a usual size."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            trial(torch.empty(1, 3, 96, 160))
+    except Exception:  # whatever its layers raise where they do not fit
+        return False
+    return True
 
 
 def _feature_info(body: nn.Module) -> FeatureInfo:

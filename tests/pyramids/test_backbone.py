@@ -1,0 +1,41 @@
+import pytest
+import timm
+import torch
+
+import srtod
+from srtod.errors import InputError
+from srtod.pyramids.backbone import Backbone
+
+SWIN = "swin_tiny_patch4_window7_224"
+
+
+def backbone(name):
+    torch.manual_seed(0)
+    return Backbone(name, pretrained=False, frozen_stages=0, norm_eval=False).eval()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (96, 160), (224, 224)])
+def test_windows_of_attention_take_images_of_any_size(size):
+    with torch.no_grad():
+        features = backbone(SWIN)(torch.rand(1, 3, *size))
+    assert [tuple(level.shape[-2:]) for level in features] == [
+        (size[0] // stride, size[1] // stride) for stride in (4, 8, 16, 32)
+    ]
+    assert all(level.isfinite().all() for level in features)
+
+
+def test_images_of_the_models_own_size_give_what_timm_gives():
+    own = backbone(SWIN)
+    plain = timm.create_model(SWIN, features_only=True).eval()
+    plain.load_state_dict(own.body.state_dict())
+    image = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        for ours, theirs in zip(own(image), plain(image), strict=True):
+            torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("name", ["hiera_tiny_224", "efficientformer_l1", "coatnet_0_224"])
+def test_backbones_of_one_image_size_are_refused_at_once(name):
+    with pytest.raises(InputError, match=f"'{name}' does not take images of every size") as error:
+        srtod.build_detector("faster-rcnn", num_classes=2, backbone=name)
+    assert "\n" not in str(error.value)
