@@ -71,11 +71,7 @@ def scaled_anchors(
     """Anchors in units of the level's stride; each scale of the configuration times each octave scale."""
     return AnchorGenerator(
         strides=pyramid.strides,
-        scales=[
-            scale * octave
-            for scale in config.anchor_scale or scales
-            for octave in octave_scales
-        ],
+        scales=[scale * octave for scale in config.anchor_scale or scales for octave in octave_scales],
         ratios=config.anchor_ratios or ratios,
     )
 
