@@ -1,7 +1,6 @@
 """Each object takes the boxes that fit it best, however little they overlap (RFLA)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,20 +10,6 @@ from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, ignore_hidde
 from srtod.boxes.overlaps import gaussian_similarity
 
 _NOBODY = -1
-
-
-class _Claims(NamedTuple):
-    """The boxes that objects take; a box may be taken several times.
-
-    Attributes:
-        objects: indices, int64 ``[K]``.
-        boxes: indices, int64 ``[K]``.
-        scores: how well the two fit, ``[K]``.
-    """
-
-    objects: Tensor
-    boxes: Tensor
-    scores: Tensor
 
 
 @dataclass(frozen=True)
@@ -68,20 +53,16 @@ class HierarchicalAssigner:
 
     def _round(self, boxes: Tensor, objects: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """The object that gets each box, or ``_NOBODY``, and each box's best score, ``[N]`` both."""
-        best = boxes.new_zeros(len(boxes))
-        claims = []
+        owner = torch.full((len(boxes),), _NOBODY, dtype=torch.int64, device=boxes.device)
+        owner_score, best = boxes.new_zeros(2, len(boxes))
         for block in blocks(len(objects), len(boxes)):
             scores = gaussian_similarity(objects[block], boxes)
-            best = torch.maximum(best, scores.amax(dim=0))
+            torch.maximum(best, scores.amax(dim=0), out=best)
             last = scores.topk(min(most, len(boxes)), dim=1).values[:, -1:]
-            rows, columns = (scores >= last).nonzero(as_tuple=True)
-            claims.append(_Claims(rows + block.start, columns, scores[rows, columns]))
-        return self._owners(_Claims(*map(torch.cat, zip(*claims, strict=True))), len(boxes)), best
-
-    def _owners(self, claims: _Claims, boxes: int) -> Tensor:
-        takers, taken, scores = claims
-        if not self.later_object_wins:
-            best = scores.new_zeros(boxes).scatter_reduce(0, taken, scores, "amax")
-            wins = scores == best[taken]
-            takers, taken = takers[wins], taken[wins]
-        return takers.new_full((boxes,), _NOBODY).scatter_reduce(0, taken, takers, "amax")
+            takers, taken = (scores >= last).nonzero(as_tuple=True)
+            if not self.later_object_wins:
+                fit = scores[takers, taken]
+                wins = fit == owner_score.scatter_reduce_(0, taken, fit, "amax")[taken]
+                takers, taken = takers[wins], taken[wins]
+            owner.scatter_reduce_(0, taken, takers + block.start, "amax")  # what wins now comes later
+        return owner, best

@@ -37,8 +37,8 @@ class MaxIoUAssigner:
         for block in blocks(len(objects), len(boxes)):
             overlaps = box_iou(objects[block], boxes)
             highest, index = overlaps.max(dim=0)
-            nearest = torch.where(highest > best, index + block.start, nearest)
-            best = torch.maximum(best, highest)
+            torch.where(highest > best, index + block.start, nearest, out=nearest)
+            torch.maximum(best, highest, out=best)
             if self.match_low_quality:
                 self._claim_best_boxes(claimed_by, overlaps, block.start)
         nearest = nearest.masked_fill(best < self.positive_iou, IGNORED)
