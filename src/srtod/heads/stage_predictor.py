@@ -8,8 +8,7 @@ from srtod.heads.box_head import output_layers
 class StagePredictor(nn.Module):
     """A convolutional stage on the features of each box, their mean, class logits and box deltas.
 
-    He et al., CVPR 2016, section 4.1 of its appendix A: the layers of a ResNet behind C4 take the place of
-    fully connected ones.
+    The layers of a ResNet behind C4 take the place of fully connected ones (He et al., 2016, appendix A).
 
     Args:
         stage: maps ``[N, C, s, s]`` to ``[N, channels, t, t]``.
