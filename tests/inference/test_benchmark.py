@@ -1,31 +1,76 @@
+import itertools
 import json
 
 import pytest
+import torch
+from torchvision.ops import deform_conv2d
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
 from srtod.errors import InputError
-from srtod.inference.benchmark import Cost, Setting, measure, report
+from srtod.inference.benchmark import cost_table, measure, report, steps
+from srtod.inference.costs import Setting, gflops, peak_memories
 
-SMALL = (("backbone", "mobilenetv2_100"), ("pyramid_channels", 64), ("rpn_proposals", (50, 50)))
+SMALL = (("backbone", "test_resnet"), ("pyramid_channels", 64), ("rpn_proposals", (50, 50)))
 
 
 def test_costs_of_the_three_variants_come_from_one_run():
-    setting = Setting(96, 64, rounds=2, options=SMALL)
-    costs = [step for step in measure("faster-rcnn", setting) if isinstance(step, Cost)]
-    base, paper, lite = costs
-    assert [cost.variant for cost in costs] == ["base", "paper", "lite"]
-    assert base.ratio == 1
-    assert base.flops < lite.flops < paper.flops
-    assert base.parameters < lite.parameters < paper.parameters
-    assert all(cost.latency > 0 for cost in costs)
-    assert json.loads(json.dumps(report(costs, setting)))["setting"]["options"]["pyramid_channels"] == 64
+    setting = Setting(96, 64, runs=2, batch=2, options=SMALL)
+    words = []
+    costs = measure(["faster-rcnn", "cascade-rcnn"], setting, on_step=words.append)
+    assert len(words) == steps(["faster-rcnn", "cascade-rcnn"], setting)
+    assert [(cost.system, cost.variant) for cost in costs] == [
+        (system, variant)
+        for system in ("faster-rcnn", "cascade-rcnn")
+        for variant in ("base", "paper", "lite")
+    ]
+    for base, paper, lite in (costs[:3], costs[3:]):
+        assert base.ratio == 1
+        assert base.flops < lite.flops < paper.flops
+        assert base.parameters < lite.parameters < paper.parameters
+    assert all(cost.latency > 0 and cost.throughput == 2 / cost.latency for cost in costs)
+    told = json.loads(json.dumps(report(costs, setting)))
+    assert told["setting"]["options"]["pyramid_channels"] == 64
+    assert {"command", "commit", "date", "machine"} <= told.keys()
+    assert cost_table(costs, "title").row_count == 6
 
 
-def test_a_device_that_is_not_there_is_told(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match="no CUDA device"):
-        next(measure("faster-rcnn", Setting(32, 32, device="cuda")))
+def test_runs_take_turns_over_all_systems(monkeypatch):
+    monkeypatch.setattr("srtod.inference.benchmark.peak_memories", lambda *_: itertools.repeat(None))
+    words = []
+    measure(["faster-rcnn", "retinanet"], Setting(32, 32, runs=2, options=SMALL), on_step=words.append)
+    first, second = words[-12:-6], words[-6:]
+    assert [word.replace("run 1", "run 2") for word in first] == second
+    assert [word.split(":")[0] for word in first] == [
+        f"{system}, {variant}"
+        for system in ("faster-rcnn", "retinanet")
+        for variant in ("base", "paper", "lite")
+    ]
+
+
+class DeformableLayer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(5, 3, 3, 3))
+
+    def forward(self, images):
+        offsets = torch.zeros(1, 18, *images[0].shape[1:])
+        return deform_conv2d(images[0][None], offsets, self.weight, padding=1)
+
+
+def test_deformable_convolutions_are_counted():
+    assert gflops(DeformableLayer(), Setting(8, 4)) == pytest.approx(2 * 8 * 4 * 5 * 3 * 9 / 1e9)
+
+
+def test_memory_is_that_of_weights_and_levels():
+    base, unknown, paper = peak_memories(
+        [None, None, None],
+        [("faster-rcnn", False), ("no-such-system", False), ("faster-rcnn", {"head": "paper"})],
+        Setting(1024, 1024, threads=1, options=SMALL),
+    )
+    level = 256 * 256 * 64 * 4 / 2**30
+    assert 2 * level < base < paper < 1
+    assert unknown is None
 
 
 @pytest.mark.parametrize(
@@ -33,11 +78,20 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
     [
         (["--size", "big"], "--size big"),
         (["--size", "0x10"], "--size 0x10"),
-        (["--precision", "int4"], "--precision int4: use float32 or bfloat16"),
-        (["faster-rcn", "--size", "32x32"], "did you mean 'faster-rcnn'"),
+        (["--precision", "int4"], "--precision int4: use fp32 or bf16"),
+        (["--device", "tpu"], "--device tpu: use auto, cpu or cuda"),
+        (["faster-rcnn", "faster-rcn", "--size", "32x32"], "did you mean 'faster-rcnn'"),
     ],
 )
 def test_wrong_options_are_told(arguments, message):
     result = CliRunner().invoke(app, ["benchmark", *arguments])
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
+
+
+def test_a_device_that_is_not_there_is_told():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    result = CliRunner().invoke(app, ["benchmark", "--device", "cuda"])
+    assert isinstance(result.exception, InputError)
+    assert "--device cuda" in str(result.exception)

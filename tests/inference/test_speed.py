@@ -5,7 +5,7 @@ import torch
 
 from srtod.detectors.folding import fold_batch_norm
 from srtod.errors import InputError
-from srtod.inference.speed import for_inference
+from srtod.inference import for_inference, load_detector
 
 
 @pytest.fixture
@@ -41,3 +41,12 @@ def test_the_copy_neither_trains_nor_saves(detector, tmp_path):
     assert not fast.training
     assert not any(parameter.requires_grad for parameter in fast.parameters())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_detector_loaded_to_predict_is_such_a_copy(detector, images, tmp_path):
+    detector.save(tmp_path / "w.safetensors")
+    loaded = load_detector(tmp_path / "w.safetensors", device="cpu")
+    assert fold_batch_norm(loaded) == 0
+    with torch.inference_mode():
+        for own, wanted in zip(loaded(images), detector(images), strict=True):
+            torch.testing.assert_close(own["scores"], wanted["scores"], rtol=1e-4, atol=1e-5)

@@ -12,33 +12,56 @@ def benchmark(
     systems: Annotated[
         list[str] | None, typer.Argument(help="Systems; default: all.", metavar="SYSTEM")
     ] = None,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the image in pixels.")] = "1920x1080",
-    rounds: Annotated[int, typer.Option(help="Timed rounds of all variants.", min=1)] = 5,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images in pixels.")] = "1920x1080",
+    runs: Annotated[int, typer.Option(help="Timed passes of every detector.", min=1)] = 5,
+    batch: Annotated[int, typer.Option(help="Images a pass.", min=1)] = 1,
     backbone: Annotated[str, typer.Option(help="timm backbone.")] = "resnet50",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    fuse: Annotated[bool, typer.Option(help="Fold BatchNorm into convolutions.")] = True,
+    channels_last: Annotated[
+        bool | None, typer.Option(help="Channels of a cell together in memory; default: where it is faster.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile pyramid and reconstruction.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table as JSON, too.", metavar="FILE")] = None,
 ) -> None:
-    """Parameters, FLOPs and latency of each system, plain, with the paper's head and with the lite head."""
+    """What each system costs plain, with the paper's head and with the lite head, in one run.
+
+    Parameters, operations, time and memory of detectors with random weights on an image of noise.
+    """
     from rich.console import Console
 
     from srtod.detectors.zoo import SYSTEMS
     from srtod.files import write_json
-    from srtod.inference.benchmark import Cost, Setting, cost_table, measure, report
+    from srtod.inference.benchmark import cost_table, measure, report, steps
+    from srtod.inference.costs import Setting
+    from srtod.inference.predict import choose_device
+    from srtod.inference.speed import prefers_channels_last
+    from srtod.progress import counting_bar
 
-    parse_choice(device, ("cpu", "cuda"), option="--device")
-    parse_choice(precision, ("float32", "bfloat16"), option="--precision")
+    parse_choice(device, ("auto", "cpu", "cuda"), option="--device")
+    parse_choice(precision, ("fp32", "bf16"), option="--precision")
     width, height = parse_size(size)
-    setting = Setting(width, height, rounds, device, precision, threads, (("backbone", backbone),))
-    costs: list[Cost] = []
-    with Console(stderr=True).status("building") as status:
-        for system in systems or SYSTEMS:
-            for step in measure(system, setting):
-                if isinstance(step, Cost):
-                    costs.append(step)
-                else:
-                    status.update(step)
-    Console().print(cost_table(costs, f"One image of {size} on {device}, {precision}"))
+    kind = choose_device(device).type
+    setting = Setting(
+        width=width,
+        height=height,
+        runs=runs,
+        batch=batch,
+        device=kind,
+        precision=precision,
+        threads=threads,
+        fuse=fuse,
+        channels_last=prefers_channels_last(kind, precision) if channels_last is None else channels_last,
+        compiled=compiled,
+        options=(("backbone", backbone),),
+    )
+    names = list(dict.fromkeys(systems or SYSTEMS))
+    total = steps(names, setting)
+    with counting_bar(total, shown=True) as bar:
+        task = bar.add_task("building", total=total)
+        costs = measure(names, setting, on_step=lambda word: bar.update(task, description=word, advance=1))
+    Console().print(cost_table(costs, f"{batch} x {size} on {kind}, {precision}"))
     if json is not None:
         write_json(json, report(costs, setting), indent=2)

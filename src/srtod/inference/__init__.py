@@ -4,12 +4,14 @@ from srtod.inference.explain import explain_file
 from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
 from srtod.inference.job import predict_files
 from srtod.inference.predict import Prediction, load_detector, predict
+from srtod.inference.speed import for_inference
 
 __all__ = [
     "ImageFile",
     "Prediction",
     "collect_images",
     "explain_file",
+    "for_inference",
     "ids_of_classes",
     "load_detector",
     "predict",

@@ -1,21 +1,23 @@
-"""What self-reconstruction costs beside the plain detector: parameters, FLOPs, latency, memory in one run."""
+"""What self-reconstruction costs beside the plain detector, measured in one run."""
 
 import platform
-import resource
+import shlex
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
 
 from srtod.detectors.detector import Detector
-from srtod.detectors.zoo import build_detector
-from srtod.errors import InputError
+from srtod.inference.costs import Setting, gflops, peak_memories, run
 
 VARIANTS: dict[str, bool | dict[str, Any]] = {
     "base": False,
@@ -24,20 +26,24 @@ VARIANTS: dict[str, bool | dict[str, Any]] = {
 }
 """Self-reconstruction of each row: none, the paper's head, the light head."""
 
+Times = dict[tuple[str, str], list[float]]
+"""Seconds of each pass, by system and variant."""
+
 
 @dataclass(frozen=True)
 class Cost:
-    """What one detector costs on one image.
+    """What one detector costs.
 
     Attributes:
         system: name in the zoo.
         variant: key of :data:`VARIANTS`.
         parameters: millions.
-        flops: GFLOPs of one image (a multiplication and an addition count as two), heads included.
-        latency: median seconds an image.
+        flops: GFLOPs of one image.
+        latency: median seconds of a pass.
         spread: half the range between the quartiles of the latency, in seconds.
-        ratio: median over the rounds of latency / latency of the base in the same round.
-        memory: peak GiB on a GPU; None on a CPU, where a process cannot tell one model's share.
+        throughput: images a second, at the median.
+        ratio: median over the runs of latency / latency of the base in the same run.
+        memory: peak GiB of weights and a pass; None where the system does not tell.
     """
 
     system: str
@@ -46,112 +52,141 @@ class Cost:
     flops: float
     latency: float
     spread: float
+    throughput: float
     ratio: float
     memory: float | None
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Under which conditions costs are measured.
-
-    Attributes:
-        width, height: of the image in pixels.
-        rounds: timed rounds; every variant runs once in each, so that a drift of the machine meets all alike.
-        device: ``cpu`` or ``cuda``.
-        precision: ``float32`` or ``bfloat16`` (autocast).
-        threads: of the CPU; None leaves torch's choice.
-        options: further options of :func:`srtod.build_detector`, such as ``backbone``.
-    """
-
-    width: int
-    height: int
-    rounds: int = 5
-    device: str = "cpu"
-    precision: str = "float32"
-    threads: int | None = None
-    options: tuple[tuple[str, Any], ...] = ()
+def steps(systems: Sequence[str], setting: Setting) -> int:
+    """How often :func:`measure` tells what it does next."""
+    return len(systems) * len(VARIANTS) * (setting.runs + 2)
 
 
-def measure(system: str, setting: Setting) -> Iterator[str | Cost]:
-    """Measure base, paper head and lite head of one system.
+def measure(systems: Sequence[str], setting: Setting, *, on_step: Callable[[str], None]) -> list[Cost]:
+    """Measure base, paper head and lite head of each system.
 
-    Yields:
-        Words of progress, then one :class:`Cost` a variant.
+    In every run all detectors pass once, one after the other, so that a drift of the machine meets all alike.
+    The variants of a system share the weights of pyramid and head.
+
+    Args:
+        systems: names in the zoo.
+        setting: the conditions.
+        on_step: called with a word on what is done next.
 
     Raises:
-        InputError: the device is not there.
+        InputError: an unknown system or option.
     """
-    if setting.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA device here; leave --device out for the CPU")
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
-    torch.manual_seed(0)
-    image = torch.rand(3, setting.height, setting.width, device=setting.device)
-    detectors = {name: _build(system, switches, setting) for name, switches in VARIANTS.items()}
-    flops, memory = {}, {}
-    for name, detector in detectors.items():
-        yield f"{system} {name}: counting"
-        flops[name], memory[name] = _count(detector, image, setting)
-    times: dict[str, list[float]] = {name: [] for name in detectors}
-    for number in range(setting.rounds):
-        for name, detector in detectors.items():
-            yield f"{system} {name}: round {number + 1} of {setting.rounds}"
-            times[name].append(_seconds(detector, image, setting))
-    for name, detector in detectors.items():
-        parameters = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
-        ratio = statistics.median(a / b for a, b in zip(times[name], times["base"], strict=True))
-        latency, spread = statistics.median(times[name]), _half_quartile_range(times[name])
-        yield Cost(system, name, parameters, flops[name], latency, spread, ratio, memory[name])
+    built = {system: _build(system, setting) for system in systems}
+    counted: dict[tuple[str, str], tuple[float, float]] = {}
+    fast: dict[tuple[str, str], Detector] = {}
+    for system in systems:
+        variants = built.pop(system)
+        for name, detector in variants.items():
+            on_step(f"{system}, {name}: operations")
+            parameters = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
+            counted[system, name] = parameters, gflops(detector, setting)
+        copies = _shared({name: setting.fast(detector) for name, detector in variants.items()})
+        fast |= {(system, name): detector for name, detector in copies.items()}
+    built_from = [(system, VARIANTS[name]) for system, name in fast]
+    peaks, memory = peak_memories(list(fast.values()), built_from, setting), {}
+    for key in fast:
+        on_step(f"{', '.join(key)}: memory")
+        memory[key] = next(peaks)
+    times = _time(fast, setting, on_step)
+    return [_cost(key, *counted[key], times, memory[key], setting) for key in fast]
 
 
 def report(costs: Sequence[Cost], setting: Setting) -> dict[str, Any]:
-    """The costs with the conditions they were measured under, as plain values for JSON."""
-    gpu = torch.cuda.get_device_name() if setting.device == "cuda" else None
+    """The costs with all that they depend on, as plain values for JSON."""
     return {
+        "command": shlex.join(["srtod", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": version("srtod"),
+        "commit": _commit(),
         "setting": asdict(setting) | {"options": dict(setting.options)},
         "machine": {
             "processor": platform.processor() or platform.machine(),
-            "gpu": gpu,
+            "gpu": torch.cuda.get_device_name() if setting.device == "cuda" else None,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
-            "peak_process_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         },
         "costs": [asdict(cost) for cost in costs],
     }
 
 
-def _build(system: str, switches: bool | dict[str, Any], setting: Setting) -> Detector:
-    options: dict[str, Any] = {"score_threshold": 0.0, **dict(setting.options)}
-    detector = build_detector(system, num_classes=1, self_reconstruction=switches, **options)
-    return detector.to(setting.device).eval()
+def cost_table(costs: Sequence[Cost], title: str) -> Table:
+    """The costs as a table for the terminal."""
+    table = Table(title=title)
+    for column in ("system", "head"):
+        table.add_column(column, no_wrap=True)
+    for column in ("M params", "GFLOPs", "ms", "± ms", "images/s", "x base", "GiB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for cost in costs:
+        table.add_row(
+            cost.system,
+            "none" if cost.variant == "base" else cost.variant,
+            f"{cost.parameters:.2f}",
+            f"{cost.flops:.1f}",
+            f"{cost.latency * 1e3:.4g}",
+            f"{cost.spread * 1e3:.2g}",
+            f"{cost.throughput:.3g}",
+            f"{cost.ratio:.2f}",
+            "-" if cost.memory is None else f"{cost.memory:.2f}",
+            end_section=cost.variant == list(VARIANTS)[-1],
+        )
+    return table
 
 
-def _precision(setting: Setting) -> AbstractContextManager[Any]:
-    if setting.precision == "float32":
-        return nullcontext()
-    return torch.autocast(setting.device, dtype=torch.bfloat16)
+def _build(system: str, setting: Setting) -> dict[str, Detector]:
+    return _shared({name: setting.build(system, switches) for name, switches in VARIANTS.items()})
 
 
-@torch.inference_mode()
-def _count(detector: Detector, image: torch.Tensor, setting: Setting) -> tuple[float, float | None]:
-    """GFLOPs and peak GiB of one image; also the warm-up."""
-    on_gpu = setting.device == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    with FlopCounterMode(display=False) as counter, _precision(setting):
-        detector([image])
-    memory = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None
-    return counter.get_total_flops() / 1e9, memory
+def _shared(variants: dict[str, Detector]) -> dict[str, Detector]:
+    """Let all variants have pyramid and head of the base: the same boxes to look at, and less memory."""
+    for detector in variants.values():
+        detector.pyramid, detector.head = variants["base"].pyramid, variants["base"].head
+    return variants
 
 
-@torch.inference_mode()
-def _seconds(detector: Detector, image: torch.Tensor, setting: Setting) -> float:
-    start = time.perf_counter()
-    with _precision(setting):
-        detector([image])
-    if setting.device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def _time(
+    detectors: dict[tuple[str, str], Detector], setting: Setting, on_step: Callable[[str], None]
+) -> Times:
+    images = setting.images()
+    for detector in detectors.values():
+        run(detector, images, setting)
+    times: Times = {key: [] for key in detectors}
+    for number in range(setting.runs):
+        for key, detector in detectors.items():
+            on_step(f"{', '.join(key)}: run {number + 1} of {setting.runs}")
+            start = time.perf_counter()
+            run(detector, images, setting)
+            times[key].append(time.perf_counter() - start)
+    return times
+
+
+def _cost(
+    key: tuple[str, str],
+    parameters: float,
+    flops: float,
+    times: Times,
+    memory: float | None,
+    setting: Setting,
+) -> Cost:
+    own, base = times[key], times[key[0], "base"]
+    latency = statistics.median(own)
+    return Cost(
+        system=key[0],
+        variant=key[1],
+        parameters=parameters,
+        flops=flops,
+        latency=latency,
+        spread=_half_quartile_range(own),
+        throughput=setting.batch / latency,
+        ratio=statistics.median(a / b for a, b in zip(own, base, strict=True)),
+        memory=memory,
+    )
 
 
 def _half_quartile_range(values: list[float]) -> float:
@@ -161,24 +196,11 @@ def _half_quartile_range(values: list[float]) -> float:
     return (quartiles[2] - quartiles[0]) / 2
 
 
-def cost_table(costs: Sequence[Cost], title: str) -> Table:
-    """The costs as a table for the terminal."""
-    on_gpu = any(cost.memory is not None for cost in costs)
-    table = Table(title=title)
-    for column in ("system", "head"):
-        table.add_column(column, no_wrap=True)
-    for column in ("M params", "GFLOPs", "ms, median", "± ms", "x base", *(["peak GiB"] if on_gpu else [])):
-        table.add_column(column, justify="right", no_wrap=True)
-    for cost in costs:
-        table.add_row(
-            cost.system,
-            "none" if cost.variant == "base" else cost.variant,
-            f"{cost.parameters:.2f}",
-            f"{cost.flops:.1f}",
-            f"{cost.latency * 1e3:.0f}",
-            f"{cost.spread * 1e3:.0f}",
-            f"{cost.ratio:.2f}",
-            *([] if cost.memory is None else [f"{cost.memory:.2f}"]),
-            end_section=cost.variant == list(VARIANTS)[-1],
-        )
-    return table
+def _commit() -> str | None:
+    """The last commit of this package's code; None where it is not under version control."""
+    package = Path(__file__).parents[1]
+    command = ["git", "-C", str(package), "log", "-1", "--format=%H", "--", "."]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+    except OSError:
+        return None

@@ -13,6 +13,7 @@ from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.errors import InputError
+from srtod.inference.speed import for_inference, prefers_channels_last
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Prediction:
 def load_detector(
     weights: str | Path, *, device: str = "auto", score_threshold: float | None = None
 ) -> Detector:
-    """Load a detector for inference.
+    """Load a detector for inference, made fast (see :func:`~srtod.inference.speed.for_inference`).
 
     Args:
         weights: a file that :meth:`Detector.save` wrote, or a repository of the Hugging Face hub.
@@ -49,7 +50,8 @@ def load_detector(
     """
     chosen = choose_device(device)
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
-    return load(weights, **changes).to(chosen)
+    detector = load(weights, **changes).to(chosen)
+    return for_inference(detector, channels_last=prefers_channels_last(chosen.type, "fp32"))
 
 
 def choose_device(name: str) -> torch.device:
