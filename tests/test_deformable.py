@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision import ops
 
 from srtod.deformable import deform_conv2d
 
@@ -34,6 +35,36 @@ def test_a_mask_weights_each_part_of_the_kernel():
     mask[:, 4] = 0.5
     found = deform_conv2d(inputs, torch.zeros(2, 18, 6, 7), weight, padding=1, mask=mask)
     torch.testing.assert_close(found, F.conv2d(inputs, 0.5 * weight[:, :, 1:2, 1:2]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("groups", "kernel", "options"),
+    [
+        (1, (3, 3), {"padding": 1}),
+        (2, (3, 3), {"stride": 2, "padding": 3, "dilation": 3}),
+        (1, (1, 3), {"stride": (2, 1), "padding": (0, 2), "dilation": (1, 2)}),
+    ],
+)
+def test_equal_to_the_operator_of_torchvision_with_its_gradients(groups, kernel, options, masked):
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(2, 4, 7, 10, generator=generator)
+    weight = torch.randn(6, 4 // groups, *kernel, generator=generator)
+    size = F.conv2d(inputs, weight, groups=groups, **options).shape[-2:]
+    area = kernel[0] * kernel[1]
+    offsets = 3 * torch.randn(2, 2 * area, *size, generator=generator)
+    mask = torch.rand(2, area, *size, generator=generator) if masked else None
+    bias = torch.randn(6, generator=generator)
+    given = [
+        tensor.requires_grad_() for tensor in (inputs, offsets, weight, bias, mask) if tensor is not None
+    ]
+    found, wanted = (
+        convolve(inputs, offsets, weight, bias=bias, mask=mask, **options)
+        for convolve in (deform_conv2d, ops.deform_conv2d)
+    )
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    gradients = [torch.autograd.grad(result.square().sum(), given) for result in (found, wanted)]
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
