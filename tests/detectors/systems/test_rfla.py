@@ -7,16 +7,19 @@ from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.detectors.zoo import RFLA_SYSTEMS, SYSTEMS
 from srtod.errors import InputError
 
-SMALL = {"backbone": "mobilenetv2_100", "pyramid_channels": 16, "box_channels": 16, "num_classes": 2}
+SMALL = {"backbone": "resnet18", "pyramid_channels": 16, "box_channels": 16, "num_classes": 2}
 
 
 def proposals_of(system, **options):
     return srtod.build_detector(system, **(SMALL | options)).head.rpn
 
 
-@pytest.mark.parametrize(("system", "options"), [("rfla", {}), ("faster-rcnn", {"rfla": True})])
-def test_anchors_are_half_the_receptive_field_of_each_level(system, options):
-    rpn = proposals_of(system, **options)
+@pytest.mark.parametrize(
+    ("system", "switches"),
+    [("rfla", None), *((name, True) for name in SYSTEMS if name in RFLA_SYSTEMS)],
+)
+def test_anchors_are_half_the_receptive_field_of_each_level(system, switches):
+    rpn = proposals_of(system, rfla=switches)
     levels = rpn.anchors([(1, 1)] * 5, torch.device("cpu"))
     sides = [(level[1, 2:] - level[1, :2]).tolist() for level in levels]
     assert sides == [[17.5] * 2, [45.5] * 2, [133.5] * 2, [213.5] * 2, [277.5] * 2]
