@@ -29,6 +29,15 @@ def test_offsets_are_rows_then_columns_in_pixels():
     torch.testing.assert_close(found, moved)
 
 
+def test_the_order_in_memory_changes_nothing():
+    inputs, weight = random_inputs()
+    offsets = torch.rand(2, 18, 6, 7)
+    found = deform_conv2d(
+        *(own.contiguous(memory_format=torch.channels_last) for own in (inputs, offsets, weight)), padding=1
+    )
+    torch.testing.assert_close(found, deform_conv2d(inputs, offsets, weight, padding=1))
+
+
 def test_a_mask_weights_each_part_of_the_kernel():
     inputs, weight = random_inputs()
     mask = torch.zeros(2, 9, 6, 7)

@@ -73,11 +73,12 @@ def _by_sampling(
     y = offsets[:, 0::2] + rows.repeat_interleave(kernel[1], dim=0)[:, :, None]
     x = offsets[:, 1::2] + columns.repeat(kernel[0], 1)[:, None, :]
     samples = F.grid_sample(inputs, _grid(y, x, inputs), align_corners=False)
-    samples = samples.view(batch, channels, kernel[0] * kernel[1], height * width)
+    samples = samples.reshape(batch, channels, kernel[0] * kernel[1], height * width)
     if mask is not None:
         samples = samples * mask.flatten(2)[:, None]
     groups = channels // weight.shape[1]
-    result = weight.view(groups, len(weight) // groups, -1) @ samples.view(batch, groups, -1, height * width)
+    weight = weight.reshape(groups, len(weight) // groups, -1)
+    result = weight @ samples.reshape(batch, groups, -1, height * width)
     result = result.view(batch, -1, height, width)
     return result if bias is None else result + bias[:, None, None]
 

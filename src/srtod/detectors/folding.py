@@ -8,7 +8,9 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_FOLDED_CONVS = (nn.Conv2d, timm.layers.Conv2dSame)
+from srtod.pyramids.trident import BranchedConv
+
+_FOLDED_CONVS = (nn.Conv2d, timm.layers.Conv2dSame, BranchedConv)
 """Exactly these: a subclass may make its weights anew in every pass, as standardised convolutions do."""
 
 
