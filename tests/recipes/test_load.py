@@ -1,5 +1,6 @@
 import pytest
 
+from srtod.detectors.zoo import SYSTEMS
 from srtod.errors import InputError
 from srtod.recipes import differing_keys, load_recipe, recipe_names, recipe_text
 
@@ -22,7 +23,7 @@ def written(folder, name, text):
         ("train.optimizer=sdg", "recipe small: train.optimizer: input should be 'sgd' or 'adamw', not 'sdg'"),
         (
             "model.system=faster-rccn",
-            "must be one of faster-rcnn, cascade-rcnn (did you mean 'faster-rcnn'?)",
+            f"must be one of {', '.join(SYSTEMS)} (did you mean 'faster-rcnn'?)",
         ),
         ("model.classes=[drone]", "model.classes: the classes come from the data; leave this key out"),
         ("train.epochs=many", "train.epochs: input should be a valid integer"),
@@ -87,7 +88,7 @@ def test_a_file_says_only_what_is_its_own(tmp_path):
         ("base: loop.yaml\n", "loop.yaml: the recipe builds on itself"),
         ("train:\n  lr: 1\n  lr: 2\n", "not valid YAML: the key 'lr' stands twice"),
         ("train: [\n", "not valid YAML"),
-        ("- train\n", "a recipe is a YAML mapping with the sections model, data, train"),
+        ("- train\n", "a recipe is a YAML mapping with the sections about, model, data, train"),
         ("", "a recipe is a YAML mapping"),
         ("train: !!python/object/apply:os.system [true]\n", "not valid YAML"),
     ],

@@ -6,23 +6,32 @@ from srtod.detectors.zoo import build_detector
 from srtod.recipes import differing_keys, load_recipe, recipe_names
 
 PUBLISHED = {
-    # resize, anchor scale, proposals, detections, epochs, lr, milestones, batch, start threshold
-    "droneswarms": ((1920, 1080), (2,), (2000, 1000), 100, 20, 0.0025, (16, 19), 4, 0.1568627),
-    "visdrone": ((1280, 1280), (6,), (3000, 3000), 3000, 12, 0.005, (8, 11), 2, 0.0156862),
-    "aitod": ((800, 800), (4,), (3000, 3000), 3000, 12, 0.005, (8, 11), 2, 0.0117647),
+    # resize, plain anchor scale, proposals, detections, epochs, lr, milestones, batch
+    "droneswarms": ((1920, 1080), (2,), (2000, 1000), 100, 20, 0.0025, (16, 19), 4),
+    "visdrone": ((1280, 1280), (8,), (3000, 3000), 3000, 12, 0.005, (8, 11), 2),
+    "aitod": ((800, 800), (8,), (3000, 3000), 3000, 12, 0.005, (8, 11), 2),
 }
-SYSTEMS = ("faster-rcnn", "cascade-rcnn")
+ENHANCED = {"droneswarms": (0.1568627, (2,)), "visdrone": (0.0156862, (6,)), "aitod": (0.0117647, (4,))}
+"""Start of the threshold and anchor scale of the rows with SR-TOD."""
+ON_ALL = ("faster-rcnn", "cascade-rcnn", "rfla", "detectors")
+ON_DRONESWARMS = (*ON_ALL, "retinanet", "atss", "dyhead", "tridentnet", "cascade-rpn")
+WITH_SRTOD = {"droneswarms": (*ON_ALL, "retinanet"), "visdrone": ON_ALL, "aitod": ON_ALL}
+PAIRS = [(data, system) for data, systems in WITH_SRTOD.items() for system in systems]
 
 
-def test_what_is_shipped():
-    named = {f"{data}-{kind}{system}" for data in PUBLISHED for kind in ("", "srtod-") for system in SYSTEMS}
-    assert {*named, "small"} <= set(recipe_names())
+def test_each_row_of_tables_1_to_3_is_a_recipe():
+    plain = {f"droneswarms-{system}" for system in ON_DRONESWARMS}
+    plain |= {f"{data}-{system}" for data in ("visdrone", "aitod") for system in ON_ALL}
+    enhanced = {f"{data}-{system}-srtod" for data, system in PAIRS}
+    assert {*plain, *enhanced, "small", "quickstart"} == set(recipe_names())
+    assert len(plain | enhanced) == 30
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn", "detectors"])
 @pytest.mark.parametrize("data", PUBLISHED)
 def test_published_numbers(data, system):
-    model, train = load_recipe(f"{data}-{system}").model, load_recipe(f"{data}-{system}").train
+    recipe = load_recipe(f"{data}-{system}")
+    model, train = recipe.model, recipe.train
     found = (
         model.resize,
         model.anchor_scale,
@@ -33,7 +42,7 @@ def test_published_numbers(data, system):
         train.milestones,
         train.batch_size,
     )
-    assert found == PUBLISHED[data][:-1]
+    assert found == PUBLISHED[data]
     assert (model.system, model.backbone, model.frozen_stages, model.norm_eval) == (
         system,
         "resnet50.tv_in1k",
@@ -42,20 +51,33 @@ def test_published_numbers(data, system):
     )
     assert (train.optimizer, train.momentum, train.weight_decay, train.gamma) == ("sgd", 0.9, 1e-4, 0.1)
     assert (train.warmup_steps, train.warmup_factor, train.schedule) == (500, 0.001, "steps")
-    assert load_recipe(f"{data}-{system}").data.images_without_boxes is False
+    assert recipe.data.images_without_boxes is False
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("data", PUBLISHED)
-def test_self_reconstruction_is_all_that_differs(data, system):
-    plain, enhanced = load_recipe(f"{data}-{system}"), load_recipe(f"{data}-srtod-{system}")
-    assert {key.split(".")[1] for key, _, _ in differing_keys(plain, enhanced)} == {"self_reconstruction"}
+@pytest.mark.parametrize(("data", "system"), PAIRS)
+def test_rows_with_self_reconstruction_differ_in_it_and_in_the_published_anchors(data, system):
+    plain, enhanced = load_recipe(f"{data}-{system}"), load_recipe(f"{data}-{system}-srtod")
+    differing = {".".join(key.split(".")[:2]) for key, _, _ in differing_keys(plain, enhanced)}
+    anchors = set() if data == "droneswarms" or system == "rfla" else {"model.anchor_scale"}
+    assert differing == {"about.source", "model.self_reconstruction"} | anchors
+    threshold, scale = ENHANCED[data]
+    assert enhanced.model.anchor_scale == (None if system == "rfla" else scale)
     switches = enhanced.model.self_reconstruction
     assert switches is not None
-    assert switches.threshold == PUBLISHED[data][-1]
+    assert switches.threshold == threshold
     assert (switches.head, switches.surrogate, switches.resize, switches.padding) == (
         "paper", "sign", "nearest", "include",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("data", PUBLISHED)
+def test_rfla_and_detectors_are_the_authors(data):
+    rfla, detectors = load_recipe(f"{data}-rfla").model, load_recipe(f"{data}-detectors").model
+    assert (rfla.rpn_proposals, rfla.detections_per_image) == ((3000, 3000), 3000)
+    assert rfla.rfla is not None
+    assert rfla.rfla.shrunk_targets
+    assert rfla.rfla.later_object_wins
+    assert detectors.switchable_atrous is False
 
 
 @pytest.mark.parametrize("name", recipe_names())

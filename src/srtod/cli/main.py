@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, train
+from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, recipes, train
 from srtod.errors import SrtodError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command()(quickstart.quickstart)
 app.add_typer(data.app, name="data")
+app.add_typer(recipes.app, name="recipes")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)

@@ -31,7 +31,7 @@ CONFIG, STATE, LOG, LAST, BEST = (
     "best.safetensors",
 )
 
-_MAY_DIFFER = {"train.workers", "train.log_every", "train.save_every"}
+_MAY_DIFFER = {"about.dataset", "about.source", "train.workers", "train.log_every", "train.save_every"}
 """Keys that may change on resume: they do not touch the weights."""
 
 

@@ -37,6 +37,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class AboutRecipe(Section):
+    """Where the settings come from; decides nothing.
+
+    Attributes:
+        dataset: what they were made for.
+        source: where they, and the result to compare with, are published.
+    """
+
+    dataset: str = ""
+    source: str = ""
+
+
 class DataRecipe(Section):
     """What happens to the training images before the detector sees them.
 
@@ -123,6 +135,7 @@ class TrainRecipe(Section):
 class Recipe(Section):
     """Everything that decides what is trained and how; made by :func:`srtod.recipes.load_recipe`."""
 
+    about: AboutRecipe = AboutRecipe()
     model: ModelRecipe = ModelRecipe()
     data: DataRecipe = DataRecipe()
     train: TrainRecipe = TrainRecipe()

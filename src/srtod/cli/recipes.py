@@ -1,0 +1,45 @@
+"""``srtod recipes``: what is shipped, and what a recipe says in full."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="List the shipped recipes, or show one in full.", invoke_without_command=True)
+
+
+@app.callback()
+def recipes(context: typer.Context) -> None:
+    """List the shipped recipes: data set, detector, epochs, source."""
+    if context.invoked_subcommand is not None:
+        return
+    from srtod.recipes import load_recipe, recipe_names
+
+    table = Table(box=None)
+    for title in ("recipe", "data set", "detector", "epochs", "source"):
+        table.add_column(title, no_wrap=title == "recipe")
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        enhanced = " + self-reconstruction" if recipe.model.self_reconstruction else ""
+        table.add_row(
+            name,
+            recipe.about.dataset,
+            recipe.model.system + enhanced,
+            str(recipe.train.epochs),
+            recipe.about.source,
+        )
+    Console(width=None if Console().is_terminal else 150).print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A shipped recipe or a YAML file.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key first, as in train.")
+    ] = None,
+) -> None:
+    """Show a recipe with every key, the defaults included."""
+    from srtod.recipes import load_recipe, recipe_text
+
+    typer.echo(recipe_text(load_recipe(name, set_ or ())), nl=False)
