@@ -15,6 +15,10 @@ from srtod.errors import InputError
 _STAGE = r"roi_head\.bbox_head\."
 _RULES: tuple[tuple[str, str], ...] = (
     (r"backbone\.", "pyramid.backbone.body."),
+    (r"neck\.rfp_modules\.0\.", "pyramid.second_backbone.body."),
+    (r"(pyramid\.second_backbone\..*)rfp_conv\.", r"\1act3.feedback."),
+    (r"neck\.rfp_aspp\.aspp\.", "pyramid.aspp.branches."),
+    (r"neck\.rfp_weight\.", "pyramid.gate."),
     (r"neck\.0\.", "neck."),
     (r"neck\.1\.dyhead_blocks\.", "pyramid.blocks."),
     (r"(pyramid\.blocks\.\d+\.)spatial_conv_mid\.(?:conv\.)?", r"\1same."),

@@ -9,6 +9,7 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
 from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
 from srtod.detectors.systems.cascade_rpn import cascade_rpn
+from srtod.detectors.systems.detectors import detectors
 from srtod.detectors.systems.dyhead import dyhead
 from srtod.detectors.systems.faster_rcnn import faster_rcnn
 from srtod.detectors.systems.retinanet import retinanet
@@ -22,6 +23,7 @@ from srtod.selfrec import SelfReconstructionConfig
 SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "faster-rcnn": faster_rcnn,
     "cascade-rcnn": cascade_rcnn,
+    "detectors": detectors,
     "cascade-rpn": cascade_rpn,
     "retinanet": retinanet,
     "rfla": rfla,

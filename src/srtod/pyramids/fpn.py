@@ -46,8 +46,12 @@ class FeaturePyramid(Pyramid):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images ``[B, 3, H, W]`` to levels, lowest first."""
-        features = self.backbone(images)[self._first :]
-        return tuple(self.fpn({str(index): level for index, level in enumerate(features)}).values())
+        return self.fuse(self.backbone(images))
+
+    def fuse(self, features: list[Tensor]) -> tuple[Tensor, ...]:
+        """Map the backbone's features to levels, lowest first."""
+        used = features[self._first :]
+        return tuple(self.fpn({str(index): level for index, level in enumerate(used)}).values())
 
 
 class StridedLevels(ExtraFPNBlock):
