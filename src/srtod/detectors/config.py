@@ -93,8 +93,8 @@ class DetectorConfig(BaseModel):
         rpn_proposals: proposals an image in (training, test).
         rpn_candidates: best scores of each level that enter the proposals' NMS in (training, test); default
             as many as ``rpn_proposals``.
-        switchable_atrous: DetectoRS' 3x3 convolutions switch between two dilations; without, it is what the authors
-            of SR-TOD call DetectoRS.
+        switchable_atrous: DetectoRS' 3x3 convolutions switch between two dilations; without, it is what the
+            authors of SR-TOD call DetectoRS.
         level_candidates: best scores of each level that enter the NMS of a one-stage system.
         coarser_offsets: how DyHead fits a level's offsets to the coarser level that they sample too:
             ``pooled`` is the mean of the cells that a coarser cell covers; ``first_values`` the first values

@@ -205,7 +205,7 @@ class CascadeRPN(ProposalNetwork):
             boxes = self.second_coder.decode(refined[drawn.positive], deltas, None)
             second_box = second_box + iou_loss(boxes, drawn.objects)
             objectness = objectness + drawn.objectness_loss(predicted.logits[index])
-            total += drawn.count
+            total += drawn.divisor
         expected = across_processes(predicted.logits.numel(), device) / _CELLS_PER_POSITIVE
         count = across_processes(total, device)
         return {

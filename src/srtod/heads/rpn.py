@@ -48,7 +48,7 @@ class DrawnAnchors(NamedTuple):
     objects: Tensor
 
     @property
-    def count(self) -> int:
+    def divisor(self) -> int:
         """This image's part of the losses' divisor."""
         return max(len(self.positive), 1) + max(len(self.negative), 1)
 
@@ -173,7 +173,7 @@ class RegionProposalNetwork(ProposalNetwork):
             wanted = self._wanted(everywhere[drawn.positive], drawn.objects)
             score_loss = score_loss + drawn.objectness_loss(logits[index])
             box_loss = box_loss + smooth_l1(deltas[index, drawn.positive], wanted, beta=self.beta)
-            total += drawn.count
+            total += drawn.divisor
         count = across_processes(total, logits.device)
         return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
 
