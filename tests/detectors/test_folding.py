@@ -3,8 +3,9 @@ import timm
 import torch
 from torch import nn
 
-from srtod.detectors.folding import fold_batch_norm
+from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
 from srtod.pyramids.backbone import Backbone
+from srtod.pyramids.switchable import StandardisedConv2d, SwitchableAtrousConv2d, standardise_weights
 
 
 def with_statistics(network):
@@ -118,3 +119,20 @@ def test_parts_that_cannot_be_followed_are_gone_around():
 def test_training_mode_is_refused():
     with pytest.raises(ValueError, match="evaluation mode"):
         fold_batch_norm(Parts(straight).train())
+
+
+def test_standardised_weights_are_settled_and_switchable_ones_are_not():
+    torch.manual_seed(0)
+    backbone = Backbone("test_resnet", pretrained=False, frozen_stages=0, norm_eval=False)
+    standardise_weights(backbone, switchable_atrous=True)
+    network, inputs = with_statistics(backbone), torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = network(inputs)
+        settle_standardised_weights(network)
+        assert {type(module) for module in network.modules() if isinstance(module, StandardisedConv2d)} == {
+            SwitchableAtrousConv2d
+        }
+        for own, wanted in zip(network(inputs), before, strict=True):
+            torch.testing.assert_close(own, wanted)
+    switchable = sum(isinstance(module, SwitchableAtrousConv2d) for module in network.modules())
+    assert_same(network, inputs, folded=norms(network) - switchable)

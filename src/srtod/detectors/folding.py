@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolutions before it, for networks that are no longer trained."""
+"""What is computed anew in every pass and never changes, computed once: for networks no longer trained."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +8,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from srtod.pyramids.switchable import StandardisedConv2d
 from srtod.pyramids.trident import BranchedConv
 
 _FOLDED_CONVS = (nn.Conv2d, timm.layers.Conv2dSame, BranchedConv)
@@ -38,6 +39,34 @@ def fold_batch_norm(network: nn.Module) -> int:
         network.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))  # ty: ignore[invalid-argument-type]
         network.set_submodule(norm_name, _activation(norm))
     return len(pairs)
+
+
+def settle_standardised_weights(network: nn.Module) -> None:
+    """Replace every convolution that standardises its weights in each pass by a plain one, in place.
+
+    Switchable convolutions, which need more than the weights, stay.
+    """
+    for name, module in list(network.named_modules()):
+        if type(module) is StandardisedConv2d:
+            network.set_submodule(name, _plain(module))
+
+
+def _plain(conv: StandardisedConv2d) -> nn.Conv2d:
+    weight = conv.standardised_weight().detach()
+    plain = nn.Conv2d(
+        weight.shape[1] * conv.groups,
+        weight.shape[0],
+        (weight.shape[2], weight.shape[3]),
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        groups=conv.groups,
+        bias=conv.bias is not None,
+        device="meta",
+    )
+    plain.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    plain.bias = conv.bias
+    return plain.eval()
 
 
 def _activation(norm: nn.Module) -> nn.Module:

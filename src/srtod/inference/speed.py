@@ -7,7 +7,7 @@ from typing import Self
 import torch
 
 from srtod.detectors.detector import Detector
-from srtod.detectors.folding import fold_batch_norm
+from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
 from srtod.errors import InputError
 
 _INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
@@ -45,7 +45,7 @@ def for_inference(
 
     Args:
         detector: stays as it is.
-        fuse: fold BatchNorm into convolutions (see :func:`~srtod.detectors.folding.fold_batch_norm`).
+        fuse: fold BatchNorm and standardisation into the weights (see :mod:`srtod.detectors.folding`).
         channels_last: keep the channels of a cell together in memory.
         compiled: let ``torch.compile`` make one program of pyramid and self-reconstruction for each size of
             image; the first image of a size takes a minute.
@@ -63,6 +63,7 @@ def for_inference(
     )
     made = made.eval().requires_grad_(False)
     if fuse:
+        settle_standardised_weights(made)
         fold_batch_norm(made)
     if channels_last:
         made = made.to(memory_format=torch.channels_last)
