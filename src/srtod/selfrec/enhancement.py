@@ -102,7 +102,7 @@ class AttentionEnhancement(nn.Module):
 
     def forward(self, level: Tensor, mask: Tensor) -> Tensor:
         """Map a level ``[B, C, h, w]`` and a mask ``[B, 1, h, w]`` to an enhanced level of the same shape."""
-        return self.attention(level) * (mask + 1) * level
+        return level * self.attention(level) * (mask + 1)  # in this order all keep the level's layout
 
 
 class MultiplyEnhancement(nn.Module):
