@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich import box
 from rich.table import Table
 
 from srtod.detectors.detector import Detector
@@ -118,10 +119,10 @@ def report(costs: Sequence[Cost], setting: Setting) -> dict[str, Any]:
 
 def cost_table(costs: Sequence[Cost], title: str) -> Table:
     """The costs as a table for the terminal."""
-    table = Table(title=title)
+    table = Table(title=title, box=box.SIMPLE, padding=0, pad_edge=False)
     for column in ("system", "head"):
         table.add_column(column, no_wrap=True)
-    for column in ("M params", "GFLOPs", "ms", "± ms", "images/s", "x base", "GiB"):
+    for column in ("M par.", "GFLOPs", "ms", "±", "img/s", "x base", "GiB"):
         table.add_column(column, justify="right", no_wrap=True)
     for cost in costs:
         table.add_row(
@@ -129,8 +130,8 @@ def cost_table(costs: Sequence[Cost], title: str) -> Table:
             "none" if cost.variant == "base" else cost.variant,
             f"{cost.parameters:.2f}",
             f"{cost.flops:.1f}",
-            f"{cost.latency * 1e3:.4g}",
-            f"{cost.spread * 1e3:.2g}",
+            f"{cost.latency * 1e3:.1f}",
+            f"{cost.spread * 1e3:.1f}",
             f"{cost.throughput:.3g}",
             f"{cost.ratio:.2f}",
             "-" if cost.memory is None else f"{cost.memory:.2f}",
