@@ -76,6 +76,14 @@ def test_equal_to_the_operator_of_torchvision_with_its_gradients(groups, kernel,
     torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-3)
 
 
+def test_the_operator_of_torchvision_can_be_asked_for(monkeypatch):
+    inputs, weight = random_inputs()
+    offsets = torch.rand(2, 18, 6, 7)
+    wanted = ops.deform_conv2d(inputs, offsets, weight, padding=1)
+    monkeypatch.setattr("srtod.deformable.SAMPLE_WITHOUT_CUDA", False)
+    assert torch.equal(deform_conv2d(inputs, offsets, weight, padding=1), wanted)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(dtype):
     inputs, weight = (tensor.to(dtype) for tensor in random_inputs())

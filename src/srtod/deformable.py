@@ -7,6 +7,9 @@ from torchvision import ops
 
 Pair = int | tuple[int, int]
 
+SAMPLE_WITHOUT_CUDA: bool = True
+"""False takes torchvision's operator everywhere: slower on a CPU, where it rounds as MMDetection's does."""
+
 
 def deform_conv2d(
     inputs: Tensor,
@@ -40,7 +43,7 @@ def deform_conv2d(
         ``[B, C', H', W']`` in the type of ``inputs``.
     """
     precise = torch.promote_types(inputs.dtype, torch.float32)
-    convolve = ops.deform_conv2d if inputs.is_cuda else _by_sampling
+    convolve = _by_sampling if SAMPLE_WITHOUT_CUDA and not inputs.is_cuda else ops.deform_conv2d
     with torch.autocast(inputs.device.type, enabled=False):
         result = convolve(
             inputs.to(precise),

@@ -107,6 +107,30 @@ def test_every_key_is_mapped(system, self_reconstruction):
     assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
 
 
+RECURSIVE = {
+    "pyramid.second_backbone.body.": "neck.rfp_modules.0.",
+    ".act3.feedback.": ".rfp_conv.",
+    "pyramid.aspp.branches.": "neck.rfp_aspp.aspp.",
+    "pyramid.gate.": "neck.rfp_weight.",
+}
+
+
+@pytest.mark.parametrize("switchable_atrous", [False, True])
+def test_every_key_of_a_recursive_pyramid_is_mapped(switchable_atrous):
+    options = TINY | {"backbone": "resnet26", "switchable_atrous": switchable_atrous}
+    source, target = (srtod.build_detector("detectors", **options) for _ in range(2))
+    renamed = {}
+    for own, value in theirs(source).items():
+        key = own
+        for ours, name in RECURSIVE.items():
+            key = key.replace(ours, name)
+        renamed[key] = value
+    assert "neck.rfp_modules.0.layer2.0.conv1.weight_gamma" in renamed
+    assert ("neck.rfp_modules.0.layer2.0.conv2.offset_s.bias" in renamed) is switchable_atrous
+    srtod.load_mmdet(target, renamed)
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("system", "prefix"), [("retinanet", "retina"), ("atss", "atss"), ("dyhead", "atss")]
 )

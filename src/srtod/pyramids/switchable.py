@@ -9,6 +9,8 @@ from srtod.pyramids.backbone import Backbone
 
 SWITCHABLE_STAGES = ("layer2", "layer3", "layer4")
 VARIANCE_FLOOR = 1e-5
+SAME = 1e-6
+"""Relative difference of two spreads that rounding explains."""
 COARSER = 3
 """How many times the dilation of the second convolution is that of the first."""
 NEIGHBOURHOOD = 5
@@ -85,8 +87,9 @@ class StandardisedConv2d(nn.Module):
 
     def standardised_weight(self) -> Tensor:
         """The weights that convolve, ``[C', C / groups, kernel height, kernel width]``."""
-        # The reference's order of operations: deep in an untrained network a rounding grows a thousandfold.
+        # In the reference's order: behind two backbones a rounding of these weights has grown a thousandfold.
         mean, spread = _moments(self.weight)
+        spread = _but_for_rounding(spread, self.weight_gamma)
         return self.weight_gamma * ((self.weight - mean) / spread) + self.weight_beta
 
 
@@ -141,6 +144,16 @@ def _moments(weight: Tensor) -> tuple[Tensor, Tensor]:
     flat = weight.flatten(1)
     spread = (flat.var(dim=1) + VARIANCE_FLOOR).sqrt()
     return flat.mean(dim=1)[:, None, None, None], spread[:, None, None, None]
+
+
+def _but_for_rounding(spread: Tensor, stored: Tensor) -> Tensor:
+    """The stored spread where only rounding tells the two apart, with the gradient of the spread.
+
+    Processors round square roots differently. Weights that are still those that the spread was stored for,
+    such as frozen ones, are standardised alike on all of them.
+    """
+    difference = stored - spread.detach()
+    return spread + difference.where(difference.abs() <= SAME * stored, 0)
 
 
 def _neighbourhood_mean(x: Tensor) -> Tensor:
