@@ -17,8 +17,8 @@ SYSTEMS = (
         "detectors",
         marks=pytest.mark.xfail(
             strict=False,
-            reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on another "
-            "processor than the kit's, is as far from it",
+            reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on "
+            "another processor than that of the kit, is as far from it",
         ),
     ),
     "srtod-detectors",
