@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,8 @@ from srtod.files import write_json
 from srtod.heads.box_head import DetectionLimits
 from srtod.heads.dense import DensePrediction, select_detections
 from srtod.heads.rpn import ProposalLimits, select_proposals
+from srtod.inference.costs import forget_peak, peak_memory, resident_memory
+from srtod.provenance import provenance
 
 WIDTH, HEIGHT = 1920, 1080
 STRIDES = (4, 8, 16, 32, 64)
@@ -154,7 +155,12 @@ def main() -> int:
             print(rows[-1], file=sys.stderr)
     print(_table(rows, options.counts))
     if options.json is not None:
-        write_json(options.json, _record(options, rows), indent=2)
+        told = {
+            "threads": options.threads,
+            "anchors": sum(map(len, anchors(torch.device("cpu")))),
+            "rows": rows,
+        }
+        write_json(options.json, provenance(options.device) | told, indent=2)
     return int(not all(_within(rows, name) for name in CASES))
 
 
@@ -178,18 +184,12 @@ def _memory_before(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    forget_peak()
+    return resident_memory()
 
 
 def _peak_memory(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated() if device.type == "cuda" else _status("VmHWM")
-
-
-def _status(key: str) -> int:
-    """A size in bytes that the Linux kernel tells of this process."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[key].split()[0]) * 1024
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
 
 
 def _in_own_process(options: argparse.Namespace, name: str, count: int) -> dict[str, Any]:
@@ -219,20 +219,6 @@ def _table(rows: Sequence[dict[str, Any]], counts: Sequence[int]) -> str:
         cells = [f"{row['seconds']:.3g} s, {row['extra_mb']:.0f} MB" for row in rows if row["case"] == name]
         lines.append(f"| {name} |" + "".join(f" {cell} |" for cell in cells))
     return "\n".join(lines)
-
-
-def _record(options: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    on_gpu = options.device == "cuda"
-    return {
-        "command": "benchmarks/dense_scenes.py " + " ".join(sys.argv[1:]),
-        "commit": commit.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
-        "threads": options.threads,
-        "anchors": sum(map(len, anchors(torch.device("cpu")))),
-        "rows": list(rows),
-    }
 
 
 def _options() -> argparse.Namespace:

@@ -7,19 +7,16 @@ on the same images). Runs that were finished before are not repeated.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from srtod.files import read_json, write_json
+from srtod.provenance import provenance
 
 VARIANTS = {"base": ["model.self_reconstruction=false"], "SR-TOD": []}
 KEYS = ("AP", "AP50", "AP75", "APvt", "APt", "APs", "AR")
@@ -39,7 +36,11 @@ def main() -> None:
     }
     print(_table(rows))
     if options.json is not None:
-        write_json(options.json, _record(options, rows), indent=2)
+        settings = {
+            key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()
+        }
+        told = provenance(options.device) | {"settings": settings, "scores": rows}
+        write_json(options.json, told, indent=2)
 
 
 def _options() -> argparse.Namespace:
@@ -91,20 +92,6 @@ def _table(rows: dict[str, list[Scores]]) -> str:
 def _mean_and_spread(values: list[float]) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.2f} ± {spread:.2f}"
-
-
-def _record(options: argparse.Namespace, rows: dict[str, list[Scores]]) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    on_gpu = torch.cuda.is_available() and options.device != "cpu"
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    return {
-        "command": "benchmarks/matched.py " + " ".join(sys.argv[1:]),
-        "settings": settings,
-        "commit": commit.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
-        "scores": json.loads(json.dumps(rows)),
-    }
 
 
 if __name__ == "__main__":

@@ -12,12 +12,10 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from srtod.detectors.mmdet import mmdet_keys
 from srtod.detectors.zoo import build_detector
 from srtod.files import write_json
 from srtod.inference.speed import for_inference, prefers_channels_last
+from srtod.provenance import provenance
 
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "faster-rcnn": ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", {"anchor_scale": 8}),
@@ -188,23 +187,11 @@ def main() -> None:
             rows.append(compare(system, options, Path(folder)))
             print(rows[-1], flush=True)
     if options.json is not None:
-        write_json(options.json, _record(options, rows), indent=2)
-
-
-def _record(options: argparse.Namespace, rows: list[Row]) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    return {
-        "command": "benchmarks/mmdetection.py " + " ".join(sys.argv[1:]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.strip(),
-        "device": options.device,
-        "threads": options.threads,
-        "torch": torch.__version__,
-        "rows": [
+        told = [
             asdict(row) | {"ratio_built": row.ratio(row.built), "ratio_copied": row.ratio(row.copied)}
             for row in rows
-        ],
-    }
+        ]
+        write_json(options.json, provenance(options.device) | {"rows": told}, indent=2)
 
 
 if __name__ == "__main__":

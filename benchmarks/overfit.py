@@ -8,13 +8,11 @@ backbone, from random weights, and the same schedule; it runs plain and with sel
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from srtod.data.transforms import RandomCrop
 from srtod.detectors.zoo import SYSTEMS
 from srtod.engine.fit import fit
 from srtod.files import write_json
+from srtod.provenance import provenance
 from srtod.recipes import load_recipe
 
 ENOUGH = 0.9
@@ -59,7 +58,8 @@ def main() -> int:
             rows = list(pool.map(overfit, *zip(*[(*run, known, options) for run in runs], strict=True)))
     print(_table(rows))
     if options.json is not None:
-        write_json(options.json, _record(options, rows), indent=2)
+        told = {"settings": [*SETTINGS, *options.changes], "rows": rows}
+        write_json(options.json, provenance(options.device) | told, indent=2)
     return int(any(row["AP50"] < ENOUGH for row in rows))
 
 
@@ -149,19 +149,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
             f"{plain['seconds']} / {enhanced['seconds']} |"
         )
     return "\n".join(lines)
-
-
-def _record(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
-    on_gpu = torch.cuda.is_available() and options.device != "cpu"
-    return {
-        "command": "benchmarks/overfit.py " + " ".join(sys.argv[1:]),
-        "commit": commit.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {os.cpu_count()} cores",
-        "settings": [*SETTINGS, *options.changes],
-        "rows": rows,
-    }
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import srtod
-from srtod.boxes.anchors import AnchorGenerator
+from srtod.boxes.anchors import AnchorGenerator, per_anchor
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
 from srtod.boxes.coders import DeltaCoder
 from srtod.heads import dense
@@ -11,7 +11,7 @@ from srtod.heads.box_head import DetectionLimits
 from srtod.heads.dense import DenseHead, DensePrediction, select_detections
 from srtod.heads.losses import focal_loss
 from srtod.heads.targets import Truth
-from srtod.heads.towers import ConvTowers, initialise, norm_groups, per_anchor
+from srtod.heads.towers import ConvTowers, initialise, norm_groups
 from srtod.types import ImageBatch
 
 NOTHING = torch.zeros(0, 4)

@@ -110,6 +110,11 @@ def usable_anchors(
     return torch.cat(flags)
 
 
+def per_anchor(predicted: Tensor, values: int) -> Tensor:
+    """Turn a map ``[B, A values, h, w]`` into float32 ``[B, h w A, values]``, in the order of the anchors."""
+    return predicted.permute(0, 2, 3, 1).reshape(len(predicted), -1, values).float()
+
+
 def scaled_boxes(boxes: Tensor, factor: float) -> Tensor:
     """``[N, 4]`` boxes with their sides times ``factor``, around the same centres."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srtod.boxes.anchors import per_anchor
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.overlaps import paired_giou
 from srtod.heads.dense import DensePrediction, Positives
 from srtod.heads.losses import across_processes
-from srtod.heads.towers import ConvTowers, initialise, per_anchor
+from srtod.heads.towers import ConvTowers, initialise
 
 BOX_WEIGHT = 2.0
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, usable_anchors
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.coders import DeltaCoder
@@ -38,7 +38,7 @@ class FirstStep(nn.Module):
             Features, and deltas ``[B, h w, 4]``.
         """
         features = self.conv(level).relu()
-        return features, _by_cell(self.deltas(features))
+        return features, per_anchor(self.deltas(features), 4)
 
 
 class SecondStep(nn.Module):
@@ -58,7 +58,7 @@ class SecondStep(nn.Module):
             Logits ``[B, h w]`` and deltas ``[B, h w, 4]``.
         """
         features = self.conv(features, boxes, stride).relu()
-        return _by_cell(self.objectness(features)).squeeze(2), _by_cell(self.deltas(features))
+        return per_anchor(self.objectness(features), 1).squeeze(2), per_anchor(self.deltas(features), 4)
 
 
 class AdaptiveConvolution(nn.Module):
@@ -241,11 +241,6 @@ class CascadeRPN(ProposalNetwork):
             )
             for index, size in enumerate(batch.sizes)
         ]
-
-
-def _by_cell(predicted: Tensor) -> Tensor:
-    """Turn ``[B, K, h, w]`` to ``[B, h w, K]`` in float32."""
-    return predicted.flatten(2).transpose(1, 2).float()
 
 
 def _initialise(*layers: nn.Conv2d) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from srtod.boxes.anchors import per_anchor
 from srtod.boxes.coders import DeltaCoder
 from srtod.heads.dense import DensePrediction, Positives
 from srtod.heads.losses import smooth_l1
-from srtod.heads.towers import ConvTowers, initialise, per_anchor
+from srtod.heads.towers import ConvTowers, initialise
 
 
 class RetinaPredictor(nn.Module):

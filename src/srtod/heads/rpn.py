@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, scaled_boxes, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled_boxes, usable_anchors
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
@@ -135,8 +135,8 @@ class RegionProposalNetwork(ProposalNetwork):
         logits, deltas = [], []
         for level in levels:
             features = self.conv(level).relu()
-            logits.append(self.objectness(features).permute(0, 2, 3, 1).flatten(1).float())
-            deltas.append(self.deltas(features).permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
+            logits.append(per_anchor(self.objectness(features), 1).squeeze(2))
+            deltas.append(per_anchor(self.deltas(features), 4))
         return logits, deltas
 
     def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:

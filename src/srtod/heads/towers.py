@@ -49,8 +49,3 @@ def initialise(module: nn.Module, classes: nn.Conv2d) -> None:
             nn.init.normal_(layer.weight, std=0.01)
             if layer.bias is not None:
                 nn.init.constant_(layer.bias, log(PRIOR / (1 - PRIOR)) if layer is classes else 0.0)
-
-
-def per_anchor(predicted: Tensor, values: int) -> Tensor:
-    """Turn a map ``[B, A values, h, w]`` into float32 ``[B, h w A, values]``, in the order of the anchors."""
-    return predicted.permute(0, 2, 3, 1).reshape(len(predicted), -1, values).float()

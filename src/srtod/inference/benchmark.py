@@ -1,16 +1,9 @@
 """What self-reconstruction costs beside the plain detector, measured in one run."""
 
-import platform
-import shlex
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +12,7 @@ from rich.table import Table
 
 from srtod.detectors.detector import Detector
 from srtod.inference.costs import Setting, gflops, peak_memories, run
+from srtod.provenance import provenance
 
 VARIANTS: dict[str, bool | dict[str, Any]] = {
     "base": False,
@@ -102,17 +96,8 @@ def measure(systems: Sequence[str], setting: Setting, *, on_step: Callable[[str]
 def report(costs: Sequence[Cost], setting: Setting) -> dict[str, Any]:
     """The costs with all that they depend on, as plain values for JSON."""
     return {
-        "command": shlex.join(["srtod", *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": version("srtod"),
-        "commit": _commit(),
+        **provenance(setting.device),
         "setting": asdict(setting) | {"options": dict(setting.options)},
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "gpu": torch.cuda.get_device_name() if setting.device == "cuda" else None,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        },
         "costs": [asdict(cost) for cost in costs],
     }
 
@@ -195,13 +180,3 @@ def _half_quartile_range(values: list[float]) -> float:
         return 0.0
     quartiles = statistics.quantiles(values, n=4, method="inclusive")
     return (quartiles[2] - quartiles[0]) / 2
-
-
-def _commit() -> str | None:
-    """The last commit of this package's code; None where it is not under version control."""
-    package = Path(__file__).parents[1]
-    command = ["git", "-C", str(package), "log", "-1", "--format=%H", "--", "."]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    except OSError:
-        return None

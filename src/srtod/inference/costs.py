@@ -124,6 +124,26 @@ def peak_memories(
             yield float(line) if line else None
 
 
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now (Linux)."""
+    return _told_by_kernel("VmRSS")
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process held at most since :func:`forget_peak` (Linux)."""
+    return _told_by_kernel("VmHWM")
+
+
+def forget_peak() -> None:
+    """Start :func:`peak_memory` anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+def _told_by_kernel(key: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
+
 def _deform_conv_flops(
     inputs: tuple[int, ...], weight: tuple[int, ...], *_: Any, out_shape: tuple[int, ...], **__: Any
 ) -> int:
@@ -145,17 +165,11 @@ def _tell_peak(system: str, self_reconstruction: bool | dict[str, Any], setting:
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
     images = setting.images()
-    before = _resident("VmRSS")
+    before = resident_memory()
     detector = setting.fast(setting.build(system, self_reconstruction))
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of building
+    forget_peak()
     run(detector, images, setting)
-    sys.stdout.write(f"{(_resident('VmHWM') - before) / GIB}\n")
-
-
-def _resident(key: str) -> int:
-    """Resident bytes of this process: now (``VmRSS``) or at most so far (``VmHWM``)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+    sys.stdout.write(f"{(peak_memory() - before) / GIB}\n")
 
 
 def _tell_peaks() -> None:

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
@@ -125,25 +124,13 @@ def test_equals_the_plain_loop(seed, scale):
         assert torch.equal(ours, plain)
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the number of entries of the largest tensor that is made."""
-
-    entries = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        result = function(*arguments, **(options or {}))
-        made = result if isinstance(result, tuple | list) else [result]
-        self.entries = max([self.entries, *(one.numel() for one in made if isinstance(one, torch.Tensor))])
-        return result
-
-
-def test_a_dense_scene_makes_no_matrix_of_objects_and_cells():
+def test_a_dense_scene_makes_no_matrix_of_objects_and_cells(largest_tensor):
     strides = (4, 8, 16, 32, 64)
     sizes = [(-(-1088 // stride), 1920 // stride) for stride in strides]
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(3000, 2, generator=generator) * torch.tensor([1880.0, 1040])
     objects = torch.cat([corners, corners + 2 + torch.rand(3000, 2, generator=generator) * 30], dim=1)
-    with LargestTensor() as largest:
+    with largest_tensor as largest:
         levels = assign(objects, scale=2.0, strides=strides, sizes=sizes)
     number_of_cells = sum(h * w for h, w in sizes)
     assert largest.entries <= 4 * number_of_cells
