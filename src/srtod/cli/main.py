@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, recipes, train
+from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, recipes, reproduce, train
 from srtod.errors import SrtodError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(explain.explain)
 app.command()(benchmark.benchmark)
+app.add_typer(reproduce.app, name="reproduce")
 
 
 def main() -> None:

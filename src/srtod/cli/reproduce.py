@@ -1,0 +1,154 @@
+"""``srtod reproduce``: the paper's tables, and any recipe with and without self-reconstruction."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from srtod.cli.options import Layout, SkipBad, parse_choice
+
+if TYPE_CHECKING:
+    from srtod.reproduce.options import Options
+
+TABLES = {
+    "table-1": "DroneSwarms: nine detectors, five of them with SR-TOD.",
+    "table-2": "VisDrone2019: four detectors with and without SR-TOD.",
+    "table-3": "AI-TOD: four detectors with and without SR-TOD.",
+    "table-4": "Ablation: reconstruction head alone, and with enhancement.",
+    "table-5": "Ablation: no threshold, a fixed one, a learnable one.",
+    "table-6": "Ablation: how the mask enhances the features.",
+    "table-7": "Ablation: pixel or high-frequency difference.",
+}
+
+app = typer.Typer(
+    help="Train, evaluate and set the paper's numbers beside ours; draw its figures.", no_args_is_help=True
+)
+
+Data = Annotated[Path, typer.Option(help="Data set in a known layout, with a held-out split.")]
+Output = Annotated[Path, typer.Option(help="Folder for runs and tables; the same again goes on.")]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Rows of the table by key, separated by commas; else all. An unknown one lists them.",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each row; 3 or more tell a gain from chance.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="Minutes for all: as many epochs as fit, the same for every row.", show_default=False),
+]
+Epochs = Annotated[
+    int | None, typer.Option(help="Epochs of every row; else the recipe's.", show_default=False)
+]
+Fraction = Annotated[
+    float | None, typer.Option(help="Share of the training images; else all.", show_default=False)
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        help="full: as published; light: a small backbone, for a CPU. Else full with a GPU, light without.",
+        show_default=False,
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one key of every row's recipe; repeatable.",
+        show_default=False,
+    ),
+]
+Split = Annotated[
+    str | None, typer.Option(help="Split to evaluate on; else val, else test.", show_default=False)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def _table(
+    context: typer.Context,
+    *,
+    data: Data,
+    output: Output,
+    rows: Rows = None,
+    seeds: Seeds = 1,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    fraction: Fraction = None,
+    matched: Annotated[
+        bool,
+        typer.Option("--matched", help="Base rows take all settings of the rows with SR-TOD but SR-TOD."),
+    ] = False,
+    scale: Scale = None,
+    set_: Changes = None,
+    split: Split = None,
+    format: Layout = None,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+) -> None:
+    from srtod.reproduce.command import reproduce_table
+
+    options = _options(
+        seeds=seeds,
+        budget=budget,
+        epochs=epochs,
+        fraction=fraction,
+        scale=scale,
+        changes=set_,
+        split=split,
+        format=format,
+        skip_bad=skip_bad,
+        device=device,
+    )
+    keys = [key.strip() for given in rows or () for key in given.split(",")]
+    typer.echo(
+        reproduce_table(str(context.info_name), data, output, rows=keys, matched=matched, options=options)
+    )
+
+
+for _name, _about in TABLES.items():
+    app.command(_name, help=_about)(_table)
+
+
+@app.command()
+def matched(
+    *,
+    recipe: Annotated[str, typer.Option(help="A recipe with self-reconstruction: its name or a YAML file.")],
+    data: Data,
+    output: Output,
+    seeds: Seeds = 1,
+    budget: Budget = None,
+    epochs: Epochs = None,
+    fraction: Fraction = None,
+    scale: Scale = "full",
+    set_: Changes = None,
+    split: Split = None,
+    format: Layout = None,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+) -> None:
+    """Any recipe with and without self-reconstruction, all else equal."""
+    from srtod.reproduce.command import reproduce_matched
+
+    options = _options(
+        seeds=seeds,
+        budget=budget,
+        epochs=epochs,
+        fraction=fraction,
+        scale=scale,
+        changes=set_,
+        split=split,
+        format=format,
+        skip_bad=skip_bad,
+        device=device,
+    )
+    typer.echo(reproduce_matched(recipe, data, output, options=options))
+
+
+def _options(*, scale: str | None, changes: list[str] | None, **others: Any) -> "Options":
+    from srtod.reproduce.options import Options
+
+    if scale is not None:
+        parse_choice(scale, ("full", "light"), option="--scale")
+    return Options(scale=scale, changes=tuple(changes or ()), **others)

@@ -1,0 +1,1 @@
+"""The paper's tables and figures, and any rows of recipes compared over seeds."""
