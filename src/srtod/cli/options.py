@@ -10,7 +10,8 @@ from srtod.errors import InputError
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Layout of the data: coco, visdrone, aitod, droneswarms, yolo or voc; recognised if left out.",
+        help="Layout of the data: coco, visdrone, aitod (aitod-v1, aitod-v2), droneswarms, yolo or voc; "
+        "recognised if left out.",
         show_default=False,
     ),
 ]

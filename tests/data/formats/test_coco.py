@@ -78,6 +78,10 @@ def test_crowd_of_one_class_and_of_all(tmp_path, make_coco):
         ("train/images", "train.json"),
         ("", "train.json"),
         ("train", "train/_annotations.coco.json"),
+        ("VisDrone2019-DET-train/images", "annotations/VisDrone2019-DET_train_coco.json"),
+        ("VisDrone2019-DET-train/images", "annotations_coco/VisDrone2019-DET_train_coco.json"),
+        ("VisDrone2019-DET-train/images", "VisDrone2019-DET-train/visdrone_train_coco.json"),
+        ("VisDrone2019-DET-train", "train.json"),
     ],
 )
 def test_finds_images_in_sensible_places(tmp_path, make_coco, make_image, place, json_name):
@@ -106,6 +110,14 @@ def test_folder_holds_splits_and_a_file_is_one(tmp_path, make_coco):
         data.read(tmp_path / "b")
     with pytest.raises(InputError, match=r"no split 'vale' \(did you mean 'val'\?\); it has train, val"):
         data.read(tmp_path / "b", split="vale")
+
+
+def test_test_dev_is_the_split_test_unless_there_is_another(tmp_path, make_coco):
+    for name in ("train", "test-dev"):
+        make_coco(tmp_path, f"annotations/VisDrone2019-DET_{name}_coco.json")
+    assert data.splits(tmp_path) == ("test", "train")
+    make_coco(tmp_path, "annotations/another_test.json")
+    assert data.splits(tmp_path) == ("VisDrone2019-DET_test-dev_coco", "train", "another_test")
 
 
 def test_files_of_one_split_are_told_apart_by_their_stems(tmp_path, make_coco):
@@ -285,15 +297,6 @@ def test_ids_may_be_texts(tmp_path, make_coco):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"images": [image]}))
     (record,) = data.read(tmp_path).records
     assert (record.image_id, record.width, len(record.boxes)) == ("x-1", 64, 1)
-
-
-def test_official_names_are_ai_tod(tmp_path, make_coco):
-    make_coco(tmp_path, "annotations/aitodv2_val.json")
-    make_coco(tmp_path, "annotations/aitodv2_train.json")
-    assert data.splits(tmp_path) == ("train", "val")
-    assert data.read(tmp_path, split="val").format == "aitod"
-    assert data.read(tmp_path / "annotations" / "aitodv2_val.json").format == "aitod"
-    assert data.read(tmp_path, split="val", format="coco").format == "coco"
 
 
 def test_drone_swarms_in_their_authors_layout(tmp_path, make_coco):

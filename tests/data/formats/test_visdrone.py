@@ -20,10 +20,12 @@ def make_split(make_image):
     return make
 
 
-def test_reads_official_splits(tmp_path, make_split):
+def test_reads_official_splits(tmp_path, make_split, make_image):
     for split in ("train", "val", "test-dev"):
         make_split(tmp_path / f"VisDrone2019-DET-{split}", a="1,2,3,4,1,4,0,2\n")
-    assert set(data.splits(tmp_path)) == {"train", "val", "test-dev"}
+    make_image(tmp_path / "VisDrone2019-DET-test-challenge" / "images" / "a.jpg")
+    (tmp_path / "VisDrone2019-DET-val.zip").write_bytes(b"")
+    assert data.splits(tmp_path) == ("test", "train", "val")
     annotated = data.read(tmp_path / "VisDrone2019-DET-train")
     assert (annotated.format, annotated.split, annotated.classes) == ("visdrone", "train", CLASSES)
     assert annotated.faults == ()
@@ -32,6 +34,30 @@ def test_reads_official_splits(tmp_path, make_split):
     assert record.boxes.tolist() == [[1, 2, 4, 6]]
     assert [annotated.classes[label] for label in record.labels] == ["car"]
     assert record.attributes == ({"truncation": 0, "occlusion": 2},)
+
+
+def test_archives_unpacked_into_folders_of_their_own_names(tmp_path, make_split):
+    for split in ("train", "val", "test_dev"):
+        name = f"VisDrone2019-DET-{split}"
+        make_split(tmp_path / name / name, a="1,2,3,4,1,4,0,2\n")
+    assert data.splits(tmp_path) == ("test", "train", "val")
+    assert data.splits(tmp_path / "VisDrone2019-DET-val") == ("val",)
+    assert data.read(tmp_path, split="test").faults == ()
+
+
+def test_folders_of_one_split_are_told_apart_by_their_names(tmp_path, make_split):
+    for name in ("train-1.5m", "train-1.6m", "val"):
+        make_split(tmp_path / name, a="1,2,3,4,1,4,0,2\n")
+    assert data.splits(tmp_path) == ("train-1.5m", "train-1.6m", "val")
+
+
+def test_coco_json_beside_the_texts_needs_a_word(tmp_path, make_split, make_coco):
+    folder = make_split(tmp_path / "VisDrone2019-DET-train", a="1,2,3,4,1,4,0,2\n")
+    make_coco(folder, "visdrone_train_coco.json")
+    with pytest.raises(InputError, match="could be visdrone or coco; say which with --format"):
+        data.read(tmp_path)
+    assert data.read(tmp_path, format="visdrone").classes == CLASSES
+    assert data.read(tmp_path, format="coco").faults == ()
 
 
 def test_ignored_regions_others_and_scores_of_zero(tmp_path, make_split):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from srtod.data.formats import aitod, coco, droneswarms, visdrone, voc, yolo
@@ -18,7 +19,13 @@ READERS: Mapping[str, Callable[[Path], Splits]] = {
     "voc": voc.find,
     "coco": coco.find,
 }
-"""What finds the splits of a layout, by its name."""
+"""What finds the splits of a layout, by its name; these are recognised."""
+
+VERSIONS: Mapping[str, Callable[[Path], Splits]] = {
+    "aitod-v1": partial(aitod.find, version=1),
+    "aitod-v2": partial(aitod.find, version=2),
+}
+"""What finds one of the versions of a layout that may lie in one folder, where it is asked for by name."""
 
 WRITERS: Mapping[str, Callable[[Sequence[AnnotatedSet], Path, Place], Counter[str]]] = {
     "coco": coco.write,
@@ -38,13 +45,12 @@ def find_splits(path: Path, format: str | None = None) -> Splits:
     Raises:
         InputError: there is nothing at ``path``, the layout is unknown, or it could be several.
     """
+    known = {**READERS, **VERSIONS}
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a data set")
-    if format is not None and format not in READERS:
-        raise InputError(
-            f"unknown format {format!r}{did_you_mean(format, READERS)}; known are {_list(READERS)}"
-        )
-    found = {name: splits for name in ([format] if format else READERS) if (splits := READERS[name](path))}
+    if format is not None and format not in known:
+        raise InputError(f"unknown format {format!r}{did_you_mean(format, known)}; known are {_list(known)}")
+    found = {name: splits for name in ([format] if format else READERS) if (splits := known[name](path))}
     for kind in _KINDS_OF_COCO:
         if kind in found:
             found.pop("coco", None)

@@ -19,6 +19,7 @@ from srtod.errors import InputError
 from srtod.files import read_json, write_json
 
 _PREFIX = "instances_"
+_SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
 
 
@@ -97,9 +98,10 @@ def _split_of(file: Path) -> str:
 
 def _image_folders(file: Path, split: str) -> Iterator[Path]:
     """Where the images of an annotation file may lie, the likeliest first."""
-    base = file.parent.parent if file.parent.name.lower() == "annotations" else file.parent
-    parts = ("train", "val") if split == "trainval" else ()
-    for name in dict.fromkeys((file.stem.removeprefix(_PREFIX), split, *parts)):
+    base = file.parent.parent if file.parent.name.lower().startswith("annotations") else file.parent
+    named = [folder.name for folder in base.glob("*/") if split and split_name(folder.name) == split]
+    shared = _SHARED_IMAGES.get(split, ())
+    for name in dict.fromkeys((file.stem.removeprefix(_PREFIX), split, *sorted(named), *shared)):
         if name:
             yield from (
                 base / "images" / name,

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -11,8 +12,9 @@ from srtod.errors import InputError
 Splits = Mapping[str, Callable[[], AnnotatedSet]]
 """The splits a reader finds at a path, each with the call that reads it; empty if the layout is another."""
 
+_SYNONYMS = {"validation": "val", "valid": "val", "test-dev": "test", "test_dev": "test"}
 _SPLIT = re.compile(
-    r"(?<![a-z])(trainval|train|minival|validation|valid|val|test-dev|test-challenge|test)(?![a-z])"
+    r"(?<![a-z])(trainval|train|minival|validation|valid|val|test[-_]dev|test-challenge|test)(?![a-z])"
 )
 
 
@@ -20,10 +22,10 @@ def split_name(name: str) -> str:
     """Find the split a file or folder is named after.
 
     >>> split_name("instances_val2017"), split_name("VisDrone2019-DET-test-dev"), split_name("labels")
-    ('val', 'test-dev', '')
+    ('val', 'test', '')
     """
     found = _SPLIT.search(name.lower())
-    return "" if found is None else {"validation": "val", "valid": "val"}.get(found[1], found[1])
+    return "" if found is None else _SYNONYMS.get(found[1], found[1])
 
 
 def is_split_name(name: str) -> bool:
@@ -32,13 +34,14 @@ def is_split_name(name: str) -> bool:
 
 
 def name_splits(paths: Iterable[Path], name: Callable[[Path], str]) -> dict[str, Path]:
-    """Key ``paths`` by the split each is named after, or by its stem where two would share a name."""
+    """Key files or folders by the split each is named after; those that would share a name, by their own."""
     paths = sorted(paths)
+    own = [path.stem if path.is_file() else path.name for path in paths]
     names = [name(path) for path in paths]
+    counts = Counter(names)
+    names = [name if counts[name] == 1 else other for name, other in zip(names, own, strict=True)]
     if len(set(names)) < len(names):
-        names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
-        names = [f"{path.parent.name}-{path.stem}" for path in paths]
+        names = [f"{path.parent.name}-{other}" for path, other in zip(paths, own, strict=True)]
     return dict(zip(names, paths, strict=True))
 
 

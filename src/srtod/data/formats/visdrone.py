@@ -3,6 +3,9 @@
 The columns are left, top, width, height, score, category, truncation, occlusion
 (http://aiskyeye.com/evaluate/results-format_2021/). Category 0 (ignored regions) and 11 (others) are regions
 to ignore of any class; score 0 marks a box that evaluation is to ignore.
+
+The archives unpack to ``VisDrone2019-DET-train``, ``-val`` and ``-test-dev`` (here the split ``test``); that
+of the challenge has no annotations and is not a split.
 """
 
 from collections import Counter
@@ -11,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from srtod.data.formats.builder import SetBuilder
-from srtod.data.formats.layout import Splits, read_class_names, split_name
+from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name
 from srtod.data.formats.texts import Parsed, add_text
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files
@@ -40,8 +43,11 @@ def find(path: Path) -> Splits:
     """Find the splits at ``path``: a folder with ``images/`` and ``annotations/``, or one that holds such."""
     if _is_split(path):
         return {split_name(path.name): partial(_read, path, split_name(path.name), path)}
-    folders = sorted(folder for folder in path.glob("*/") if _is_split(folder))
-    return {split: partial(_read, folder, split, path) for split, folder in _named(folders).items()}
+    # Unpacked into a folder of its own, an archive is a folder in a folder of the same name.
+    nested = (folder / folder.name for folder in path.glob("*/"))
+    folders = [folder for folder in (*path.glob("*/"), *nested) if _is_split(folder)]
+    named = name_splits(folders, lambda folder: split_name(folder.name) or folder.name)
+    return {split: partial(_read, folder, split, path) for split, folder in named.items()}
 
 
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
@@ -74,13 +80,6 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 
 def _is_split(folder: Path) -> bool:
     return (folder / "images").is_dir() and any((folder / "annotations").glob("*.txt"))
-
-
-def _named(folders: Sequence[Path]) -> dict[str, Path]:
-    names = [split_name(folder.name) or folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [folder.name for folder in folders]
-    return dict(zip(names, folders, strict=True))
 
 
 def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
