@@ -24,6 +24,16 @@ def test_the_splits_train_and_val_are_taken(folder):
     assert (val.split, len(val.records)) == ("val", 3)
 
 
+def test_trainval_stands_in_for_train_and_its_val_is_not_validated_on(folder):
+    (folder / "train.json").rename(folder / "trainval.json")
+    train, val = training_sets(folder)
+    assert (train.split, val) == ("trainval", None)
+    shutil.copy(folder / "val.json", folder / "test.json")
+    _, val = training_sets(folder)
+    assert val is not None
+    assert val.split == "test"
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [(("train", "test", "val"), "val"), (("test", "train"), "test"), (("train",), None), (("",), None)],

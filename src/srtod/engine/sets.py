@@ -13,18 +13,21 @@ def training_sets(
     data: Path,
     *,
     val_data: Path | None = None,
+    val_split: str | None = None,
     format: str | None = None,
     skip_bad: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> tuple[AnnotatedSet, AnnotatedSet | None]:
     """Read the training set and the validation set.
 
-    The training set is the split ``train`` where there are splits. The validation set is ``val`` or else
-    ``test`` of ``val_data``, or of ``data`` without it; none where ``data`` has neither.
+    The training set is the split ``train``, or else ``trainval``, where there are splits. The validation set
+    is ``val`` or else ``test`` of ``val_data``, or of ``data`` without it; none where ``data`` has neither. A
+    ``val`` that is part of ``trainval`` is not taken.
 
     Args:
         data: a folder or file in a known layout.
         val_data: another one to validate on.
+        val_split: the split to validate on; chosen as said above where None.
         format: the layout of both; recognised where None.
         skip_bad: go on without what is damaged, and say what that is.
         say: shows a line; None shows nothing, nor a progress bar.
@@ -33,12 +36,14 @@ def training_sets(
         InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets.
     """
     names = splits(data, format=format)
-    split = "train" if "train" in names else None
+    split = next((name for name in ("train", "trainval") if name in names), None)
     train = checked(read(data, format=format, split=split), skip_bad=skip_bad, say=say)
     if val_data is not None:
-        split = held_out_split(splits(val_data, format=format))
+        split = val_split or held_out_split(splits(val_data, format=format))
         val = read(val_data, format=format, split=split)
-    elif split := held_out_split(names):
+    elif split := val_split or held_out_split(
+        [name for name in names if (split, name) != ("trainval", "val")]
+    ):
         val = read(data, format=format, split=split)
     else:
         return train, None
