@@ -55,6 +55,20 @@ def test_inspect_sound_set(run, make_set, tmp_path):
     assert (numbers["split"], numbers["objects"], numbers["faults"]) == ("train", 1, [])
 
 
+def test_inspect_says_what_a_known_set_lacks(run, tmp_path):
+    folder = tmp_path / "VisDrone2019-DET-val"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(folder / "images" / "a.jpg")
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "a.txt").write_text("1,1,5,5,1,4,0,0\n9,9,9,9,0,0,0,0\n")
+    code, out, err = run("inspect", tmp_path, "--json", tmp_path / "n.json")
+    assert code == 0, err
+    assert "VisDrone2019-DET val: 547 fewer images and 38,758 fewer objects than published" in out
+    content = json.loads((tmp_path / "n.json").read_text())
+    assert content["splits"][0]["published"]["published_images"] == 548
+    assert content["published"] is None
+
+
 @pytest.mark.parametrize(
     ("boxes", "image", "message"),
     [

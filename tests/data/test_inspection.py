@@ -1,11 +1,13 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from srtod import data
-from srtod.data.inspection import describe, inspect_splits, print_statistics
+from srtod.data.inspection import Inspection, describe, inspect_splits, print_inspection
+from srtod.data.known import Comparison
 
 
 def mark(number, side, **more):
@@ -37,6 +39,7 @@ def test_numbers(root):
         "(any class)": {"objects": 0, "regions_to_ignore": 1, "mean_size": None},
     }
     assert numbers.image_sizes == {"64 x 48": 3}
+    assert numbers.published is None
     (fault,) = json.loads(json.dumps(numbers.to_json()))["faults"]
     assert (fault["image_id"], fault["annotation_id"]) == (1, 23)
     assert fault["file"] == str(root / "train.json")
@@ -51,21 +54,25 @@ def test_set_without_images_or_objects(tmp_path, make_coco):
 
 def test_all_splits_with_their_images_decoded(root):
     (root / "images" / "c.png").write_bytes(b"")
-    inspected = inspect_splits(root)
-    assert [numbers.split for _, numbers in inspected] == ["train", "val"]
-    assert [len(numbers.faults) for _, numbers in inspected] == [2, 0]
-    assert "empty file" in str(inspected[0][1].faults[1])
-    assert [numbers.split for _, numbers in inspect_splits(root, split="val")] == ["val"]
+    inspection = inspect_splits(root)
+    statistics = [numbers for _, numbers in inspection.splits]
+    assert [numbers.split for numbers in statistics] == ["train", "val"]
+    assert [len(numbers.faults) for numbers in statistics] == [2, 0]
+    assert "empty file" in str(statistics[0].faults[1])
+    assert inspection.faulty
+    sound = inspect_splits(root, split="val")
+    assert [numbers.split for _, numbers in sound.splits] == ["val"]
+    assert not sound.faulty
 
 
-def printed(statistics) -> str:
+def printed(inspection) -> str:
     console = Console(file=io.StringIO(), width=100)
-    print_statistics(statistics, console)
+    print_inspection(inspection, console)
     return console.file.getvalue()
 
 
 def test_tables_and_faults_are_printed(root):
-    text = printed([numbers for _, numbers in inspect_splits(root)])
+    text = printed(inspect_splits(root))
     for expected in ("train", "val", "regions to ignore", ">32 px", "12.5%", "(any class)", "faults: 1"):
         assert expected in text
     line = next(line for line in text.splitlines() if line.startswith("fault: "))
@@ -74,7 +81,34 @@ def test_tables_and_faults_are_printed(root):
 
 def test_only_the_first_faults_are_printed(tmp_path, make_coco):
     make_coco(tmp_path, annotations=[mark(number, 0) for number in range(30)])
-    text = printed([describe(data.read(tmp_path))])
+    text = printed(inspect_splits(tmp_path))
     assert text.count("fault: ") == 20
     assert "and 10 more faults in train; --json lists them all" in text
     assert "faults: 30" in text
+
+
+def test_what_is_published_of_a_known_set_is_told(root):
+    (annotated, numbers), _ = inspect_splits(root).splits
+    split = Comparison("Birds train", 3, 8, 4, 6)
+    whole = Comparison("Birds", 3, 8, 3, 8)
+    inspection = Inspection(((annotated, replace(numbers, published=split)),), whole)
+    assert printed(inspection).splitlines()[-2:] == [
+        "Birds train: 1 fewer images and 2 more objects than published",
+        "Birds: complete, 3 images and 8 objects as published",
+    ]
+    content = inspection.to_json()
+    assert content["splits"][0]["published"]["complete"] is False
+    assert content["published"] == {
+        "name": "Birds",
+        "images": 3,
+        "objects": 8,
+        "published_images": 3,
+        "published_objects": 8,
+        "complete": True,
+    }
+
+
+def test_nothing_is_said_of_a_set_that_is_not_known(root):
+    inspection = inspect_splits(root)
+    assert inspection.published is None
+    assert "published" not in printed(inspection)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
+from srtod.data.known import Comparison, compare, compare_whole
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault
 
 SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
@@ -38,6 +39,7 @@ class Statistics:
         classes: for each class ``objects``, ``regions_to_ignore`` and ``mean_size``.
         image_sizes: images by ``"width x height"``, the most frequent first.
         faults: what is wrong.
+        published: the copy beside what is published of it; ``None`` where the set is not a known one.
     """
 
     split: str
@@ -53,11 +55,13 @@ class Statistics:
     classes: dict[str, dict[str, float | None]]
     image_sizes: dict[str, int]
     faults: tuple[Fault, ...]
+    published: Comparison | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers and faults as plain values."""
         faults = [asdict(fault) | {"file": str(fault.file)} for fault in self.faults]
-        return asdict(self) | {"faults": faults}
+        published = self.published.to_json() if self.published else None
+        return asdict(self) | {"faults": faults, "published": published}
 
 
 def object_sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -100,12 +104,36 @@ def describe(annotated: AnnotatedSet) -> Statistics:
         | ({"(any class)": _any_class(labels)} if (labels == ANY_CLASS).any() else {}),
         image_sizes={str(shapes[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
         faults=annotated.faults,
+        published=compare(annotated),
     )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect_splits` found.
+
+    Attributes:
+        splits: each with its numbers.
+        published: all of them together beside what is published of the whole set, where they are one.
+    """
+
+    splits: tuple[tuple[AnnotatedSet, Statistics], ...]
+    published: Comparison | None
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything is wrong."""
+        return any(numbers.faults for _, numbers in self.splits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all numbers as plain values."""
+        published = self.published.to_json() if self.published else None
+        return {"splits": [numbers.to_json() for _, numbers in self.splits], "published": published}
 
 
 def inspect_splits(
     path: Path, *, format: str | None = None, split: str | None = None, progress: bool = False
-) -> list[tuple[AnnotatedSet, Statistics]]:
+) -> Inspection:
     """Read splits of a data set, decode all their images and count what they hold.
 
     Args:
@@ -120,13 +148,22 @@ def inspect_splits(
     names = splits(path, format=format) if split is None else (split,)
     sets = (read(path, format=format, split=name) for name in names)
     checked = [check_images(annotated, progress=progress) for annotated in sets]
-    return [(annotated, describe(annotated)) for annotated in checked]
+    described = tuple((annotated, describe(annotated)) for annotated in checked)
+    return Inspection(described, compare_whole(checked))
 
 
-def print_statistics(statistics: Sequence[Statistics], console: Console) -> None:
-    """Print tables of all splits side by side, then the first faults of each."""
+def print_inspection(inspection: Inspection, console: Console) -> None:
+    """Print tables of all splits side by side, the first faults of each, and what a known set lacks."""
+    statistics = [numbers for _, numbers in inspection.splits]
     console.print(_overview(statistics))
     console.print(_class_table(statistics))
+    _print_faults(statistics, console)
+    for comparison in (*(numbers.published for numbers in statistics), inspection.published):
+        if comparison is not None:
+            console.print(str(comparison), style="green" if comparison.complete else "yellow", soft_wrap=True)
+
+
+def _print_faults(statistics: Sequence[Statistics], console: Console) -> None:
     for numbers in statistics:
         for fault in numbers.faults[:_SHOWN_FAULTS]:
             console.print(f"fault: {fault}", style="red", soft_wrap=True, markup=False, highlight=False)
