@@ -20,6 +20,12 @@ TABLES = {
     "table-7": "Ablation: pixel or high-frequency difference.",
 }
 
+FIGURES = {
+    "figure-1": "A tiny object in P2, reconstruction and difference.",
+    "figure-3": "The difference map beside the one of high frequencies.",
+    "figure-4": "P2 before and after its enhancement by the difference map.",
+}
+
 app = typer.Typer(
     help="Train, evaluate and set the paper's numbers beside ours; draw its figures.", no_args_is_help=True
 )
@@ -103,7 +109,7 @@ def _table(
     )
     keys = [key.strip() for given in rows or () for key in given.split(",")]
     typer.echo(
-        reproduce_table(str(context.info_name), data, output, rows=keys, matched=matched, options=options)
+        reproduce_table(str(context.info_name), data, output, rows=keys, is_matched=matched, options=options)
     )
 
 
@@ -144,6 +150,42 @@ def matched(
         device=device,
     )
     typer.echo(reproduce_matched(recipe, data, output, options=options))
+
+
+def _figure(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(help="Images; each is a row.", metavar="IMAGE")],
+    *,
+    weights: Annotated[
+        str, typer.Option(help="Weights with self-reconstruction (.safetensors), or a hub id.")
+    ],
+    output: Annotated[Path, typer.Option(help="A .png, .pdf or .svg file, or a folder.")],
+    annotations: Annotated[
+        Path | None, typer.Option(help="Enlarge the smallest annotated object, not the smallest detection.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="Enlarge this place, in pixels; once for each image."),
+    ] = None,
+    picture_score: Annotated[float, typer.Option(help="Detections of at least this score count.")] = 0.3,
+    device: Device = "auto",
+) -> None:
+    from srtod.data import read
+    from srtod.inference import collect_images, load_detector, with_annotations
+    from srtod.reproduce.figures import draw_figure, read_place
+
+    places = [read_place(text) for text in at or ()]
+    files = collect_images(images)
+    if annotations is not None:
+        files = with_annotations(files, read(annotations, split=split).require_sound())
+    detector = load_detector(weights, device=device)
+    name = str(context.info_name)
+    typer.echo(draw_figure(name, detector, files, output, at=places, min_score=picture_score))
+
+
+for _name, _about in FIGURES.items():
+    app.command(_name, help=_about)(_figure)
 
 
 def _options(*, scale: str | None, changes: list[str] | None, **others: Any) -> "Options":

@@ -64,12 +64,13 @@ def choose_crops(
         best = int(gains.argmax())
         seen = shown[best] & (left > 0)
         middle = (boxes[seen, :2].min(axis=0) + boxes[seen, 2:].max(axis=0)) / 2
-        crops.append(_around(middle, side, size))
+        crops.append(crop_around(middle, side, size))
         left[shown[best]] = 0
         free &= np.abs(centres - middle).max(axis=1) > 0.9 * side
     return crops
 
 
-def _around(middle: NDArray[np.float64], side: int, size: tuple[int, int]) -> Crop:
+def crop_around(middle: NDArray[np.float64], side: int, size: tuple[int, int]) -> Crop:
+    """Return the crop of that side nearest to a point (x, y) of an image of ``size`` (width, height)."""
     x, y = (int(np.clip(round(m - side / 2), 0, s - side)) for m, s in zip(middle, size, strict=True))
     return Crop(x, y, side)

@@ -1,0 +1,198 @@
+"""The paper's figures 1, 3 and 4, drawn for any image and any detector with self-reconstruction.
+
+Figure 1 follows its caption: the whole image, the region around a tiny object, and there the heat map of P2,
+the reconstruction and the difference map, with a dotted box around the object. Figure 4 shows P2 before and
+after its enhancement (DGFE), and the difference map that guides it. Figure 3 is read as the comparison behind
+table 7: the difference map beside the one of high frequencies. Figures 3 and 4 have the layout of figure 1.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from srtod.data.images import read_image
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError
+from srtod.files import atomic_file
+from srtod.inference import ImageFile
+from srtod.inference.predict import device_of, to_tensor
+from srtod.inference.writers import PICTURE_SCORE
+from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, panels_of
+from srtod.plots.zoom import zoom_figure
+from srtod.plots.zoom_rows import Row
+from srtod.selfrec.difference import high_frequency_difference, pixel_difference
+
+MAPS = {
+    "figure-1": ("p2_before", "reconstruction", "difference"),
+    "figure-3": ("reconstruction", "difference", "high_frequency"),
+    "figure-4": ("p2_before", "p2_after", "difference"),
+}
+"""Maps of each figure, left to right."""
+BARS = {
+    FEATURE_COLOURS: "mean |activation|\nover channels",
+    DIFFERENCE_COLOURS: "|reconstruction $-$ input|\nmean over RGB, 0 to 1",
+}
+SUFFIXES = (".png", ".pdf", ".svg")
+DOTS_PER_INCH = 300
+PLACE_SIDE = 8.0
+"""Pixels that an object is taken to be wide where only its place is known: about the mean of DroneSwarms."""
+
+
+def draw_figure(
+    name: str,
+    detector: Detector,
+    images: Sequence[ImageFile],
+    output: Path,
+    *,
+    at: Sequence[tuple[float, float]] = (),
+    min_score: float = PICTURE_SCORE,
+) -> Path:
+    """Draw one of the paper's figures, a row for each image, and write it as PNG, PDF or SVG.
+
+    Each row enlarges one tiny object: the one at the place in ``at``; else the smallest annotated one, where
+    the image comes with annotations; else the smallest detection.
+
+    Args:
+        name: ``figure-1``, ``figure-3`` or ``figure-4``.
+        detector: in evaluation mode, with self-reconstruction.
+        images: the files, with or without their annotations.
+        output: a file whose ending says the format, or a folder, which gets ``NAME.png``.
+        at: x and y in pixels for each image, or empty.
+        min_score: detections below are not looked at.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        InputError: the detector has no self-reconstruction, an image cannot be read or holds no object, a
+            place lies outside of its image, or the output cannot be written.
+    """
+    if detector.config["self_reconstruction"] is None:
+        raise InputError(
+            f"these weights are of a detector without self-reconstruction, which {name} is about; "
+            "take weights trained with self_reconstruction"
+        )
+    if at and len(at) != len(images):
+        raise InputError(f"--at: {len(at)} places for {len(images)} images; give one for each image, or none")
+    path = _file(name, output)
+    rows = [
+        _row(MAPS[name], detector, image, place, min_score)
+        for image, place in zip(images, at or [None] * len(images), strict=True)
+    ]
+    shown = {panel.colours for panel in rows[0].maps}
+    figure = zoom_figure(rows, {colours: label for colours, label in BARS.items() if colours in shown})
+    with atomic_file(path) as scratch:
+        figure.savefig(scratch, dpi=DOTS_PER_INCH)
+    return path
+
+
+def read_place(text: str) -> tuple[float, float]:
+    """Read ``X,Y`` in pixels.
+
+    Raises:
+        InputError: anything else.
+    """
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError as error:
+        raise InputError(f"--at {text}: give x and y in pixels, such as 812,345") from error
+    return x, y
+
+
+def _file(name: str, output: Path) -> Path:
+    if output.is_dir() or not output.suffix:
+        return output / f"{name}.png"
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{output}: a figure ends in {', '.join(SUFFIXES)}, or goes into a folder")
+    return output
+
+
+def _row(
+    names: tuple[str, ...],
+    detector: Detector,
+    image: ImageFile,
+    place: tuple[float, float] | None,
+    min_score: float,
+) -> Row:
+    pixels = read_image(image.path)
+    size = (pixels.shape[1], pixels.shape[0])
+    if place is not None:
+        box, note = _at(place, size, image.path)
+    elif image.record is not None:
+        box, note = _annotated(image.record.boxes[~image.record.ignore], image.path)
+    else:
+        box, note = _detected(detector, pixels, min_score, image.path)
+    panels = _panels(detector, pixels)
+    maps = tuple(replace(panels[name], title=_title(name, names, detector)) for name in names)
+    return Row(panels["input"], maps, box.clip(0, np.tile(size, 2)), note)
+
+
+def _at(place: tuple[float, float], size: tuple[int, int], path: Path) -> tuple[NDArray[np.float64], str]:
+    (x, y), (width, height) = place, size
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(f"--at {x:g},{y:g}: outside of {path}, which is {width} x {height} pixels")
+    half = PLACE_SIDE / 2
+    return np.array((x - half, y - half, x + half, y + half)), f"{PLACE_SIDE:g} px at {x:g}, {y:g}"
+
+
+def _annotated(boxes: ArrayLike, path: Path) -> tuple[NDArray[np.float64], str]:
+    given = np.asarray(boxes, dtype=np.float64)
+    if len(given) == 0:
+        raise InputError(f"{path}: has no annotated object; name a place with --at X,Y")
+    box = given[_areas(given).argmin()]
+    return box, f"{_size(box)}, annotated"
+
+
+def _detected(
+    detector: Detector, pixels: NDArray[np.uint8], min_score: float, path: Path
+) -> tuple[NDArray[np.float64], str]:
+    with torch.inference_mode():
+        found = detector([to_tensor(pixels, device_of(detector))])[0]
+    sure = found["scores"] >= min_score
+    boxes = found["boxes"][sure].double().cpu().numpy()
+    if len(boxes) == 0:
+        raise InputError(
+            f"{path}: no detection scores {min_score:g} or more; name a place with --at X,Y, "
+            "or lower --picture-score"
+        )
+    smallest = int(_areas(boxes).argmin())
+    score = float(found["scores"][sure][smallest])
+    return boxes[smallest], f"{_size(boxes[smallest])}, score {score:.2f}"
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+
+
+def _size(box: NDArray[np.float64]) -> str:
+    width, height = box[2:] - box[:2]
+    return f"{width:.0f} × {height:.0f} px"  # noqa: RUF001 - the sign of multiplication is meant
+
+
+def _panels(detector: Detector, pixels: NDArray[np.uint8]) -> dict[str, Panel]:
+    """All maps of an image by name; both differences are taken of one reconstruction, at the image's size."""
+    tensor = to_tensor(pixels, device_of(detector))
+    with torch.inference_mode():
+        seen = detector.explain(tensor)
+        rebuilt, given = seen["reconstruction"][None], tensor[None]
+        seen["difference"] = pixel_difference(rebuilt, given)[0]
+        high = high_frequency_difference(rebuilt, given)[0, 0]
+    maps = {name: values.float().cpu().numpy() for name, values in seen.items()}
+    panels = {panel.name: panel for panel in panels_of(pixels, maps)}
+    panels["high_frequency"] = replace(panels["difference"], pixels=high.float().cpu().numpy())
+    return panels
+
+
+def _title(name: str, names: tuple[str, ...], detector: Detector) -> str:
+    level = f"P{round(math.log2(detector.pyramid.strides[0]))}"
+    titles = {
+        "p2_before": f"{level} before DGFE" if "p2_after" in names else level,
+        "p2_after": f"{level} after DGFE",
+        "high_frequency": "high-frequency\ndifference",
+    }
+    return titles.get(name, name)
