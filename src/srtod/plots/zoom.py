@@ -44,7 +44,7 @@ def zoom_figure(rows: Sequence[Row], bars: Mapping[str, str]) -> "Figure":
 
     rows = share_scales(rows)
     titles = ["input", "region", *(panel.title for panel in rows[0].maps)]
-    first = max(float(np.clip(row.picture.reach[0] / row.picture.reach[1], 0.75, 1.8)) for row in rows)
+    first = max(float(np.clip(row.picture.reach[0] / row.picture.reach[1], 0.5, 1.8)) for row in rows)
     cell = (WIDTH - 2 * MARGIN - (len(titles) - 1) * GAP) / (first + len(titles) - 1)
     above = MARGIN + TITLE * (1 + max(title.count("\n") for title in titles))
     figure = Figure(figsize=(WIDTH, above + len(rows) * (cell + NOTE) + BAR))
