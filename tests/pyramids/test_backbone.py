@@ -1,9 +1,13 @@
+import time
+
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 import srtod
 from srtod.errors import InputError
+from srtod.pyramids import backbone as module
 from srtod.pyramids.backbone import Backbone
 
 SWIN = "swin_tiny_patch4_window7_224"
@@ -39,3 +43,27 @@ def test_backbones_of_one_image_size_are_refused_at_once(name):
     with pytest.raises(InputError, match=f"'{name}' does not take images of every size") as error:
         srtod.build_detector("faster-rcnn", num_classes=2, backbone=name)
     assert "\n" not in str(error.value)
+
+
+def test_without_internet_imagenet_weights_are_one_line_and_no_wait(monkeypatch):
+    monkeypatch.setattr(module, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(module, "try_to_load_from_cache", lambda *_: None)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"cannot be fetched .*pretrained_backbone=FILE.*=false") as error:
+        Backbone("test_resnet", pretrained=True, frozen_stages=0, norm_eval=False)
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - began < 10
+
+
+def test_weights_of_an_earlier_download_need_no_internet(monkeypatch, tmp_path):
+    torch.manual_seed(1)
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(module, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(module, "try_to_load_from_cache", lambda _, file: str(tmp_path / file))
+    torch.manual_seed(2)
+    cached = Backbone("test_resnet", pretrained=True, frozen_stages=0, norm_eval=False)
+    given = Backbone(
+        "test_resnet", pretrained=tmp_path / "model.safetensors", frozen_stages=0, norm_eval=False
+    )
+    for own, other in zip(cached.parameters(), given.parameters(), strict=True):
+        assert torch.equal(own, other)

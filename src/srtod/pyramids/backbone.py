@@ -8,6 +8,9 @@ from typing import Any, TypeGuard
 
 import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.constants import ENDPOINT
+from huggingface_hub.utils import get_session
 from safetensors.torch import load_file
 from timm.layers.format import Format
 from timm.models import FeatureInfo
@@ -17,6 +20,9 @@ from torch import Tensor, nn
 from srtod.errors import InputError, did_you_mean
 
 STRIDES = (4, 8, 16, 32)
+
+_PATIENCE = 10.0
+"""Seconds in which the hub must answer."""
 
 
 class Backbone(nn.Module):
@@ -142,16 +148,34 @@ def _is_resnet(body: nn.Module) -> TypeGuard[nn.ModuleDict]:
 
 def _create(name: str, *, pretrained: bool) -> nn.Module:
     options = _options(name)
+    if not pretrained:
+        return timm.create_model(name, features_only=True, **options)
     try:
-        return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+        source = _weights_source(name)
+        return timm.create_model(name, features_only=True, pretrained=True, **source, **options)
     except Exception as error:
-        if not pretrained:
-            raise
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"backbone {name}: its ImageNet weights cannot be fetched ({reason}); give a file of them as "
-            "pretrained_backbone, or false for random weights"
+            f"backbone {name}: its ImageNet weights cannot be fetched ({reason}); without internet give a "
+            "file of them with --set model.pretrained_backbone=FILE, or take random weights with "
+            "--set model.pretrained_backbone=false (in Python: pretrained_backbone=...)"
         ) from error
+
+
+def _weights_source(name: str) -> dict[str, Any]:
+    """Tell timm where ImageNet weights are: in the file of an earlier download, else at the hub.
+
+    The hub is asked first whether it is there at all, because its own client would try again for a minute.
+    """
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return {}
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        cached = try_to_load_from_cache(config.hf_hub_id, file)
+        if isinstance(cached, str):
+            return {"pretrained_cfg_overlay": {"file": cached}}
+    get_session().head(ENDPOINT, timeout=_PATIENCE)
+    return {}
 
 
 @cache
