@@ -93,7 +93,7 @@ def test_what_is_published_of_a_known_set_is_told(root):
     whole = Comparison("Birds", 3, 8, 3, 8)
     inspection = Inspection(((annotated, replace(numbers, published=split)),), whole)
     assert printed(inspection).splitlines()[-2:] == [
-        "Birds train: 1 fewer images and 2 more objects than published",
+        "Birds train: 1 fewer image and 2 more objects than published",
         "Birds: complete, 3 images and 8 objects as published",
     ]
     content = inspection.to_json()

@@ -5,7 +5,17 @@ import pytest
 
 from srtod.data import AnnotatedSet, ImageRecord
 from srtod.data.formats import aitod, visdrone
-from srtod.data.known import AITOD, AITOD_V2, DRONESWARMS, VISDRONE, compare, compare_whole, identify
+from srtod.data.known import (
+    AITOD,
+    AITOD_V2,
+    DRONESWARMS,
+    VISDRONE,
+    Comparison,
+    Published,
+    compare,
+    compare_whole,
+    identify,
+)
 
 
 def record(objects: int, ignored: int = 0) -> ImageRecord:
@@ -54,7 +64,7 @@ def test_each_published_count_is_complete(objects):
     [
         (540, 38_000, "8 fewer images and 759 fewer objects than published"),
         (548, 38_000, "759 fewer objects than published"),
-        (549, 38_760, "1 more images and 1 more objects than published"),
+        (549, 38_760, "1 more image and 1 more object than published"),
     ],
 )
 def test_what_a_copy_lacks(images, objects, text):
@@ -128,15 +138,23 @@ def test_images_of_trainval_count_once():
         assert (comparison.complete, comparison.objects) == (True, 700_621)
 
 
-@pytest.mark.parametrize("known", [AITOD, DRONESWARMS])
-def test_published_numbers_add_up(known):
-    parts = [
-        numbers
-        for split, numbers in known.splits.items()
-        if split not in ("train", "val") or known is DRONESWARMS
-    ]
-    assert sum(part.images for part in parts) == known.whole.images
-    if all(part.objects for part in parts):
-        assert [sum(counts) for counts in zip(*(part.objects for part in parts), strict=True)] == list(
-            known.whole.objects
-        )
+def test_published_numbers_add_up():
+    assert sum(part.images for part in DRONESWARMS.splits.values()) == DRONESWARMS.whole.images
+    trainval, test = AITOD.splits["trainval"], AITOD.splits["test"]
+    objects = tuple(sum(counts) for counts in zip(trainval.objects, test.objects, strict=True))
+    assert AITOD.whole == Published(trainval.images + test.images, objects)
+    assert AITOD.whole.images == sum(AITOD.splits[split].images for split in ("train", "val", "test"))
+
+
+@pytest.mark.parametrize("known", [VISDRONE, AITOD, DRONESWARMS], ids=lambda known: known.name)
+def test_the_page_shows_what_is_printed_of_a_complete_copy(known):
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    expected = {f"{known.name} {split}": numbers for split, numbers in known.splits.items()}
+    expected |= {known.name: known.whole} if known.whole else {}
+    shown = [line for line in page.splitlines() if line.startswith(known.name) and ": complete," in line]
+    assert len(shown) == len(expected)
+    for line in shown:
+        name = line.split(":")[0]
+        images = expected[name].images
+        counts = expected[name].objects or (None,)
+        assert line in [str(Comparison(name, images, count or 0, images, count)) for count in counts]

@@ -97,9 +97,9 @@ class Comparison:
         if self.complete:
             objects = "" if self.published_objects is None else f" and {self.objects:,} objects"
             return f"{self.name}: complete, {self.images:,} images{objects} as published"
-        differences = [_difference(self.images, self.published_images, "images")]
+        differences = [_difference(self.images, self.published_images, "image")]
         if self.published_objects is not None:
-            differences.append(_difference(self.objects, self.published_objects, "objects"))
+            differences.append(_difference(self.objects, self.published_objects, "object"))
         return f"{self.name}: {' and '.join(filter(None, differences))} than published"
 
     def to_json(self) -> dict[str, Any]:
@@ -160,4 +160,5 @@ def _compare(name: str, published: Published, parts: Sequence[AnnotatedSet]) -> 
 def _difference(found: int, published: int, what: str) -> str:
     if found == published:
         return ""
-    return f"{abs(found - published):,} {'fewer' if found < published else 'more'} {what}"
+    count = abs(found - published)
+    return f"{count:,} {'fewer' if found < published else 'more'} {what}{'' if count == 1 else 's'}"
