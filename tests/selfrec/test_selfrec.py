@@ -7,12 +7,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
 from srtod.selfrec.enhancement import Filtration, resize_mask
+from srtod.selfrec.predictor import touched_cells
 from srtod.selfrec.reconstruction import LiteHead, PaperHead
 
 
 def module(channels=16, stride=4, **switches):
     torch.manual_seed(0)
-    return SelfReconstruction(channels=channels, stride=stride, config=SelfReconstructionConfig(**switches))
+    return SelfReconstruction(
+        channels=channels, strides=(stride, 2 * stride), config=SelfReconstructionConfig(**switches)
+    )
 
 
 def scene(channels=16, stride=4, size=32):
@@ -142,7 +145,7 @@ def test_without_filtration_the_difference_itself_is_the_mask():
         itertools.product(
             ["paper", "lite"],
             ["pixel", "high-frequency"],
-            ["none", "fixed", "learnable"],
+            ["none", "fixed", "learnable", "soft"],
             ["nearest", "max", "area"],
             ["attention", "multiply", "concatenate"],
         )
@@ -174,12 +177,12 @@ def test_gradient_goes_to_the_pixel_that_decides_its_cell(resize, row, column):
     difference = torch.full((1, 1, 4, 4), 0.02)
     difference[..., 2, 3] = 0.15
     difference.requires_grad_()
-    model._mask(difference, (1, 1)).sum().backward()
+    model._filtered(difference, (1, 1)).sum().backward()
     assert difference.grad.nonzero().tolist() == [[0, 0, row, column]]
     torch.testing.assert_close(model.filtration.threshold.grad, -difference.grad.sum())
 
 
-@pytest.mark.parametrize("enhancement", ["attention", "multiply", "concatenate"])
+@pytest.mark.parametrize("enhancement", ["attention", "multiply", "concatenate", "residual", "image", "none"])
 def test_mixed_precision_keeps_the_levels_type(enhancement):
     levels, image = scene()
     model = module(enhancement=enhancement)
@@ -214,3 +217,145 @@ def test_padding_counts_in_the_authors_way():
     assert output.difference[1, :, 20:].abs().max() > 0
     expected = (output.reconstruction - image).square().mean()
     torch.testing.assert_close(model.loss(output.reconstruction, image, valid), expected)
+
+
+def losses_of(model, levels, image, valid=None, boxes=None, ignore=None):
+    nothing = [torch.zeros(0, 4)] * len(image)
+    return model.losses(model(levels, image, valid), image, valid, boxes or nothing, ignore or nothing)
+
+
+def test_a_soft_mask_is_a_sigmoid_around_the_threshold():
+    filtration = Filtration("soft", threshold=0.2, surrogate="sigmoid", temperature=0.1)
+    mask = filtration(torch.tensor([[[[0.1, 0.2, 0.4]]]]))
+    torch.testing.assert_close(mask.flatten(), torch.tensor([-1.0, 0.0, 2.0]).sigmoid())
+    mask.sum().backward()
+    assert filtration.threshold.grad < 0
+
+
+def test_reconstruction_alone_leaves_the_levels_and_has_no_threshold_to_learn():
+    levels, image = scene()
+    model = module(enhancement="none")
+    output = model(levels, image)
+    assert output.levels == tuple(levels)
+    assert "filtration.threshold" not in dict(model.named_parameters())
+    model.loss(output.reconstruction, image).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("switches", [{"enhancement": "attention"}, {"enhancement": "residual"}])
+def test_several_levels_are_enhanced_each_by_its_own_weights(switches):
+    torch.manual_seed(0)
+    levels, image = scene()
+    model = module(levels=2, **switches)
+    if switches["enhancement"] == "residual":
+        torch.nn.init.normal_(model.enhancement.output.weight)
+        torch.nn.init.normal_(model.further[0].output.weight)
+    output = model(levels, image)
+    assert all(not torch.equal(a, b) for a, b in zip(output.levels, levels, strict=True))
+    sum(level.sum() for level in output.levels).backward()
+    assert all(p.grad is not None for p in model.further.parameters())
+
+
+def test_more_levels_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="only 2"):
+        module(levels=3)
+
+
+@pytest.mark.parametrize("enhancement", ["residual", "image"])
+def test_pixels_are_given_back_to_the_cell_they_lie_in(enhancement):
+    model = module(enhancement=enhancement)
+    levels, image = scene(size=32)
+    assert torch.equal(model(levels, image).levels[0], levels[0])  # at first nothing is added
+    torch.nn.init.normal_(model.enhancement.output.weight)
+    other = image.clone()
+    other[0, :, 9, 10] = 1 - other[0, :, 9, 10]
+    changed = (model(levels, image).levels[0] != model(levels, other).levels[0]).any(dim=1)
+    rows, columns = changed[0].nonzero().unbind(1)
+    assert not changed[1].any()
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 3, 1, 3)  # cell (2, 2), 3x3 kernel
+
+
+def test_an_image_that_fills_no_whole_cell_is_padded_for_its_pixels():
+    model = module(enhancement="residual")
+    assert model([torch.randn(1, 16, 3, 4)], torch.rand(1, 3, 10, 13)).levels[0].shape == (1, 16, 3, 4)
+
+
+def test_what_is_rebuilt_well_adds_nothing():
+    levels, image, valid = padded_pair()
+    model = module(enhancement="residual")
+    torch.nn.init.normal_(model.enhancement.output.weight)
+    model.head.forward = lambda _: image
+    torch.nn.init.zeros_(model.enhancement.hidden.bias)
+    assert torch.equal(model(levels, image, valid).levels[0], levels[0])
+
+
+@pytest.mark.parametrize(
+    "switches", [{}, {"enhancement": "none"}, {"enhancement": "image"}, {"mask": "distilled"}]
+)
+def test_predicting_does_no_more_than_it_needs_and_gives_the_same_levels(switches):
+    levels, image, valid = padded_pair()
+    model = module(**switches)
+    wanted = model(levels, image, valid).levels
+    rebuilt = []
+    model.head.register_forward_hook(lambda *_: rebuilt.append(1))
+    given = model.enhanced(levels, image, valid)
+    assert all(torch.equal(a, b) for a, b in zip(given, wanted, strict=True))
+    assert bool(rebuilt) is (switches == {})
+
+
+def test_a_distilled_mask_learns_the_mask_of_the_difference():
+    levels, image, valid = padded_pair()
+    model = module(mask="distilled", threshold=0.3, resize="nearest")
+    wanted = model._filtered(model(levels, image, valid).difference, (8, 8)).detach()
+    assert 0 < wanted.mean() < 1
+    optimizer = torch.optim.Adam(model.predictor.parameters(), lr=0.03)
+    for _ in range(150):
+        optimizer.zero_grad()
+        losses = losses_of(model, levels, image, valid)
+        losses["loss_mask"].backward()
+        optimizer.step()
+    mask = model(levels, image, valid).mask
+    inside = valid[..., ::4, ::4]
+    assert ((mask > 0.5) == (wanted > 0.5))[inside].float().mean() > 0.95
+    assert model.head.output.weight.grad is None
+
+
+def test_a_mask_taught_by_boxes_learns_the_cells_that_objects_touch():
+    levels, image = scene()
+    model = module(mask="boxes")
+    boxes = [torch.tensor([[5.0, 5.0, 7.0, 7.0], [20.0, 12.0, 28.0, 14.0]]), torch.zeros(0, 4)]
+    optimizer = torch.optim.Adam(model.predictor.parameters(), lr=0.03)
+    for _ in range(150):
+        optimizer.zero_grad()
+        losses_of(model, levels, image, boxes=boxes)["loss_mask"].backward()
+        optimizer.step()
+    found = (model(levels, image).mask > 0.5)[:, 0].nonzero().tolist()
+    assert found == [[0, 1, 1], [0, 3, 5], [0, 3, 6]]
+
+
+def test_cells_to_ignore_do_not_teach_the_mask():
+    levels, image = scene()
+    model = module(mask="boxes")
+    everything = [torch.tensor([[0.0, 0.0, 32.0, 32.0]])] * 2
+    assert losses_of(model, levels, image, ignore=everything)["loss_mask"] == 0
+    assert losses_of(model, levels, image)["loss_mask"] > 0
+
+
+def test_touched_cells_equal_the_plain_loop():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(40, 2, generator=generator) * 70 - 5
+    boxes = torch.cat([corners, corners + torch.rand(40, 2, generator=generator) * 6], dim=1)
+    wanted = torch.zeros(15, 16, dtype=torch.bool)
+    for left, top, right, bottom in boxes.tolist():
+        for row in range(15):
+            for column in range(16):
+                wanted[row, column] |= (
+                    left < 4 * column + 4 and right > 4 * column and top < 4 * row + 4 and bottom > 4 * row
+                )
+    assert torch.equal(touched_cells(boxes, (15, 16), 4), wanted)
+
+
+@pytest.mark.parametrize("enhancement", ["residual", "image", "none"])
+def test_a_foretold_mask_that_nobody_reads_is_refused(enhancement):
+    with pytest.raises(ValueError, match="reads no mask"):
+        SelfReconstructionConfig(mask="distilled", enhancement=enhancement)

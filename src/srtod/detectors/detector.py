@@ -67,8 +67,9 @@ class Detector(nn.Module):
             targets: ground truth of each image; needed in training mode, not read in evaluation mode.
 
         Returns:
-            Training: losses by name, whose sum is the training loss; that of the self-reconstruction is
-            ``loss_reconstruction``. Evaluation: detections of each image, boxes in its pixels.
+            Training: losses by name, whose sum is the training loss; those of the self-reconstruction are
+            ``loss_reconstruction`` and, where the mask is foretold, ``loss_mask``. Evaluation: detections of
+            each image, boxes in its pixels.
 
         Raises:
             InputError: targets are missing or wrong, with the index of the target and the box; or BatchNorm
@@ -132,23 +133,23 @@ class Detector(nn.Module):
         copies = self.pyramid.training_copies
         if copies > 1:
             batch, truths = batch.repeated(copies), truths * copies
-        levels, losses = self._enhance(levels, batch)
-        return losses | self.head.loss(levels, batch, truths)
-
-    def _enhance(
-        self, levels: tuple[Tensor, ...], batch: ImageBatch
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         if self.self_reconstruction is None:
-            return levels, {}
+            return self.head.loss(levels, batch, truths)
         valid = batch.valid
         output = self.self_reconstruction(levels, batch.raw, valid)
-        if not self.training:
-            return output.levels, {}
-        loss = self.self_reconstruction.loss(output.reconstruction, batch.raw, valid)
-        return output.levels, {"loss_reconstruction": loss}
+        losses = self.self_reconstruction.losses(
+            output,
+            batch.raw,
+            valid,
+            boxes=[truth.boxes for truth in truths],
+            ignore=[truth.ignore_regions for truth in truths],
+        )
+        return losses | self.head.loss(output.levels, batch, truths)
 
     def _detect(self, batch: ImageBatch) -> list[Detections]:
-        levels, _ = self._enhance(self.pyramid(batch.normalised), batch)
+        levels = self.pyramid(batch.normalised)
+        if self.self_reconstruction is not None:
+            levels = self.self_reconstruction.enhanced(levels, batch.raw, batch.valid)
         return self.preprocess.restore(self.head.detect(levels, batch), batch)
 
 

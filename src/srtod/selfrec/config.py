@@ -1,8 +1,8 @@
 """The switches of self-reconstruction, with the defaults in one place."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class SelfReconstructionConfig(BaseModel):
@@ -14,26 +14,44 @@ class SelfReconstructionConfig(BaseModel):
         head: ``paper`` (equations 1-2: one up-sampling block per factor 2) or ``lite`` (two 3x3
             convolutions and a pixel shuffle, a twentieth of the cost).
         difference: ``pixel`` (equation 3) or ``high-frequency`` (of the high-passed images, paper's table 7).
-        filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, or ``none`` (the difference).
+        mask: where the mask comes from: the filtered ``difference`` (equation 4); ``distilled``, a small
+            predictor on the level that learns to foretell that mask, so that predicting rebuilds no image; or
+            ``boxes``, the same predictor taught by the annotated boxes, whatever the difference says.
+        filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, ``soft`` (a sigmoid of width
+            ``temperature`` around a learnable threshold), or ``none`` (the difference).
         threshold: start (learnable) or value (fixed) of the threshold, in intensities of 0..1.
         surrogate: gradient of the hard mask: ``sigmoid`` (that of a sigmoid of width ``temperature``) or
             ``sign`` (zero, so that the threshold is never learned, as in the authors' code).
-        temperature: width of the surrogate sigmoid, in intensities of 0..1.
+        temperature: width of the (surrogate) sigmoid, in intensities of 0..1.
         resize: image-sized mask to level-sized mask: ``nearest`` (reads one pixel a cell), ``max``, ``area``.
-        enhancement: ``attention`` (DGFE, equations 5-6), ``multiply`` or ``concatenate`` (paper's table 6).
+        enhancement: ``attention`` (DGFE, equations 5-6), ``multiply`` or ``concatenate`` (paper's table 6);
+            ``residual`` adds what the reconstruction misses to the level, with its signs and colours;
+            ``image`` adds the image itself in the same way, to tell what the reconstruction is good for;
+            ``none`` leaves the level as it is, so that only the loss is left (paper's table 4).
+        levels: how many levels are enhanced, from the lowest.
         padding: ``exclude`` the batch's padding from loss and difference, or ``include`` it.
         loss_weight: factor of the reconstruction loss.
+        mask_weight: factor of the loss that teaches the predictor of the mask.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     head: Literal["paper", "lite"] = "paper"
     difference: Literal["pixel", "high-frequency"] = "pixel"
-    filtration: Literal["learnable", "fixed", "none"] = "learnable"
+    mask: Literal["difference", "distilled", "boxes"] = "difference"
+    filtration: Literal["learnable", "fixed", "soft", "none"] = "learnable"
     threshold: float = Field(default=4 / 255, ge=0, le=1)
     surrogate: Literal["sigmoid", "sign"] = "sigmoid"
     temperature: float = Field(default=0.02, gt=0)
     resize: Literal["nearest", "max", "area"] = "max"
-    enhancement: Literal["attention", "multiply", "concatenate"] = "attention"
+    enhancement: Literal["attention", "multiply", "concatenate", "residual", "image", "none"] = "attention"
+    levels: int = Field(default=1, ge=1)
     padding: Literal["exclude", "include"] = "exclude"
     loss_weight: float = Field(default=1.0, ge=0)
+    mask_weight: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _mask_is_read(self) -> Self:
+        if self.mask != "difference" and self.enhancement in {"residual", "image", "none"}:
+            raise ValueError(f"enhancement {self.enhancement!r} reads no mask, so leave mask at 'difference'")
+        return self

@@ -1,6 +1,6 @@
 """From the difference map to an enhanced level (paper: equations 4 to 6, tables 5 and 6)."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,29 +33,36 @@ class Filtration(nn.Module):
     and for the difference, through which it reaches the reconstruction head.
 
     Args:
-        kind: ``learnable``, ``fixed``, or ``none`` (the difference itself, paper's table 5).
+        kind: ``learnable``, ``fixed``, ``soft`` (that sigmoid forward, too), or ``none`` (the difference
+            itself, paper's table 5).
         threshold: start or value of t, in intensities of 0..1.
         surrogate: ``sigmoid``, or ``sign`` for the zero gradient of the authors' code.
         temperature: width of the sigmoid, in intensities of 0..1.
+        learned: False keeps a threshold that no loss reaches, because nothing reads the mask, from being a
+            parameter.
     """
 
     threshold: Tensor
 
-    def __init__(self, kind: str, *, threshold: float, surrogate: str, temperature: float) -> None:
+    def __init__(
+        self, kind: str, *, threshold: float, surrogate: str, temperature: float, learned: bool = True
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.surrogate = surrogate
         self.temperature = temperature
         start = torch.tensor(float(threshold))
-        if kind == "learnable":
+        if learned and kind in {"learnable", "soft"}:
             self.threshold = nn.Parameter(start)
-        elif kind == "fixed":
+        elif kind != "none":
             self.register_buffer("threshold", start)
 
     def forward(self, difference: Tensor) -> Tensor:
         """Map a difference ``[B, 1, H, W]`` to a mask of the same shape in 0..1."""
         if self.kind == "none":
             return difference
+        if self.kind == "soft":
+            return ((difference - self.threshold) / self.temperature).sigmoid()
         if self.surrogate == "sign":
             return (torch.sign(difference - self.threshold) + 1) / 2
         mask: Tensor = _HardMask.apply(difference, self.threshold, self.temperature)
@@ -93,43 +100,96 @@ class ChannelAttention(nn.Module):
         return weights.sigmoid()[:, :, None, None]
 
 
-class AttentionEnhancement(nn.Module):
+class Enhancement(nn.Module):
+    """Changes a level where the reconstruction failed; this one leaves it as it is (paper, table 4).
+
+    Args:
+        channels: channels C of the level.
+        stride: of the level, in pixels.
+    """
+
+    reads: ClassVar[Literal["mask", "pixels", "nothing"]] = "nothing"
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+
+    def forward(self, level: Tensor, shown: Tensor) -> Tensor:
+        """Map a level ``[B, C, h, w]`` to an enhanced one of the same shape.
+
+        Args:
+            level: ``[B, C, h, w]``.
+            shown: what the enhancement reads: the mask ``[B, 1, h, w]`` in 0..1, or pixels ``[B, 3, H, W]``.
+        """
+        return level
+
+
+class AttentionEnhancement(Enhancement):
     """Equation 6 (DGFE): ``P' = R(P) * (mask + 1) * P``."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
+    reads = "mask"
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__(channels, stride)
         self.attention = ChannelAttention(channels)
 
-    def forward(self, level: Tensor, mask: Tensor) -> Tensor:
-        """Map a level ``[B, C, h, w]`` and a mask ``[B, 1, h, w]`` to an enhanced level of the same shape."""
-        return level * self.attention(level) * (mask + 1)  # in this order all keep the level's layout
+    def forward(self, level: Tensor, shown: Tensor) -> Tensor:
+        """See :class:`Enhancement`."""
+        return level * self.attention(level) * (shown + 1)  # in this order all keep the level's layout
 
 
-class MultiplyEnhancement(nn.Module):
+class MultiplyEnhancement(Enhancement):
     """Table 6, EM: the level times the mask."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
+    reads = "mask"
 
-    def forward(self, level: Tensor, mask: Tensor) -> Tensor:
-        """Map a level ``[B, C, h, w]`` and a mask ``[B, 1, h, w]`` to an enhanced level of the same shape."""
-        return level * mask
+    def forward(self, level: Tensor, shown: Tensor) -> Tensor:
+        """See :class:`Enhancement`."""
+        return level * shown
 
 
-class ConcatenateEnhancement(nn.Module):
+class ConcatenateEnhancement(Enhancement):
     """Table 6: the mask as one more channel, brought back to C channels by a 1x1 convolution."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
+    reads = "mask"
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__(channels, stride)
         self.fuse = nn.Conv2d(channels + 1, channels, kernel_size=1)
 
-    def forward(self, level: Tensor, mask: Tensor) -> Tensor:
-        """Map a level ``[B, C, h, w]`` and a mask ``[B, 1, h, w]`` to an enhanced level of the same shape."""
-        return self.fuse(torch.cat([level, mask], dim=1))
+    def forward(self, level: Tensor, shown: Tensor) -> Tensor:
+        """See :class:`Enhancement`."""
+        return self.fuse(torch.cat([level, shown], dim=1))
 
 
-ENHANCEMENTS: dict[str, type[AttentionEnhancement | MultiplyEnhancement | ConcatenateEnhancement]] = {
+class PixelEnhancement(Enhancement):
+    """The level plus what two convolutions make of pixels: what it has lost is given back (not in the paper).
+
+    A cell reads its ``stride`` x ``stride`` pixels and its neighbours'. At first nothing is added.
+    """
+
+    reads = "pixels"
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__(channels, stride)
+        hidden = max(channels // 4, 1)
+        self.cells = nn.PixelUnshuffle(stride)
+        self.hidden = nn.Conv2d(3 * stride**2, hidden, kernel_size=3, padding=1)
+        self.output = nn.Conv2d(hidden, channels, kernel_size=1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # ty: ignore[invalid-argument-type]
+
+    def forward(self, level: Tensor, shown: Tensor) -> Tensor:
+        """See :class:`Enhancement`."""
+        stride, (height, width) = self.cells.downscale_factor, level.shape[-2:]
+        missing = (0, width * stride - shown.shape[-1], 0, height * stride - shown.shape[-2])
+        return level + self.output(self.hidden(self.cells(F.pad(shown, missing))).relu())
+
+
+ENHANCEMENTS: dict[str, type[Enhancement]] = {
     "attention": AttentionEnhancement,
     "multiply": MultiplyEnhancement,
     "concatenate": ConcatenateEnhancement,
+    "residual": PixelEnhancement,
+    "image": PixelEnhancement,
+    "none": Enhancement,
 }

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.selfrec.config import SelfReconstructionConfig
 from srtod.selfrec.difference import DIFFERENCES
 from srtod.selfrec.enhancement import ENHANCEMENTS, Filtration, resize_mask
+from srtod.selfrec.predictor import MaskPredictor, box_loss, distillation_loss
 from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS
 
 
@@ -16,58 +18,118 @@ class SelfReconstructionOutput(NamedTuple):
     """What self-reconstruction gives back.
 
     Attributes:
-        levels: the pyramid with its lowest level enhanced.
+        levels: the pyramid with its lowest levels enhanced.
         reconstruction: ``[B, 3, H, W]`` in 0..1.
         difference: ``[B, 1, H, W]``.
-        mask: ``[B, 1, h, w]``, of the lowest level's size.
+        mask: ``[B, 1, h, w]``, of the lowest level's size: that which enhances it, or would.
+        logits: of the foretold mask, ``[B, 1, h, w]``; None where the mask is made from the difference.
     """
 
     levels: tuple[Tensor, ...]
     reconstruction: Tensor
     difference: Tensor
     mask: Tensor
+    logits: Tensor | None
 
 
 class SelfReconstruction(nn.Module):
-    """Rebuild the image from the lowest level and enhance that level where the rebuilding failed.
+    """Rebuild the image from the lowest level and enhance the lowest levels where the rebuilding failed.
 
     It knows neither the pyramid before nor the head behind it.
 
     Args:
-        channels: channels C of the lowest level.
-        stride: its stride in pixels.
+        channels: channels C of each level.
+        strides: of the levels in pixels, lowest first; as many as there are, or at least ``config.levels``.
         config: the switches.
+
+    Raises:
+        ValueError: the head does not suit channels and stride, or fewer levels than are to be enhanced.
     """
 
-    def __init__(self, *, channels: int, stride: int, config: SelfReconstructionConfig) -> None:
+    def __init__(self, *, channels: int, strides: Sequence[int], config: SelfReconstructionConfig) -> None:
         super().__init__()
+        if len(strides) < config.levels:
+            raise ValueError(f"levels={config.levels}: there are only {len(strides)}")
         self.config = config
-        self.head = RECONSTRUCTION_HEADS[config.head](channels, stride)
+        self.stride = strides[0]
+        self.head = RECONSTRUCTION_HEADS[config.head](channels, self.stride)
+        enhancement = ENHANCEMENTS[config.enhancement]
         self.filtration = Filtration(
             config.filtration,
             threshold=config.threshold,
             surrogate=config.surrogate,
             temperature=config.temperature,
+            learned=enhancement.reads == "mask" and config.mask == "difference",
         )
-        self.enhancement = ENHANCEMENTS[config.enhancement](channels)
+        self.predictor = None if config.mask == "difference" else MaskPredictor(channels)
+        self.enhancement = enhancement(channels, self.stride)
+        self.further = nn.ModuleList(enhancement(channels, stride) for stride in strides[1 : config.levels])
 
     def forward(
         self, levels: Sequence[Tensor], image: Tensor, valid: Tensor | None = None
     ) -> SelfReconstructionOutput:
-        """Enhance the lowest level.
+        """Enhance the lowest levels, and give all maps.
 
         Args:
             levels: the pyramid, lowest level ``[B, C, h, w]`` first.
             image: ``[B, 3, H, W]``, RGB in 0..1 before normalisation, padding 0.
             valid: bool ``[B, 1, H, W]``, False in the padding; None where nothing is padded.
         """
-        lowest = levels[0]
         height, width = image.shape[-2:]
-        reconstruction = self.head(lowest)[..., :height, :width]
-        difference = self._difference(reconstruction, image, valid)
-        mask = self._mask(difference, (lowest.shape[-2], lowest.shape[-1]))
-        enhanced = self.enhancement(lowest, mask.to(lowest.dtype))
-        return SelfReconstructionOutput((enhanced, *levels[1:]), reconstruction, difference, mask)
+        reconstruction = self.head(levels[0])[..., :height, :width]
+        rebuilt = reconstruction
+        if valid is not None and self.config.padding == "exclude":
+            rebuilt = torch.where(valid, reconstruction, image)
+        difference = DIFFERENCES[self.config.difference](rebuilt, image)
+        logits = None if self.predictor is None else self.predictor(levels[0])
+        source = difference if logits is None else logits
+        masks = self._masks(source, levels)
+        if self.enhancement.reads == "pixels":
+            pixels = image if self.config.enhancement == "image" else image - rebuilt
+            enhanced = self._with(levels, [pixels] * len(masks))
+        else:
+            enhanced = self._with(levels, masks)
+        return SelfReconstructionOutput(enhanced, reconstruction, difference, masks[0], logits)
+
+    def enhanced(
+        self, levels: Sequence[Tensor], image: Tensor, valid: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Enhance the lowest levels with no more work than that needs: :meth:`forward` without the maps."""
+        if self.config.enhancement == "none":
+            return tuple(levels)
+        if self.config.enhancement == "image":
+            return self._with(levels, [image] * self.config.levels)
+        if self.predictor is not None:
+            return self._with(levels, self._masks(self.predictor(levels[0]), levels))
+        return self(levels, image, valid).levels
+
+    def losses(
+        self,
+        output: SelfReconstructionOutput,
+        image: Tensor,
+        valid: Tensor | None,
+        boxes: Sequence[Tensor],
+        ignore: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        """Losses by name: ``loss_reconstruction``, and ``loss_mask`` where the mask is foretold.
+
+        Args:
+            output: of :meth:`forward`.
+            image: ``[B, 3, H, W]``, RGB in 0..1, padding 0.
+            valid: bool ``[B, 1, H, W]``, False in the padding; None where nothing is padded.
+            boxes: of the objects of each image, ``[N, 4]`` in pixels; read with ``mask="boxes"``.
+            ignore: regions of each image that are neither object nor background, ``[R, 4]``.
+        """
+        losses = {"loss_reconstruction": self.loss(output.reconstruction, image, valid)}
+        if output.logits is None:
+            return losses
+        size = (output.logits.shape[-2], output.logits.shape[-1])
+        cells = None if valid is None else F.adaptive_max_pool2d(valid.float(), size) > 0
+        if self.config.mask == "distilled":
+            taught = distillation_loss(output.logits, self._filtered(output.difference, size), cells)
+        else:
+            taught = box_loss(output.logits, boxes, ignore, stride=self.stride, valid=cells)
+        return losses | {"loss_mask": self.config.mask_weight * taught}
 
     def loss(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
         """Mean squared error of the reconstruction, the mean over each image's own pixels, then over images.
@@ -83,8 +145,23 @@ class SelfReconstruction(nn.Module):
         per_image = (error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
         return self.config.loss_weight * per_image.mean()
 
-    def _mask(self, difference: Tensor, size: tuple[int, int]) -> Tensor:
-        """The mask at the size of the level.
+    def _masks(self, source: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
+        """The masks of the enhanced levels, from the difference or from the foretold logits."""
+        sizes = [(level.shape[-2], level.shape[-1]) for level in levels[: self.config.levels]]
+        if self.predictor is None:
+            return [self._filtered(source, size) for size in sizes]
+        return [F.adaptive_max_pool2d(source.sigmoid(), size) for size in sizes]
+
+    def _with(self, levels: Sequence[Tensor], shown: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """All levels, the lowest ones enhanced by what is shown of each."""
+        enhanced = [
+            enhancement(level, own.to(level.dtype))
+            for enhancement, level, own in zip((self.enhancement, *self.further), levels, shown, strict=False)
+        ]
+        return (*enhanced, *levels[len(enhanced) :])
+
+    def _filtered(self, difference: Tensor, size: tuple[int, int]) -> Tensor:
+        """The mask of equation 4 at the size of a level.
 
         Picking a pixel of each cell (nearest, max) commutes with the threshold. It is done first, so that the
         gradient reaches the pixel that decides the cell and not the first of many equal ones.
@@ -92,8 +169,3 @@ class SelfReconstruction(nn.Module):
         if self.config.resize == "area":
             return resize_mask(self.filtration(difference), size, "area")
         return self.filtration(resize_mask(difference, size, self.config.resize))
-
-    def _difference(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None) -> Tensor:
-        if valid is not None and self.config.padding == "exclude":
-            reconstruction = torch.where(valid, reconstruction, image)
-        return DIFFERENCES[self.config.difference](reconstruction, image)

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from srtod.detectors.maps import image_maps
 from srtod.errors import InputError
-from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
+from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
 
 LOSS = "loss_reconstruction"
 PROBE_SIZE = 256
@@ -44,7 +44,7 @@ class _Pass:
 
     image: Tensor
     valid: Tensor
-    reconstruction: Tensor | None = None
+    output: SelfReconstructionOutput | None = None
 
 
 class Attachment(SelfReconstruction):
@@ -60,8 +60,7 @@ class Attachment(SelfReconstruction):
     """
 
     def __init__(self, *, channels: int, stride: int, config: SelfReconstructionConfig, joint: Joint) -> None:
-        super().__init__(channels=channels, stride=stride, config=config)
-        self.stride = stride
+        super().__init__(channels=channels, strides=[stride], config=config)
         self.joint = joint
         self.handles: list[RemovableHandle] = []
         self._pass: _Pass | None = None
@@ -71,15 +70,17 @@ class Attachment(SelfReconstruction):
         """Build it for the level that the model shows on a blank image, in that level's type and place.
 
         Raises:
-            InputError: the level's channels or stride do not suit the head.
+            InputError: the level's channels or stride do not suit the head, or the switches need boxes.
         """
+        if config.mask == "boxes":
+            raise InputError("attach: mask='boxes' is for srtod's own detectors; take 'difference'")
         with evaluating(model):
             level, size = joint.probe(model)
         channels, stride = level.shape[1], stride_of(level, size)
         try:
             own = cls(channels=channels, stride=stride, config=config, joint=joint)
         except ValueError as error:
-            raise InputError(f"attach: head={config.head!r} does not fit this model: {error}") from error
+            raise InputError(f"attach: these switches do not fit this model: {error}") from error
         return own.to(level).train(model.training)
 
     def see(self, image: Tensor, valid: Tensor, mean: Tensor, std: Tensor) -> None:
@@ -99,7 +100,7 @@ class Attachment(SelfReconstruction):
         if self._pass is None:
             return level
         output = self([level], self._pass.image, self._pass.valid)
-        self._pass.reconstruction = output.reconstruction
+        self._pass.output = output
         return output.levels[0]
 
     def finish(self, *, with_loss: bool) -> Tensor | None:
@@ -111,9 +112,10 @@ class Attachment(SelfReconstruction):
         done, self._pass = self._pass, None
         if not with_loss:
             return None
-        if done is None or done.reconstruction is None:
+        if done is None or done.output is None:
             raise InputError("parts of the model were replaced after srtod.attach: detach and attach again")
-        return self.loss(done.reconstruction, done.image, done.valid)
+        losses = self.losses(done.output, done.image, done.valid, boxes=(), ignore=())
+        return torch.stack(list(losses.values())).sum()
 
 
 def stride_of(level: Tensor, size: tuple[int, int]) -> int:

@@ -30,17 +30,29 @@ DEFAULT_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
 
 
 def assemble(config: DetectorConfig, pyramid: Pyramid, head: Head) -> Detector:
-    """The detector, with self-reconstruction on the pyramid's lowest level where it is asked for."""
-    switches = config.self_reconstruction
+    """The detector, with self-reconstruction on the pyramid's lowest levels where it is asked for.
+
+    Raises:
+        InputError: the switches of self-reconstruction do not suit the pyramid.
+    """
     return Detector(
         preprocess=Preprocess(resize=config.resize),
         pyramid=pyramid,
-        self_reconstruction=None
-        if switches is None
-        else SelfReconstruction(channels=pyramid.channels, stride=pyramid.strides[0], config=switches),
+        self_reconstruction=_self_reconstruction(config, pyramid),
         head=head,
         config=config,
     )
+
+
+def _self_reconstruction(config: DetectorConfig, pyramid: Pyramid) -> SelfReconstruction | None:
+    if config.self_reconstruction is None:
+        return None
+    try:
+        return SelfReconstruction(
+            channels=pyramid.channels, strides=pyramid.strides, config=config.self_reconstruction
+        )
+    except ValueError as error:
+        raise InputError(f"self_reconstruction: {error}; change its switches or pyramid_channels") from error
 
 
 def backbone(config: DetectorConfig) -> Backbone:

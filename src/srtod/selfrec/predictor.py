@@ -1,0 +1,76 @@
+"""A mask that is foretold from the level alone, and what teaches it (not in the paper)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import sigmoid_focal_loss
+
+
+class MaskPredictor(nn.Module):
+    """Two 3x3 convolutions, C to C / 8 to 1 channel.
+
+    Args:
+        channels: channels C of the level.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 8, 1)
+        self.hidden = nn.Conv2d(channels, hidden, kernel_size=3, padding=1)
+        self.output = nn.Conv2d(hidden, 1, kernel_size=3, padding=1)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Map a level ``[B, C, h, w]`` to logits of the mask, float32 ``[B, 1, h, w]``."""
+        return self.output(self.hidden(level).relu()).float()
+
+
+def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean binary cross-entropy between the foretold mask and the one made from the difference.
+
+    Args:
+        logits: ``[B, 1, h, w]``.
+        mask: ``[B, 1, h, w]`` in 0..1; learns nothing from this.
+        valid: bool ``[B, 1, h, w]``, False in the padding; None where nothing is padded.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, mask.detach(), reduction="none")
+    return loss.mean() if valid is None else loss[valid].mean()
+
+
+def box_loss(
+    logits: Tensor, boxes: Sequence[Tensor], ignore: Sequence[Tensor], *, stride: int, valid: Tensor | None
+) -> Tensor:
+    """Focal loss of the foretold mask against the cells that objects touch, over the number of these.
+
+    Args:
+        logits: ``[B, 1, h, w]``.
+        boxes: of the objects of each image, ``[N, 4]`` in pixels.
+        ignore: regions of each image whose cells do not count unless an object touches them, ``[R, 4]``.
+        stride: of the level, in pixels.
+        valid: bool ``[B, 1, h, w]``, False in the padding; None where nothing is padded.
+    """
+    size = (logits.shape[-2], logits.shape[-1])
+    objects = torch.stack([touched_cells(own, size, stride) for own in boxes])[:, None]
+    counted = objects | ~torch.stack([touched_cells(own, size, stride) for own in ignore])[:, None]
+    if valid is not None:
+        counted &= valid
+    loss = sigmoid_focal_loss(logits, objects.to(logits.dtype))
+    return (loss * counted).sum() / (objects & counted).sum().clamp(min=1)
+
+
+def touched_cells(boxes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Tell which cells of a level the boxes ``[N, 4]`` (pixels) touch, bool ``[h, w]``.
+
+    Each box adds 1 to a rectangle; the four corners are noted and summed up once for all boxes.
+    """
+    height, width = size
+    corners = boxes.new_zeros(height + 1, width + 1)
+    left, top = (boxes[:, :2] / stride).floor().long().unbind(1)
+    right, bottom = (boxes[:, 2:] / stride).ceil().long().unbind(1)
+    left, right = left.clamp(0, width), right.clamp(0, width)
+    top, bottom = top.clamp(0, height), bottom.clamp(0, height)
+    one = boxes.new_ones(len(boxes))
+    for row, column, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
+        corners.index_put_((row, column), sign * one, accumulate=True)
+    return corners.cumsum(0).cumsum(1)[:height, :width] > 0.5
