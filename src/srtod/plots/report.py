@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from srtod.files import write_text
+from srtod.plots.page import render_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,14 +80,10 @@ def write_report(
     Raises:
         InputError: ``path`` cannot be written to.
     """
-    from jinja2 import Environment, StrictUndefined
-
     metrics, per_class = metrics or {}, per_class or {}
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     template = resources.files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
+    page = render_page(
+        template,
         title=title,
         summary=summary,
         facts=facts or {},
