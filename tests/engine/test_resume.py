@@ -89,7 +89,7 @@ def test_interrupted_it_saves_and_says_how_to_go_on(command, arguments, tmp_path
     os.kill(process.pid, number)
     assert command.ended(process) == 130
     assert re.search(
-        rf"interrupted: the state after step \d+ is saved in {output}; go on with --resume", log.read_text()
+        rf"interrupted: the state after step \d+ is saved in {output}\ngo on with --resume", log.read_text()
     )
     assert (output / "last.safetensors").exists()
     assert command.run(*arguments(output, "--resume"), log=log) == 0

@@ -95,7 +95,7 @@ def fit(
             _train(recipe.train, batches, val_set, run, log)
         except KeyboardInterrupt:
             kept = f"the state after step {run.saved} is saved" if run.saved else "nothing is saved yet"
-            log.say(f"interrupted: {kept} in {output}; go on with --resume")
+            log.say(f"interrupted: {kept} in {output}")
             raise
     best = output / BEST
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)

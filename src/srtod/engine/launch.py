@@ -44,11 +44,17 @@ def train_from_paths(
     Raises:
         InputError: no recipe, or anything wrong in recipe, data or output.
         NotFiniteError: a loss is not finite.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
     """
     tell = say if os.environ.get("RANK", "0") == "0" else None
     settings = _recipe(recipe, overrides, output if resume else None)
     train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=tell)
-    result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
+    try:
+        result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
+    except KeyboardInterrupt:
+        if tell is not None:
+            tell("go on with --resume")
+        raise
     PartialState().destroy_process_group()
     if tell is not None:
         best = f", the best {result.best}" if result.best else ""

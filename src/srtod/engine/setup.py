@@ -158,7 +158,8 @@ def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedS
         f"{accelerator.device.type}"
     )
     if val_set is None:
-        yield f"validation: none (no split val or test, no --val-data), so {LAST} is all there will be"
+        why = "no split val or test, no --val-data" if train.evaluate_every else "train.evaluate_every is 0"
+        yield f"validation: none ({why}), so {LAST} is all there will be"
     else:
         yield f"validation: {len(val_set.records)} images, {BEST} has the highest {train.best_by}"
     start = f"going on after step {run.step}" if run.step else "starting from the beginning"
