@@ -20,19 +20,24 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in _SHIPPED.glob("*.yaml") if not file.stem.startswith("_")))
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, overlays: Sequence[str] = ()
+) -> Recipe:
     """Read a recipe.
 
     Args:
         name_or_path: one of :func:`recipe_names`, or a YAML file. Its key ``base`` (a name, a path beside the
             file, or a list of them) names the recipes it starts from; later ones win, the file itself last.
         overrides: ``section.key=value`` with the value in YAML, applied last.
+        overlays: names or files of recipes that are laid over this one, whatever it says.
 
     Raises:
         InputError: no such recipe, broken YAML, an unknown key (with the nearest known one), a wrong value
             (with what is allowed), or a malformed override.
     """
-    values = _read(_locate(str(name_or_path), Path()), seen=())
+    values: dict[str, Any] = {}
+    for name in (name_or_path, *overlays):
+        _merge(values, _read(_locate(str(name), Path()), seen=()))
     for override in overrides:
         _apply(values, override)
     return validated(Recipe, values, where=f"recipe {name_or_path}")

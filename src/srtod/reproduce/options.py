@@ -1,6 +1,7 @@
 """What a user may ask of a comparison."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from srtod.errors import InputError
 
@@ -46,3 +47,38 @@ class Options:
             raise InputError(f"--fraction {self.fraction:g}: give a share above 0 and up to 1")
         if self.epochs is not None and self.epochs < 1:
             raise InputError(f"--epochs {self.epochs}: give 1 or more")
+
+    def settled(self) -> "Options":
+        """Return the same with device and scale decided.
+
+        Raises:
+            InputError: the device is unknown, or not there.
+        """
+        device = device_of(self.device)
+        return replace(self, device=device, scale=self.scale or ("full" if device == "cuda" else "light"))
+
+    def asked(self) -> dict[str, Any]:
+        """Return what decides the numbers, by the name of the option, as plain values."""
+        return {
+            "--budget": self.budget,
+            "--epochs": self.epochs,
+            "--fraction": self.fraction,
+            "--scale": self.scale,
+            "--set": list(self.changes),
+            "--device": self.device,
+        }
+
+
+def device_of(device: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: anything else, or no GPU where one is asked for.
+    """
+    import torch
+
+    if device not in {"auto", "cpu", "cuda"}:
+        raise InputError(f"--device {device}: use auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no GPU is available here; take cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,203 @@
+"""How much training fits a budget of minutes: time a little of every row, then choose for all."""
+
+import itertools
+import json
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from srtod.data.records import AnnotatedSet
+from srtod.detectors.zoo import load
+from srtod.engine.evaluate import evaluate
+from srtod.engine.fit import fit
+from srtod.engine.sets import training_records
+from srtod.engine.state import LOG
+from srtod.errors import InputError
+from srtod.progress import counting_bar, say
+from srtod.recipes import Recipe
+from srtod.reproduce.options import Options, device_of
+from srtod.reproduce.plan import Plan
+from srtod.reproduce.reductions import share, with_train
+
+LEAST_STEPS = 20
+"""Fewer optimizer steps are no training."""
+
+_USED = 0.9
+"""Share of the budget that the estimate may take; the rest is for what it does not know."""
+
+_EVALUATION = 1 / 3
+"""Share of the estimate that evaluation may take."""
+
+_TRIAL_STEPS, _TRIAL_IMAGES = 3, 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a row takes.
+
+    Attributes:
+        run: once a run: building, loading, first step.
+        epoch: once an epoch: saving.
+        step: an optimizer step.
+        image: an evaluated image.
+        steps: optimizer steps of an epoch on all images.
+    """
+
+    run: float
+    epoch: float
+    step: float
+    image: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What fits.
+
+    Attributes:
+        epochs: of every row.
+        fraction: share of the training images.
+        held_out: share of the held-out images.
+        seconds: estimate for all runs.
+    """
+
+    epochs: int
+    fraction: float
+    held_out: float
+    seconds: float
+
+
+def fit_budget(
+    plan: Plan,
+    recipes: Sequence[Recipe],
+    train_set: AnnotatedSet,
+    held_out: AnnotatedSet,
+    *,
+    options: Options,
+    spent: float,
+) -> Plan:
+    """Return the plan with epochs and shares that fit the budget.
+
+    Args:
+        plan: without them.
+        recipes: of all rows.
+        train_set: images to learn from.
+        held_out: images to evaluate on.
+        options: budget, seeds and device.
+        spent: seconds of the budget that are gone.
+
+    Raises:
+        InputError: the budget is too small for anything.
+    """
+    began = time.monotonic()
+    costs: list[Cost] = []
+    with counting_bar(len(recipes), shown=True) as bar:
+        task = bar.add_task("timing the rows", total=len(recipes))
+        for recipe in recipes:
+            costs.append(measure(recipe, train_set, held_out, device=options.device))
+            bar.advance(task)
+    chosen = choose(
+        costs,
+        seeds=options.seeds,
+        images=len(held_out.records),
+        epochs=min(recipe.train.epochs for recipe in recipes),
+        seconds=60 * (options.budget or 0),
+        spent=spent + time.monotonic() - began,
+    )
+    say(
+        f"budget: {chosen.epochs} epochs on {chosen.fraction:.0%} of the training images, about "
+        f"{chosen.seconds / 60:.1f} min for {len(recipes) * options.seeds} runs"
+    )
+    return plan.model_copy(
+        update={
+            "epochs": chosen.epochs,
+            "fraction": chosen.fraction,
+            "held_out": chosen.held_out,
+            "estimate": round(chosen.seconds, 1),
+        }
+    )
+
+
+def choose(
+    costs: Sequence[Cost], *, seeds: int, images: int, epochs: int, seconds: float, spent: float = 0.0
+) -> Share:
+    """Choose the largest number of epochs, equal for all rows, that fits; a part of one if none does.
+
+    Args:
+        costs: of each row.
+        seeds: trainings of each row.
+        images: held-out images.
+        epochs: no more than these.
+        seconds: the budget.
+        spent: seconds of it that are gone.
+
+    Raises:
+        InputError: not even :data:`LEAST_STEPS` steps fit; says what would.
+    """
+    usable = (seconds - spent) * _USED
+    evaluation = seeds * images * sum(cost.image for cost in costs)
+    held_out = min(1.0, _down(_EVALUATION * usable / evaluation))
+    fixed = seeds * sum(cost.run for cost in costs) + held_out * evaluation
+    saving = seeds * sum(cost.epoch for cost in costs)
+    stepping = seeds * sum(cost.step * cost.steps for cost in costs)
+    whole = min(epochs, int((usable - fixed) / (stepping + saving)))
+    if whole >= 1:
+        return Share(whole, 1.0, held_out, fixed + whole * (stepping + saving))
+    fraction = _down((usable - fixed - saving) / stepping)
+    if any(fraction * cost.steps < LEAST_STEPS for cost in costs):
+        minutes = math.ceil((spent + _least(costs, seeds=seeds, evaluation=evaluation)) / 60)
+        raise InputError(
+            f"--budget {seconds / 60:g}: too little for {len(costs)} rows x {seeds} seed(s); about {minutes} "
+            f"minutes are enough for {LEAST_STEPS} steps each; give more, or fewer --rows or --seeds"
+        )
+    return Share(1, fraction, held_out, fixed + saving + fraction * stepping)
+
+
+def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> Cost:
+    """Time two short epochs and a few evaluated images.
+
+    The first step of a training is left out. The first step of the second epoch waits for the saving at the
+    end of the first, which tells how long that takes.
+    """
+    records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
+    batch = recipe.train.batch_size
+    few = tuple(itertools.islice(itertools.cycle(records), _TRIAL_STEPS * batch))
+    trial = with_train(recipe, epochs=2, milestones=(), evaluate_every=0, log_every=1)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        fitted = fit(
+            trial, replace(train_set, records=few), None, Path(folder) / "run", device=device, quiet=True
+        )
+        taken = time.monotonic() - began
+        log = (Path(folder) / "run" / LOG).read_text(encoding="utf-8").splitlines()
+        image = _seconds_an_image(fitted.last, held_out, device)
+    seconds = [json.loads(line)["seconds"] for line in log]
+    plain = [value for index, value in enumerate(seconds) if index % _TRIAL_STEPS]
+    step = sum(plain) / len(plain)
+    epoch = max(seconds[_TRIAL_STEPS] - step, 0.0)
+    run = max(taken - 2 * _TRIAL_STEPS * step - 2 * epoch, 0.0)
+    return Cost(run=run, epoch=epoch, step=step, image=image, steps=-(-len(records) // batch))
+
+
+def _seconds_an_image(weights: Path, held_out: AnnotatedSet, device: str) -> float:
+    """Time the evaluation of a few images, the first one left out."""
+    detector = load(weights).to(device_of(device))
+    few = share(held_out, _TRIAL_IMAGES / len(held_out.records))
+    evaluate(detector, replace(few, records=few.records[:1]), progress=False)
+    began = time.monotonic()
+    evaluate(detector, few, progress=False)
+    return (time.monotonic() - began) / len(few.records)
+
+
+def _least(costs: Sequence[Cost], *, seeds: int, evaluation: float) -> float:
+    """Seconds that are enough for a part of an epoch of every row."""
+    steps = seeds * sum(cost.run + cost.epoch + min(LEAST_STEPS, cost.steps) * cost.step for cost in costs)
+    return min(steps + evaluation, steps / (1 - _EVALUATION)) / _USED
+
+
+def _down(value: float) -> float:
+    """Round down to a thousandth."""
+    return math.floor(1000 * value) / 1000

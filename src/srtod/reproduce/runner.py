@@ -1,0 +1,207 @@
+"""Train and evaluate rows over seeds, each in a folder of its own; what is finished is never done again."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from srtod.data.records import AnnotatedSet
+from srtod.detectors.zoo import load
+from srtod.engine.evaluate import evaluate
+from srtod.engine.fit import FitResult, fit
+from srtod.engine.setup import new_detector
+from srtod.engine.state import STATE, check_output
+from srtod.files import read_json, write_json
+from srtod.progress import say
+from srtod.provenance import provenance
+from srtod.recipes import Recipe, recipe_text
+from srtod.reproduce.options import device_of
+from srtod.reproduce.reductions import with_train
+from srtod.schema import validated
+
+RESULT = "result.json"
+
+
+class Result(BaseModel):
+    """What one run came to.
+
+    Attributes:
+        row, seed: which run.
+        metrics: of the last weights on the held-out images, fractions of 1; -1 where nothing is to be found.
+        seconds: ``train`` (building and saving included) and ``evaluate``.
+        steps: of the optimizer.
+        train_images, held_out_images: how many there were.
+        recipe: digest of the recipe.
+        provenance: see :func:`srtod.provenance.provenance`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row: str
+    seed: int
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    steps: int
+    train_images: int
+    held_out_images: int
+    recipe: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row with a seed, and the folder it lives in."""
+
+    row: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+
+def read_result(folder: Path) -> Result | None:
+    """Read what the run in a folder came to; None before it is finished.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / RESULT
+    return validated(Result, read_json(path), where=str(path)) if path.exists() else None
+
+
+def results_in(output: Path, rows: Iterable[str], seeds: int) -> list[Result]:
+    """Read all results of rows and seeds that are there; see :func:`runs_of`."""
+    results = [read_result(_folder(output, row, seed)) for row in rows for seed in range(seeds)]
+    return [result for result in results if result is not None]
+
+
+def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Run]:
+    """Return the runs of rows, seed 0 of all rows first, so that early results can be compared.
+
+    Args:
+        recipes: of each row by its key.
+        seeds: how many; they are counted from 0.
+        output: each run lives in ``output/KEY-seedN``.
+    """
+    return [
+        Run(key, seed, with_train(recipe, seed=seed, evaluate_every=0), _folder(output, key, seed))
+        for seed in range(seeds)
+        for key, recipe in recipes.items()
+    ]
+
+
+def check_recipes(recipes: Iterable[Recipe], classes: Sequence[str]) -> None:
+    """Build every detector once, so that one that cannot be built is told before any work.
+
+    Raises:
+        InputError: which cannot, and why.
+    """
+    for recipe in recipes:
+        new_detector(recipe, classes, None, bare=True)
+
+
+def check_runs(runs: Iterable[Run]) -> None:
+    """Make sure that nothing was begun with another recipe.
+
+    Raises:
+        InputError: a run was; names the key.
+    """
+    for run in runs:
+        check_output(run.folder / "train", run.recipe, resume=True)
+
+
+def do_runs(
+    runs: Sequence[Run],
+    train_set: AnnotatedSet,
+    held_out: AnnotatedSet,
+    *,
+    device: str = "auto",
+    labels: Mapping[str, str] | None = None,
+    estimate: float | None = None,
+    after: Callable[[], object] | None = None,
+) -> None:
+    """Do all runs that are not finished, in order; interrupted ones go on where they stopped.
+
+    Args:
+        runs: see :func:`runs_of`.
+        train_set: images to learn from.
+        held_out: images to evaluate the last weights on.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        labels: how rows are called, where that is not their key.
+        estimate: seconds for all runs, told before the first is finished.
+        after: called after each run.
+
+    Raises:
+        InputError: anything wrong in recipe, data or folder.
+        NotFiniteError: a loss is not finite.
+        KeyboardInterrupt: Ctrl-C; the same call goes on.
+    """
+    for index, run in enumerate(runs):
+        if read_result(run.folder) is not None:
+            continue
+        label = (labels or {}).get(run.row, run.row)
+        say(f"run {index + 1} of {len(runs)}: {label}, seed {run.seed}; {_time_left(runs, estimate)}")
+        do_run(run, train_set, held_out, device=device)
+        if after is not None:
+            after()
+
+
+def do_run(run: Run, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str = "auto") -> None:
+    """Train, evaluate the last weights and write the result; the saved state is then removed."""
+    fitted, trained = _train(run, train_set, device)
+    began = time.monotonic()
+    metrics = evaluate(load(fitted.last).to(device_of(device)), held_out).summary
+    seconds = {"train": round(trained, 1), "evaluate": round(time.monotonic() - began, 1)}
+    result = Result(
+        row=run.row,
+        seed=run.seed,
+        metrics=metrics,
+        seconds=seconds,
+        steps=fitted.steps,
+        train_images=len(train_set.records),
+        held_out_images=len(held_out.records),
+        recipe=_digest(run.recipe),
+        provenance=provenance(device),
+    )
+    write_json(run.folder / RESULT, result.model_dump(mode="json"), indent=2)
+    (run.folder / "train" / STATE).unlink(missing_ok=True)
+
+
+def _train(run: Run, train_set: AnnotatedSet, device: str) -> tuple[FitResult, float]:
+    """Train, and return the seconds that it took with all interruptions left out."""
+    clock = run.folder / "seconds.json"
+    before = read_json(clock)["train"] if clock.exists() else 0.0
+    began = time.monotonic()
+    try:
+        fitted = fit(run.recipe, train_set, None, run.folder / "train", resume=True, device=device)
+    finally:
+        seconds = before + time.monotonic() - began
+        write_json(clock, {"train": seconds})
+    return fitted, seconds
+
+
+def _time_left(runs: Sequence[Run], estimate: float | None) -> str:
+    """Tell the time from the finished runs, of the same row where there are any, else from the estimate."""
+    taken: dict[str, list[float]] = {}
+    for run in runs:
+        if (result := read_result(run.folder)) is not None:
+            taken.setdefault(run.row, []).append(sum(result.seconds.values()))
+    if taken:
+        everything = mean(value for values in taken.values() for value in values)
+        left = (mean(taken.get(run.row, [everything])) for run in runs if read_result(run.folder) is None)
+        estimate = sum(left)
+    if estimate is None:
+        return "time left unknown before the first is finished"
+    return f"about {max(1, round(estimate / 60))} min left"
+
+
+def _folder(output: Path, row: str, seed: int) -> Path:
+    return output / f"{row}-seed{seed}"
+
+
+def _digest(recipe: Recipe) -> str:
+    return hashlib.sha256(recipe_text(recipe).encode()).hexdigest()[:16]

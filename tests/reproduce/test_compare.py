@@ -1,0 +1,137 @@
+"""The whole road with a few small weights: train, evaluate, tables, and going on."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from srtod.errors import InputError
+from srtod.reproduce import compare as module
+from srtod.reproduce import runner
+from srtod.reproduce.command import reproduce_matched
+from srtod.reproduce.compare import compare
+from srtod.reproduce.options import Options
+
+OPTIONS = Options(scale="full", epochs=1, device="cpu")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The folders that were trained in, in order."""
+    folders = []
+
+    def fit(recipe, train_set, val_set, output, **options):
+        folders.append(output.parent.name)
+        return real(recipe, train_set, val_set, output, **options)
+
+    real = runner.fit
+    monkeypatch.setattr(runner, "fit", fit)
+    return folders
+
+
+def table(output):
+    return json.loads((output / "table.json").read_text())
+
+
+def test_rows_take_turns_and_nothing_is_repeated(comparison, squares, tmp_path, trained):
+    text = compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, seeds=2))
+    assert trained == ["plain-seed0", "lite-seed0", "plain-seed1", "lite-seed1"]
+    assert compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, seeds=2)) == text
+    assert len(trained) == 4
+    compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, seeds=3))
+    assert trained[4:] == ["plain-seed2", "lite-seed2"]
+    plain, lite = table(tmp_path / "out")["rows"]
+    assert plain["ours"]["AP"]["count"] == lite["gain"]["AP"]["count"] == 3
+    assert plain["runs"][0]["steps"] == 4
+    assert lite["paper_gain"] == {"AP": 0.05}
+    assert not list((tmp_path / "out").glob("runs/*/train/state.pt"))
+
+
+def test_rows_may_come_later(comparison, squares, tmp_path, trained):
+    first, second = ([row] for row in comparison.rows)
+    text = compare(comparison, squares, tmp_path / "out", rows=first, options=OPTIONS)
+    assert "with it | paper" in text and "ours: not run" in text
+    text = compare(comparison, squares, tmp_path / "out", rows=second, options=OPTIONS)
+    assert trained == ["plain-seed0", "lite-seed0"]
+    assert "gain, ours" in text and "not run" not in text
+
+
+def test_an_interrupted_run_goes_on_with_its_training(
+    comparison, squares, tmp_path, trained, monkeypatch, capsys
+):
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(runner, "evaluate", interrupted)
+        compare(comparison, squares, tmp_path / "out", options=OPTIONS)
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert [row["ours"] for row in table(tmp_path / "out")["rows"]] == [None, None]
+    compare(comparison, squares, tmp_path / "out", options=OPTIONS)
+    assert trained == ["plain-seed0", "plain-seed0", "lite-seed0"]
+    assert "going on after step 4" in capsys.readouterr().err
+    assert all(row["ours"] for row in table(tmp_path / "out")["rows"])
+
+
+def test_what_is_reduced_is_said(comparison, squares, tmp_path):
+    options = replace(OPTIONS, fraction=0.5, changes=("train.lr=0.02",))
+    text = compare(comparison, squares, tmp_path / "out", options=options)
+    for said in (
+        "Trained on 4 of 8 images",
+        "all 4 images (12 boxes) of the split 'test'",
+        "Scale: full",
+        "Epochs: 1 in place of 2",
+        "Changed in every row: train.lr=0.02",
+        "1 thread(s)",
+    ):
+        assert said in text
+    assert table(tmp_path / "out")["rows"][0]["runs"][0]["train_images"] == 4
+
+
+def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_path, trained):
+    compare(comparison, squares, tmp_path / "out", rows=comparison.rows[:1], options=OPTIONS)
+    with pytest.raises(InputError, match=r"begun with --epochs 1, now it is 3"):
+        compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, epochs=3))
+    with pytest.raises(InputError, match=r"no split 'val'"):
+        compare(comparison, squares, tmp_path / "other", options=replace(OPTIONS, split="val"))
+    with pytest.raises(InputError, match=r"train is what the rows learn from"):
+        compare(comparison, squares, tmp_path / "other", options=replace(OPTIONS, split="train"))
+    assert len(trained) == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_budget_decides_before_the_first_run(comparison, squares, tmp_path, trained):
+    options = replace(OPTIONS, epochs=None, budget=5)
+    text = compare(comparison, squares, tmp_path / "out", options=options)
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert (plan["epochs"], plan["fraction"]) == (2, 1.0)  # never more than the recipe has
+    assert 0 < plan["estimate"] < 300
+    assert "Epochs: 2 in place of 2, as many as fit 5 minutes" in text
+    assert trained == ["plain-seed0", "lite-seed0"]
+    with pytest.raises(InputError, match=r"--budget 0\.001: too little for 2 rows x 1 seed\(s\)"):
+        compare(comparison, squares, tmp_path / "other", options=replace(options, budget=0.001))
+
+
+def test_one_process_only(comparison, squares, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="runs in one process"):
+        compare(comparison, squares, tmp_path / "out", options=OPTIONS)
+
+
+def test_any_recipe_with_and_without(comparison, squares, tmp_path, monkeypatch):
+    recipe = comparison.rows[1].recipe
+    options = replace(OPTIONS, changes=("model.self_reconstruction.head=paper",))
+    seen = []
+    monkeypatch.setattr(module, "do_runs", lambda runs, *_sets, **_options: seen.extend(runs))
+    reproduce_matched(recipe, squares, tmp_path / "out", options=options)
+    base, enhanced = (run.recipe.model for run in seen)
+    assert base.self_reconstruction is None
+    assert enhanced.self_reconstruction is not None and enhanced.self_reconstruction.head == "paper"
+    assert base == enhanced.model_copy(update={"self_reconstruction": None})
+    with pytest.raises(InputError, match="has no self-reconstruction to compare"):
+        reproduce_matched(
+            recipe,
+            squares,
+            tmp_path / "o",
+            options=replace(OPTIONS, changes=("model.self_reconstruction=false",)),
+        )
