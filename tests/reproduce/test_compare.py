@@ -11,6 +11,8 @@ from srtod.reproduce import runner
 from srtod.reproduce.command import reproduce_matched
 from srtod.reproduce.compare import compare
 from srtod.reproduce.options import Options
+from srtod.reproduce.reductions import with_train
+from srtod.reproduce.rows import resolve
 
 OPTIONS = Options(scale="full", epochs=1, device="cpu")
 
@@ -86,6 +88,15 @@ def test_what_is_reduced_is_said(comparison, squares, tmp_path):
     ):
         assert said in text
     assert table(tmp_path / "out")["rows"][0]["runs"][0]["train_images"] == 4
+
+
+def test_without_reductions_recipes_stay_as_they_are(comparison, squares, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "do_runs", lambda runs, *_sets, **_options: seen.extend(runs))
+    compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, epochs=None))
+    plain = resolve(comparison.rows[0])
+    assert seen[0].recipe == with_train(plain, evaluate_every=0)
+    assert "Epochs: 2, as the recipes say" in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_path, trained):

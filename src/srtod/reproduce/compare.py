@@ -80,7 +80,7 @@ def compare(
     check_recipes(recipes.values(), train_set.classes)
     plan = _plan(comparison, recipes, data, output, sets=(train_set, held_out), options=options, began=began)
     train_set, held_out = share(train_set, plan.fraction), share(held_out, plan.held_out)
-    runs = runs_of(_shortened(recipes, plan.epochs, train_set), options.seeds, output / "runs")
+    runs = runs_of(_shortened(recipes, plan, train_set), options.seeds, output / "runs")
     check_runs(runs)
     plan.write(output)
     _write(comparison, plan, output)
@@ -97,6 +97,7 @@ def compare(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise
+    say(f"the table: {output / 'table.md'}, table.json, table.html")
     return _write(comparison, plan, output)
 
 
@@ -138,10 +139,10 @@ def _plan(
     return plan.extended(recipes, options.seeds)
 
 
-def _shortened(
-    recipes: Mapping[str, Recipe], epochs: int | None, train_set: AnnotatedSet
-) -> dict[str, Recipe]:
-    return {key: shortened(own, epochs, steps_per_epoch(own, train_set)) for key, own in recipes.items()}
+def _shortened(recipes: Mapping[str, Recipe], plan: Plan, train_set: AnnotatedSet) -> Mapping[str, Recipe]:
+    if plan.epochs is None and plan.fraction == 1.0:
+        return recipes
+    return {key: shortened(own, plan.epochs, steps_per_epoch(own, train_set)) for key, own in recipes.items()}
 
 
 def _write(comparison: Comparison, plan: Plan, output: Path) -> str:
