@@ -2,8 +2,8 @@
 
     uv run benchmarks/overfit.py DATA --systems retinanet atss --json RESULT.json
 
-From each of the first images with objects one window is cut around an object. Every system has the same light
-backbone, from random weights, and the same schedule; it runs plain and with self-reconstruction.
+From each of the first images with objects one window is cut around an object. Every system has the settings of
+the recipe ``quickstart`` with a longer schedule; it runs plain and with self-reconstruction.
 """
 
 import argparse
@@ -32,18 +32,12 @@ from srtod.recipes import load_recipe
 
 ENOUGH = 0.9
 SETTINGS = (
-    "model.backbone=resnet10t",
-    "model.pretrained_backbone=false",
-    "model.pyramid_channels=64",
-    "model.box_channels=256",
-    "model.rpn_proposals=[500, 500]",
     "model.score_threshold=0.01",
     "data.horizontal_flip=0",
     "train.batch_size=2",
     "train.lr=1e-3",
     "train.warmup_steps=20",
     "train.ema=0.98",
-    "train.workers=0",
     "train.best_by=AP50",
 )
 
@@ -98,7 +92,7 @@ def overfit(
     torch.set_num_threads(max((os.cpu_count() or 1) // options.jobs, 1))
     larger = options.side * options.enlarge
     recipe = load_recipe(
-        "small",
+        "quickstart",
         [
             *SETTINGS,
             f"model.system={system}",
