@@ -111,6 +111,14 @@ def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_what_cannot_be_built_is_told_before_a_plan_is_made(comparison, squares, tmp_path, trained):
+    options = replace(OPTIONS, changes=("model.pretrained_backbone=none.safetensors",))
+    with pytest.raises(InputError, match=r"none.safetensors: no such file of backbone weights"):
+        compare(comparison, squares, tmp_path / "out", options=options)
+    assert not (tmp_path / "out").exists()
+    assert trained == []
+
+
 def test_a_budget_decides_before_the_first_run(comparison, squares, tmp_path, trained):
     options = replace(OPTIONS, epochs=None, budget=5)
     text = compare(comparison, squares, tmp_path / "out", options=options)

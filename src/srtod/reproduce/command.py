@@ -69,7 +69,7 @@ def reproduce_matched(recipe: str, data: Path, output: Path, *, options: Options
     enhanced = Row("srtod", "with self-reconstruction", recipe, options.changes, base="base")
     base = without_reconstruction(enhanced, key="base", label="without")
     comparison = Comparison(
-        title=f"{recipe}: with and without self-reconstruction",
+        title=f"{Path(recipe).stem}: with and without self-reconstruction",
         rows=(base, enhanced),
         notes=("The two rows differ in self-reconstruction alone.",),
         asked={"recipe": recipe},

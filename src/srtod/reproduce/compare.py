@@ -19,7 +19,7 @@ from srtod.reproduce.plan import Plan, describe_data, read_plan
 from srtod.reproduce.reductions import share, shortened, steps_per_epoch
 from srtod.reproduce.render import write_tables
 from srtod.reproduce.rows import Row, resolve
-from srtod.reproduce.runner import check_recipes, check_runs, do_runs, results_in, runs_of
+from srtod.reproduce.runner import check_runs, do_runs, results_in, runs_of
 from srtod.reproduce.table import table_rows
 
 COLUMNS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
@@ -77,11 +77,10 @@ def compare(
     chosen = comparison.rows if rows is None else rows
     recipes = {row.key: _recipe(row, options) for row in chosen}
     train_set, held_out = _sets(data, options)
-    check_recipes(recipes.values(), train_set.classes)
     plan = _plan(comparison, recipes, data, output, sets=(train_set, held_out), options=options, began=began)
     train_set, held_out = share(train_set, plan.fraction), share(held_out, plan.held_out)
     runs = runs_of(_shortened(recipes, plan, train_set), options.seeds, output / "runs")
-    check_runs(runs)
+    check_runs(runs, train_set.classes)
     plan.write(output)
     _write(comparison, plan, output)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from srtod.recipes import load_recipe
 from srtod.reproduce.plan import Plan
-from srtod.reproduce.rows import Row
+from srtod.reproduce.rows import Row, resolve
 from srtod.reproduce.runner import Result
 
 _NOTHING = 0.001
@@ -45,7 +45,7 @@ def _count(images: int, boxes: int, share: float) -> str:
 
 def _scale(plan: Plan) -> str:
     if plan.asked["--scale"] == "full":
-        return "Scale: full, every row as its recipe says."
+        return "Scale: full, the recipes as they are but for what is named below."
     light = load_recipe("_light")
     model, train = light.model, light.train
     return (
@@ -57,7 +57,7 @@ def _scale(plan: Plan) -> str:
 
 
 def _epochs(plan: Plan, rows: Sequence[Row]) -> str:
-    own = ", ".join(sorted({str(load_recipe(row.recipe).train.epochs) for row in rows}))
+    own = ", ".join(sorted({str(resolve(row, changes=plan.asked["--set"]).train.epochs) for row in rows}))
     if plan.epochs is None:
         return f"Epochs: {own}, as the recipes say."
     why = f", as many as fit {plan.asked['--budget']:g} minutes" if plan.asked["--budget"] else ""

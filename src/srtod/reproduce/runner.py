@@ -94,24 +94,18 @@ def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Run
     ]
 
 
-def check_recipes(recipes: Iterable[Recipe], classes: Sequence[str]) -> None:
-    """Build every detector once, so that one that cannot be built is told before any work.
+def check_runs(runs: Sequence[Run], classes: Sequence[str]) -> None:
+    """Tell before any work what would go wrong later; the detector of every row that is left is built once.
 
     Raises:
-        InputError: which cannot, and why.
-    """
-    for recipe in recipes:
-        new_detector(recipe, classes, None, bare=True)
-
-
-def check_runs(runs: Iterable[Run]) -> None:
-    """Make sure that nothing was begun with another recipe.
-
-    Raises:
-        InputError: a run was; names the key.
+        InputError: a detector cannot be built, or has no weights to start from; or a run was begun with
+            another recipe.
     """
     for run in runs:
         check_output(run.folder / "train", run.recipe, resume=True)
+    left = {run.row: run.recipe for run in runs if read_result(run.folder) is None}
+    for recipe in left.values():
+        new_detector(recipe, classes, None)
 
 
 def do_runs(
