@@ -2,8 +2,8 @@
 
     uv run benchmarks/overfit.py DATA --systems retinanet atss --json RESULT.json
 
-From each of the first images with objects one window is cut around an object. Every system has the settings of
-the recipe ``quickstart`` with a longer schedule; it runs plain and with self-reconstruction.
+From each of the first images with objects one window is cut around an object. Every system has the settings
+of the recipe ``quickstart`` with a longer schedule; it runs plain and with self-reconstruction.
 """
 
 import argparse
