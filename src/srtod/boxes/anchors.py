@@ -65,7 +65,7 @@ class AnchorGenerator:
             if len(self._made) == _SIZES_KEPT:
                 self._made.pop(next(iter(self._made)))
             levels = zip(self.strides, self.units, sizes, strict=True)
-            with torch.inference_mode(mode=False):  # what inference makes first serves training, too
+            with torch.inference_mode(False):  # what inference makes first serves training, too
                 made = [self._level(stride, unit, size, device) for stride, unit, size in levels]
             self._made[key] = made
         return list(made)

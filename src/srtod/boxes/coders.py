@@ -68,5 +68,5 @@ def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=64)
 def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Values on a device, sent there once: each copy from the host would wait for all work before it."""
-    with torch.inference_mode(mode=False):
+    with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device=device)
