@@ -78,7 +78,7 @@ def test_high_frequency_difference_sees_a_dot_and_not_a_slope():
 def test_resize_of_an_object_of_two_pixels(how, kept):
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 5:7, 5:7] = 1
-    assert resize_mask(mask, (2, 2), how)[0, 0].tolist() == [[0, 0], [0, kept]]
+    assert resize_mask(mask, 4, how)[0, 0].tolist() == [[0, 0], [0, kept]]
 
 
 def test_mask_is_the_papers_in_the_forward_pass():
@@ -177,7 +177,7 @@ def test_gradient_goes_to_the_pixel_that_decides_its_cell(resize, row, column):
     difference = torch.full((1, 1, 4, 4), 0.02)
     difference[..., 2, 3] = 0.15
     difference.requires_grad_()
-    model._filtered(difference, (1, 1)).sum().backward()
+    model._filtered(difference, 4).sum().backward()
     assert difference.grad.nonzero().tolist() == [[0, 0, row, column]]
     torch.testing.assert_close(model.filtration.threshold.grad, -difference.grad.sum())
 
@@ -306,7 +306,7 @@ def test_predicting_does_no_more_than_it_needs_and_gives_the_same_levels(switche
 def test_a_distilled_mask_learns_the_mask_of_the_difference():
     levels, image, valid = padded_pair()
     model = module(mask="distilled", threshold=0.3, resize="nearest")
-    wanted = model._filtered(model(levels, image, valid).difference, (8, 8)).detach()
+    wanted = model._filtered(model(levels, image, valid).difference, 4).detach()
     assert 0 < wanted.mean() < 1
     optimizer = torch.optim.Adam(model.predictor.parameters(), lr=0.03)
     for _ in range(150):

@@ -69,21 +69,25 @@ class Filtration(nn.Module):
         return mask
 
 
-def resize_mask(mask: Tensor, size: tuple[int, int], how: str) -> Tensor:
+def resize_mask(mask: Tensor, stride: int, how: str) -> Tensor:
     """Bring an image-sized mask or difference to the size of a level.
+
+    Cell i of a level stands for the pixels ``stride * i`` up to ``stride * (i + 1)``; where the image fills
+    no whole number of cells, the last one has fewer pixels.
 
     Args:
         mask: ``[B, 1, H, W]``.
-        size: (h, w) of the level.
-        how: ``nearest`` reads one pixel a cell, so at stride 4 an object of 2 x 2 px can vanish; ``max``
-            keeps every pixel that is set; ``area`` gives the share of the cell that is set.
+        stride: of the level, in pixels.
+        how: ``nearest`` reads the first pixel of a cell, so at stride 4 an object of 2 x 2 px can vanish;
+            ``max`` keeps every pixel that is set; ``area`` gives the share of the cell's pixels that is set.
 
     Returns:
-        ``[B, 1, h, w]``.
+        ``[B, 1, h, w]`` with ``h = ceil(H / stride)`` and ``w = ceil(W / stride)``.
     """
-    if how == "max":
-        return F.adaptive_max_pool2d(mask, size)
-    return F.interpolate(mask, size=size, mode=how)
+    if how == "nearest":
+        return mask[..., ::stride, ::stride]
+    pool = F.max_pool2d if how == "max" else F.avg_pool2d
+    return pool(mask, stride, ceil_mode=True)
 
 
 class ChannelAttention(nn.Module):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.selfrec.config import SelfReconstructionConfig
@@ -51,6 +50,7 @@ class SelfReconstruction(nn.Module):
         if len(strides) < config.levels:
             raise ValueError(f"levels={config.levels}: there are only {len(strides)}")
         self.config = config
+        self.strides = tuple(strides[: config.levels])
         self.stride = strides[0]
         self.head = RECONSTRUCTION_HEADS[config.head](channels, self.stride)
         enhancement = ENHANCEMENTS[config.enhancement]
@@ -83,7 +83,7 @@ class SelfReconstruction(nn.Module):
         difference = DIFFERENCES[self.config.difference](rebuilt, image)
         logits = None if self.predictor is None else self.predictor(levels[0])
         source = difference if logits is None else logits
-        masks = self._masks(source, levels)
+        masks = self._masks(source)
         if self.enhancement.reads == "pixels":
             pixels = image if self.config.enhancement == "image" else image - rebuilt
             enhanced = self._with(levels, [pixels] * len(masks))
@@ -100,7 +100,7 @@ class SelfReconstruction(nn.Module):
         if self.config.enhancement == "image":
             return self._with(levels, [image] * self.config.levels)
         if self.predictor is not None:
-            return self._with(levels, self._masks(self.predictor(levels[0]), levels))
+            return self._with(levels, self._masks(self.predictor(levels[0])))
         return self(levels, image, valid).levels
 
     def losses(
@@ -123,10 +123,9 @@ class SelfReconstruction(nn.Module):
         losses = {"loss_reconstruction": self.loss(output.reconstruction, image, valid)}
         if output.logits is None:
             return losses
-        size = (output.logits.shape[-2], output.logits.shape[-1])
-        cells = None if valid is None else F.adaptive_max_pool2d(valid.float(), size) > 0
+        cells = None if valid is None else resize_mask(valid.float(), self.stride, "max") > 0
         if self.config.mask == "distilled":
-            taught = distillation_loss(output.logits, self._filtered(output.difference, size), cells)
+            taught = distillation_loss(output.logits, self._filtered(output.difference, self.stride), cells)
         else:
             taught = box_loss(output.logits, boxes, ignore, stride=self.stride, valid=cells)
         return losses | {"loss_mask": self.config.mask_weight * taught}
@@ -145,12 +144,12 @@ class SelfReconstruction(nn.Module):
         per_image = (error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
         return self.config.loss_weight * per_image.mean()
 
-    def _masks(self, source: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
+    def _masks(self, source: Tensor) -> list[Tensor]:
         """The masks of the enhanced levels, from the difference or from the foretold logits."""
-        sizes = [(level.shape[-2], level.shape[-1]) for level in levels[: self.config.levels]]
         if self.predictor is None:
-            return [self._filtered(source, size) for size in sizes]
-        return [F.adaptive_max_pool2d(source.sigmoid(), size) for size in sizes]
+            return [self._filtered(source, stride) for stride in self.strides]
+        foretold = source.sigmoid()  # of the lowest level's size
+        return [resize_mask(foretold, stride // self.stride, "max") for stride in self.strides]
 
     def _with(self, levels: Sequence[Tensor], shown: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """All levels, the lowest ones enhanced by what is shown of each."""
@@ -160,12 +159,12 @@ class SelfReconstruction(nn.Module):
         ]
         return (*enhanced, *levels[len(enhanced) :])
 
-    def _filtered(self, difference: Tensor, size: tuple[int, int]) -> Tensor:
-        """The mask of equation 4 at the size of a level.
+    def _filtered(self, difference: Tensor, stride: int) -> Tensor:
+        """The mask of equation 4 at the size of a level of that stride.
 
         Picking a pixel of each cell (nearest, max) commutes with the threshold. It is done first, so that the
         gradient reaches the pixel that decides the cell and not the first of many equal ones.
         """
         if self.config.resize == "area":
-            return resize_mask(self.filtration(difference), size, "area")
-        return self.filtration(resize_mask(difference, size, self.config.resize))
+            return resize_mask(self.filtration(difference), stride, "area")
+        return self.filtration(resize_mask(difference, stride, self.config.resize))

@@ -177,6 +177,17 @@ def test_the_module_sees_the_image_before_normalisation_and_no_padding(make, giv
     torch.testing.assert_close(loss, (errors[0].mean() + errors[1, :, :48, :80].mean()) / 2)
 
 
+def test_the_mask_of_an_unpadded_batch_lies_on_the_cells_of_the_level():
+    model = srtod.attach(built(deformable_detr).eval(), image_mean=(0.0,) * 3, image_std=(1.0,) * 3)
+    own, seen = model.self_reconstruction, []
+    own.head.forward = lambda level: torch.zeros(1, 3, 8 * level.shape[2], 8 * level.shape[3])
+    own.register_forward_hook(lambda _, args, output: seen.append(output.mask))
+    pixels = torch.zeros(1, 3, 60, 90)  # 8 x 12 cells of 8 pixels, the last of 4 rows and 2 columns
+    pixels[..., 52, 83] = 1
+    model(pixel_values=pixels)
+    assert seen[0].nonzero().tolist() == [[0, 0, 6, 10]]
+
+
 def test_the_encoder_reads_the_enhanced_level():
     model = srtod.attach(built().eval(), enhancement="multiply", filtration="fixed", threshold=1.0)
     read = []
