@@ -64,6 +64,14 @@ def test_threshold_is_mean_plus_standard_deviation_of_all_levels_candidates():
     assert ATSSAssigner()([fine[1:], coarse], fine[:1], NOTHING).tolist() == [0] + [BACKGROUND] * 2
 
 
+def test_a_single_candidate_deviates_from_nothing():
+    assert ATSSAssigner()([row_of_boxes(0.0), NOTHING], row_of_boxes(1.0), NOTHING).tolist() == [0]
+    assert ATSSAssigner(nearest=1)([row_of_boxes(0.0, 9)], row_of_boxes(1.0), NOTHING).tolist() == [
+        0,
+        BACKGROUND,
+    ]
+
+
 def test_only_the_nearest_of_each_level_are_candidates():
     near, far = torch.tensor([[3.0, 3, 5, 5]]), torch.tensor([[-1.0, 0, 8, 8]])
     objects = torch.tensor([[0.0, 0, 8, 8]])

@@ -37,7 +37,8 @@ class ATSSAssigner:
         if len(objects) and len(boxes):
             candidates = self._candidates(levels, objects)
             overlaps = _overlaps(boxes, candidates, objects)
-            positive = overlaps >= (overlaps.mean(dim=1) + overlaps.std(dim=1))[:, None]
+            deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
+            positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
             positive &= _centres_inside(boxes, candidates, objects)
             _give_to_best(assigned, candidates[positive], positive.nonzero()[:, 0], overlaps[positive])
         ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
