@@ -32,6 +32,24 @@ def test_no_boxes_give_no_features():
     assert pooled.shape == (0, 3, 7, 7)
 
 
+def test_the_host_waits_once_for_all_levels(monkeypatch):
+    waits = []
+    for name in ("tolist", "nonzero", "item"):
+        original = getattr(torch.Tensor, name)
+
+        def counted(tensor, *args, _name=name, _original=original, **options):
+            waits.append(_name)
+            return _original(tensor, *args, **options)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    levels = [torch.ones(1, 2, 64 // stride, 64 // stride) for stride in (4, 8, 16)]
+    pooled = RoIPooling(strides=(4, 8, 16), finest=10)(
+        levels, [torch.tensor([[0.0, 0, 60, 60], [0, 0, 8, 8], [0, 0, 30, 30], [4, 4, 9, 9]])]
+    )
+    assert waits == ["tolist"]
+    torch.testing.assert_close(pooled, torch.ones(4, 2, 7, 7))
+
+
 def test_losses_never_divide_by_zero():
     assert across_processes(0, torch.device("cpu")).item() == 1
     assert across_processes(3, torch.device("cpu")).item() == 3

@@ -47,14 +47,20 @@ class RoIPooling(nn.Module):
         """Cut features of ``rois`` ``[N, 5]``, index of the image and box, from :meth:`readable` levels."""
         if len(self.strides) == 1:
             return self._align(levels[0], rois, self.strides[0])
-        level_of = self.level_of(rois[:, 1:])
+        rows_of = self._rows_by_level(rois[:, 1:])
         shape = (len(rois), levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
-        for number, stride in enumerate(self.strides):
-            rows = (level_of == number).nonzero().squeeze(1)
+        for level, rows, stride in zip(levels, rows_of, self.strides, strict=True):
             if len(rows):
-                pooled.index_copy_(0, rows, self._align(levels[number], rois[rows], stride))
+                pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
         return pooled
+
+    def _rows_by_level(self, boxes: Tensor) -> Sequence[Tensor]:
+        """Which of the boxes read each level; the host waits for the device once, however many levels."""
+        level_of = self.level_of(boxes)
+        numbers = torch.arange(len(self.strides), device=boxes.device)
+        counts = (level_of[:, None] == numbers).sum(dim=0)  # bincount would wait to learn the highest level
+        return level_of.argsort(stable=True).split(counts.tolist())
 
     def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
         return roi_align(level, rois, self.output_size, 1 / stride, aligned=True)
