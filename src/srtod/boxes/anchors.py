@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from srtod.boxes.kept import Kept
+
 _SIZES_KEPT = 4
 """Sizes of image whose anchors are kept: 8 MB each for the 520,000 of a 1920 x 1080 image."""
 
@@ -33,7 +35,7 @@ class AnchorGenerator:
         self.units = tuple(units or strides)
         self.scales = tuple(scales)
         self.ratios = tuple(ratios)
-        self._made: dict[tuple[tuple[tuple[int, int], ...], torch.device], list[Tensor]] = {}
+        self._kept = Kept(_SIZES_KEPT)
 
     @property
     def per_cell(self) -> int:
@@ -59,16 +61,11 @@ class AnchorGenerator:
             One ``[h w A, 4]`` tensor a level: row by row, the anchors of a cell together. They are kept for
             the next images of these sizes, so nobody may write into them.
         """
-        key = (tuple(sizes), device)
-        made = self._made.get(key)
-        if made is None:
-            if len(self._made) == _SIZES_KEPT:
-                self._made.pop(next(iter(self._made)))
-            levels = zip(self.strides, self.units, sizes, strict=True)
-            with torch.inference_mode(False):  # what inference makes first serves training, too
-                made = [self._level(stride, unit, size, device) for stride, unit, size in levels]
-            self._made[key] = made
-        return list(made)
+        levels = list(zip(self.strides, self.units, sizes, strict=True))
+        return self._kept.get(
+            (tuple(sizes), device),
+            lambda: [self._level(stride, unit, size, device) for stride, unit, size in levels],
+        )
 
     def _level(self, stride: int, unit: float, size: tuple[int, int], device: torch.device) -> Tensor:
         rows = torch.arange(size[0], device=device) * stride

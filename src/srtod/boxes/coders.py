@@ -1,13 +1,17 @@
 """Boxes as offsets from reference boxes, and back."""
 
-from functools import lru_cache
 from math import log
 
 import torch
 from torch import Tensor
 
+from srtod.boxes.kept import Kept
+
 _MAX_LOG_RATIO = abs(log(16 / 1000))
 """Bound on the predicted log of the size ratio, so that ``exp`` cannot overflow."""
+
+_KINDS_KEPT = 4
+"""Pairs of type and device whose scales are kept."""
 
 
 class DeltaCoder:
@@ -19,6 +23,7 @@ class DeltaCoder:
 
     def __init__(self, stds: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)) -> None:
         self.stds = stds
+        self._kept = Kept(_KINDS_KEPT)
 
     def encode(self, references: Tensor, boxes: Tensor) -> Tensor:
         """Deltas ``[N, 4]`` that turn ``references`` ``[N, 4]`` into ``boxes`` ``[N, 4]``."""
@@ -26,7 +31,7 @@ class DeltaCoder:
         centres, sizes = _centres_and_sizes(boxes)
         offsets = (centres - reference_centres) / reference_sizes
         deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
-        return deltas / _row(self.stds, deltas.dtype, deltas.device)
+        return deltas / self._stds_like(deltas)
 
     def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int] | None) -> Tensor:
         """Boxes from deltas, clipped to the image.
@@ -39,12 +44,19 @@ class DeltaCoder:
         Returns:
             ``[N, 4]``.
         """
-        deltas = deltas * _row(self.stds, deltas.dtype, deltas.device)
+        deltas = deltas * self._stds_like(deltas)
         centres, sizes = _centres_and_sizes(references)
         centres = centres + deltas[:, :2] * sizes
         half = sizes * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
         boxes = torch.cat([centres - half, centres + half], dim=1)
         return boxes if size is None else clip_boxes(boxes, size)
+
+    def _stds_like(self, deltas: Tensor) -> Tensor:
+        """``stds`` as ``[4]``, sent to a device once: each copy there would wait for all work before it."""
+        dtype, device = deltas.dtype, deltas.device
+        return self._kept.get((dtype, device), lambda: [torch.tensor(self.stds, dtype=dtype, device=device)])[
+            0
+        ]
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -63,10 +75,3 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-
-
-@lru_cache(maxsize=64)
-def _row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Values on a device, sent there once: each copy from the host would wait for all work before it."""
-    with torch.inference_mode(False):
-        return torch.tensor(values, dtype=dtype, device=device)
