@@ -28,10 +28,9 @@ from srtod.boxes.assigners.base import AcrossLevels, LevelAssigner
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.suppression import detections_by_class
+from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.detectors.config import RFLAConfig
 from srtod.files import write_json
-from srtod.heads.box_head import DetectionLimits
 from srtod.heads.dense import DensePrediction, select_detections
 from srtod.heads.rpn import ProposalLimits, select_proposals
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
@@ -114,13 +113,7 @@ def two_stage(count: int, device: torch.device) -> Case:
 
     def call() -> Tensor:
         select_proposals(logits, deltas, levels, coder=DeltaCoder(), limits=limits, size=(HEIGHT, WIDTH))
-        return detections_by_class(
-            boxes[:, None],
-            probabilities,
-            score_threshold=LIMITS.score_threshold,
-            iou=LIMITS.nms_iou,
-            most=LIMITS.per_image,
-        )[0]
+        return detections_by_class(boxes[:, None], probabilities, LIMITS)[0]
 
     return call
 

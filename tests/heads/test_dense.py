@@ -6,8 +6,8 @@ import srtod
 from srtod.boxes.anchors import AnchorGenerator, per_anchor
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
 from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.suppression import DetectionLimits
 from srtod.heads import dense
-from srtod.heads.box_head import DetectionLimits
 from srtod.heads.dense import DenseHead, DensePrediction, select_detections
 from srtod.heads.losses import focal_loss
 from srtod.heads.targets import Truth

@@ -4,7 +4,8 @@ from torch import nn
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits
+from srtod.boxes.suppression import DetectionLimits
+from srtod.heads.box_head import BoxStage, CascadeBoxHead
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.stage_predictor import StagePredictor
 from srtod.heads.targets import Truth

@@ -1,8 +1,30 @@
 """Keep the best of the boxes that mark the same thing."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
+
+
+@dataclass(frozen=True)
+class DetectionLimits:
+    """Which detections are given out.
+
+    Attributes:
+        score_threshold: lower scores are dropped.
+        nms_iou: overlap above which the worse of two detections of a class goes.
+        per_image: the most detections an image.
+    """
+
+    score_threshold: float
+    nms_iou: float
+    per_image: int
+
+
+def have_area(boxes: Tensor) -> Tensor:
+    """Whether each of ``[N, 4]`` boxes has an area, bool ``[N]``: clipping leaves none to some."""
+    return (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
 
 
 def best_after_nms(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float, most: int) -> Tensor:
@@ -22,22 +44,20 @@ def best_after_nms(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float,
 
 
 def detections_by_class(
-    boxes: Tensor, probabilities: Tensor, *, score_threshold: float, iou: float, most: int
+    boxes: Tensor, probabilities: Tensor, limits: DetectionLimits
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn class probabilities into detections: threshold, class-wise NMS, the best ``most``.
+    """Turn class probabilities into detections: threshold, class-wise NMS, the best.
 
     Args:
         boxes: ``[N, C, 4]`` with one box a class, or ``[N, 1, 4]`` with one for all.
         probabilities: ``[N, C]`` without the background.
-        score_threshold: lower scores are dropped.
-        iou: NMS threshold.
-        most: detections an image.
+        limits: which detections are given out.
 
     Returns:
         boxes ``[M, 4]``, scores ``[M]`` descending, labels int64 ``[M]``.
     """
-    rows, labels = torch.nonzero(probabilities > score_threshold, as_tuple=True)
+    rows, labels = torch.nonzero(probabilities > limits.score_threshold, as_tuple=True)
     scores = probabilities[rows, labels]
     candidates = boxes[rows, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
-    kept = best_after_nms(candidates, scores, labels, iou=iou, most=most)
+    kept = best_after_nms(candidates, scores, labels, iou=limits.nms_iou, most=limits.per_image)
     return candidates[kept], scores[kept], labels[kept]

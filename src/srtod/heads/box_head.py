@@ -1,7 +1,6 @@
 """Proposals to classes and refined boxes, in one stage (Faster R-CNN) or several (Cascade R-CNN)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -11,27 +10,12 @@ from torch import Tensor, nn
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import detections_by_class
+from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.heads.groups import in_groups, trains_batch_norm
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
-
-
-@dataclass(frozen=True)
-class DetectionLimits:
-    """Which detections are given out.
-
-    Attributes:
-        score_threshold: lower scores are dropped.
-        nms_iou: overlap above which the worse of two detections of a class goes.
-        per_image: the most detections an image.
-    """
-
-    score_threshold: float
-    nms_iou: float
-    per_image: int
 
 
 class Predictor(nn.Module):
@@ -260,11 +244,5 @@ class CascadeBoxHead(nn.Module):
         return decoded
 
     def _select(self, boxes: Tensor, probabilities: Tensor) -> Detections:
-        chosen, scores, labels = detections_by_class(
-            boxes,
-            probabilities,
-            score_threshold=self.limits.score_threshold,
-            iou=self.limits.nms_iou,
-            most=self.limits.per_image,
-        )
+        chosen, scores, labels = detections_by_class(boxes, probabilities, self.limits)
         return Detections(boxes=chosen, scores=scores, labels=labels)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
 from srtod.boxes.assigners.base import IGNORED, LevelAssigner
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.suppression import best_after_nms
+from srtod.boxes.suppression import DetectionLimits, best_after_nms, have_area
 from srtod.heads.base import Head
-from srtod.heads.box_head import DetectionLimits
 from srtod.heads.losses import across_processes, focal_loss
 from srtod.heads.targets import Truth
 from srtod.types import Detections, ImageBatch
@@ -182,8 +181,7 @@ def select_detections(
         for level, own in zip(predicted, anchors, strict=True)
     ]
     boxes, scores, labels, qualities = (torch.cat(parts) for parts in zip(*chosen, strict=True))
-    solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    passed = (solid & (scores > limits.score_threshold)).nonzero().squeeze(1)
+    passed = (have_area(boxes) & (scores > limits.score_threshold)).nonzero().squeeze(1)
     boxes, scores, labels = boxes[passed], (scores * qualities)[passed], labels[passed]
     kept = best_after_nms(boxes, scores, labels, iou=limits.nms_iou, most=limits.per_image)
     return Detections(boxes=boxes[kept], scores=scores[kept], labels=labels[kept])

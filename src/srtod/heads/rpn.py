@@ -12,7 +12,7 @@ from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import best_after_nms
+from srtod.boxes.suppression import best_after_nms, have_area
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.targets import Truth
@@ -247,6 +247,6 @@ def select_proposals(
 
 
 def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Tensor:
-    solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1).nonzero().squeeze(1)
+    solid = have_area(boxes).nonzero().squeeze(1)
     boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
     return boxes[best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)]

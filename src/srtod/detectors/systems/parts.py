@@ -10,13 +10,14 @@ from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
+from srtod.boxes.suppression import DetectionLimits
 from srtod.detectors.config import DetectorConfig, RFLAConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.preprocess import Preprocess
 from srtod.errors import InputError
 from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
 from srtod.heads.base import Head
-from srtod.heads.box_head import BoxStage, CascadeBoxHead, DetectionLimits, Predictor
+from srtod.heads.box_head import BoxStage, CascadeBoxHead, Predictor
 from srtod.heads.dense import DenseHead
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
