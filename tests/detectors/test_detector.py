@@ -284,6 +284,18 @@ def test_wrong_images_are_refused():
         detector.train()(images(), targets()[:1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_detector_of_another_type_than_float32_is_refused(dtype):
+    detector = small(self_reconstruction=True).to(dtype)
+    for call in (
+        lambda: detector.train()(images(), targets()),
+        lambda: detector.eval()(images()),
+        lambda: detector.explain(images()[0]),
+    ):
+        with pytest.raises(InputError, match=f"cast to {dtype}, .* torch.autocast"):
+            call()
+
+
 def test_frozen_stages_and_norm_are_held():
     detector = small(frozen_stages=1, norm_eval=True).train()
     body = detector.pyramid.backbone.body

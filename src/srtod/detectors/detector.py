@@ -72,8 +72,8 @@ class Detector(nn.Module):
             each image, boxes in its pixels.
 
         Raises:
-            InputError: targets are missing or wrong, with the index of the target and the box; or BatchNorm
-                in training mode has too little to count.
+            InputError: targets are missing or wrong, with the index of the target and the box; BatchNorm in
+                training mode has too little to count; or the detector was cast to another type than float32.
             ValueError: an image is not a float tensor ``[3, H, W]``.
         """
         if len(images) == 0:

@@ -41,7 +41,13 @@ class Preprocess(nn.Module):
 
         Raises:
             ValueError: an image is not a float tensor of that shape.
+            InputError: the detector was cast to another type than float32.
         """
+        if self.mean.dtype != torch.float32:
+            raise InputError(
+                f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load it "
+                "anew, and for lower precision call it under torch.autocast"
+            )
         for index, image in enumerate(images):
             if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
                 raise ValueError(
