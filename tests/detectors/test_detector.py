@@ -220,6 +220,8 @@ def test_wrong_arguments_are_told_in_one_line(arguments, message):
         ({"boxes": torch.tensor([[5.0, 1, 5, 9]])}, "no width or height"),
         ({"labels": torch.tensor([2])}, "label 2 of box 0: the detector has 2 classes"),
         ({"labels": torch.tensor([0, 1])}, "1 boxes, 2 labels"),
+        ({"labels": torch.tensor([1.0])}, r"targets\[0\]: labels are integers \(int64\), not torch.float32"),
+        ({"labels": torch.tensor([True])}, "not torch.bool"),
         ({"boxes": torch.zeros(0)}, "0 boxes, 1 labels"),
     ],
 )
@@ -227,6 +229,18 @@ def test_wrong_targets_name_target_and_box(change, message):
     target = {"boxes": torch.tensor([[1.0, 1, 5, 9]]), "labels": torch.tensor([0])} | change
     with pytest.raises(InputError, match=message):
         small().train()(images()[:1], [target])
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_labels_may_be_integers_of_any_size(dtype):
+    detector = small(rpn_samples=16, box_samples=8, norm_eval=True).train()
+    short = [target | {"labels": target["labels"].to(dtype)} for target in targets()]
+    torch.testing.assert_close(detector(images(), short), detector(images(), targets()), rtol=0, atol=0)
+
+
+def test_labels_of_no_box_have_no_type_to_get_wrong():
+    target = {"boxes": torch.tensor([]), "labels": torch.tensor([])}
+    assert small("retinanet").train()(images(), [target] * 2)["loss_box"] == 0
 
 
 def test_an_image_of_which_nothing_counts_still_trains():
@@ -273,6 +287,17 @@ def test_explaining_changes_nothing():
     detector.explain(images()[0])
     assert detector.training
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+
+
+def test_explaining_leaves_every_part_its_mode_also_after_an_error():
+    detector = small(self_reconstruction=True).train()
+    detector.head.eval()  # a part alone, as in fine-tuning
+    modes = [own.training for own in detector.modules()]
+    detector.explain(images()[0])
+    assert [own.training for own in detector.modules()] == modes
+    with pytest.raises(ValueError, match=r"images\[0\]"):
+        detector.explain(torch.rand(64, 96))
+    assert [own.training for own in detector.modules()] == modes
 
 
 def test_wrong_images_are_refused():

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from srtod.detectors.config import DetectorConfig
@@ -15,6 +14,7 @@ from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
 from srtod.heads.base import Head
 from srtod.heads.targets import Truth, read_targets
+from srtod.modes import evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
 from srtod.types import Detections, ImageBatch, Target
@@ -85,11 +85,11 @@ class Detector(nn.Module):
             raise InputError(
                 f"training needs a target for each image: {len(images)} images, {len(targets or ())} targets"
             )
-        truths = read_targets(self.preprocess.targets(targets, batch), len(self.classes))
+        targets = self.preprocess.targets(targets, batch)
+        truths = read_targets(targets, len(self.classes), batch.raw.device)
         with _enough_for_batch_norm(batch):
             return self._losses(batch, truths)
 
-    @torch.no_grad()
     def explain(self, image: Tensor) -> dict[str, Tensor]:
         """What self-reconstruction sees in one image.
 
@@ -107,11 +107,10 @@ class Detector(nn.Module):
             raise InputError(
                 "this detector has no self-reconstruction, so there are no maps to explain it by"
             )
-        was_training = self.training
-        batch = self.eval().preprocess([image])
-        levels = self.pyramid(batch.normalised)
-        output = self.self_reconstruction(levels, batch.raw, batch.valid)
-        self.train(was_training)
+        with evaluating(self):
+            batch = self.preprocess([image])
+            levels = self.pyramid(batch.normalised)
+            output = self.self_reconstruction(levels, batch.raw, batch.valid)
         return image_maps(
             levels[0],
             output,

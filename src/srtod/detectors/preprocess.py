@@ -45,8 +45,8 @@ class Preprocess(nn.Module):
         """
         if self.mean.dtype != torch.float32:
             raise InputError(
-                f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load it "
-                "anew, and for lower precision call it under torch.autocast"
+                f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load "
+                "it anew, and for lower precision call it under torch.autocast"
             )
         for index, image in enumerate(images):
             if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
@@ -71,25 +71,17 @@ class Preprocess(nn.Module):
         )
 
     def targets(self, targets: Sequence[Target], batch: ImageBatch) -> list[Target]:
-        """Bring the targets' boxes to the batch's pixels and device.
+        """Bring the targets' boxes to the batch's pixels.
 
         Raises:
             InputError: a target has no boxes or no labels.
         """
-        device = batch.raw.device
         for index, target in enumerate(targets):
             missing = [key for key in ("boxes", "labels") if key not in target]
             if missing:
                 raise InputError(f"targets[{index}]: has no {' and no '.join(missing)}")
         return [
-            cast(
-                Target,
-                {
-                    key: value.to(device) if isinstance(value, Tensor) else value
-                    for key, value in target.items()
-                }
-                | {"boxes": _scaled(target["boxes"].to(device).reshape(-1, 4), scale)},
-            )
+            cast(Target, dict(target) | {"boxes": _scaled(target["boxes"].reshape(-1, 4), scale)})
             for target, scale in zip(targets, batch.scales, strict=True)
         ]
 
