@@ -83,9 +83,11 @@ def test_results_are_coco_results_in_the_order_of_the_set(squares, batch_size):
 @pytest.mark.parametrize("training", [True, False])
 def test_the_detector_keeps_its_mode(squares, training):
     detector = bright().train(training)
+    detector.frozen = nn.BatchNorm2d(3).eval()
     detect(detector, data(squares), progress=False)
 
     assert detector.training is training
+    assert not detector.frozen.training
 
 
 def test_classes_are_matched_by_name(squares):

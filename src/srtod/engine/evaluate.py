@@ -1,9 +1,8 @@
 """A detector on a data set: detections of every image, and the metrics they earn."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from srtod.errors import InputError, did_you_mean
 from srtod.files import write_json
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.metrics.results import coco_results, with_names
+from srtod.modes import evaluating
 from srtod.progress import counting_bar, say
 from srtod.types import Detections
 
@@ -40,7 +40,7 @@ def detect(
     """Run a detector over a data set.
 
     Args:
-        detector: is put into evaluation mode, and back into its own mode at the end.
+        detector: is put into evaluation mode; at the end each of its parts has its own mode again.
         dataset: its classes are matched with the detector's by name; what the detector finds of other
             classes is left out.
         device: where to run; the detector is moved there. None leaves it where it is, or takes the
@@ -64,7 +64,11 @@ def detect(
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
     found: list[tuple[int, list[dict[str, Any]]]] = []
-    with _evaluating(detector.to(device)), counting_bar(len(share), shown=progress and first == 0) as bar:
+    with (
+        evaluating(detector.to(device)),
+        torch.inference_mode(),
+        counting_bar(len(share), shown=progress and first == 0) as bar,
+    ):
         task = bar.add_task("detecting", total=len(share))
         for indices, items in _batches(dataset, share, batch_size):
             images, targets = collate(items)
@@ -163,17 +167,6 @@ def _named(results: Sequence[dict[str, Any]], annotated: AnnotatedSet) -> list[d
         classes=annotated.classes,
         category_ids=[annotated.category_id_of(label) for label in range(len(annotated.classes))],
     )
-
-
-@contextmanager
-def _evaluating(detector: Detector) -> Generator[None]:
-    was_training = detector.training
-    detector.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        detector.train(was_training)
 
 
 def _batches(

@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from srtod.detectors.attach import huggingface, torchvision
-from srtod.detectors.attach.attachment import Attachment, Joint, evaluating, maps_of
+from srtod.detectors.attach.attachment import Attachment, Joint, maps_of
 from srtod.detectors.detector import Detector
 from srtod.errors import InputError
+from srtod.modes import evaluating
 from srtod.schema import validated
 from srtod.selfrec import SelfReconstructionConfig
 

@@ -1,7 +1,6 @@
 """The mechanism that all families share: hooks bring the image and the level to one module."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, Protocol, Self
@@ -12,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from srtod.detectors.maps import image_maps
 from srtod.errors import InputError
+from srtod.modes import evaluating
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
 
 LOSS = "loss_reconstruction"
@@ -132,19 +132,6 @@ def stride_of(level: Tensor, size: tuple[int, int]) -> int:
             "its stride must be a power of two"
         )
     return stride
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Generator[None]:
-    """Evaluation mode without gradients; then every module has its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
