@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torchvision import ops
 
-from srtod.deformable import deform_conv2d
+from srtod.deformable import by_operator, deform_conv2d
 
 
 def random_inputs():
@@ -76,12 +79,39 @@ def test_equal_to_the_operator_of_torchvision_with_its_gradients(groups, kernel,
     torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-3)
 
 
-def test_the_operator_of_torchvision_can_be_asked_for(monkeypatch):
+def test_the_operator_of_torchvision_can_be_asked_for_and_is_forgotten():
     inputs, weight = random_inputs()
     offsets = torch.rand(2, 18, 6, 7)
     wanted = ops.deform_conv2d(inputs, offsets, weight, padding=1)
-    monkeypatch.setattr("srtod.deformable.SAMPLE_WITHOUT_CUDA", False)
-    assert torch.equal(deform_conv2d(inputs, offsets, weight, padding=1), wanted)
+    before = deform_conv2d(inputs, offsets, weight, padding=1)
+    assert not torch.equal(before, wanted)
+    with by_operator(), ThreadPoolExecutor() as other:
+        assert torch.equal(deform_conv2d(inputs, offsets, weight, padding=1), wanted)
+        elsewhere = other.submit(deform_conv2d, inputs, offsets, weight, padding=1).result()
+    after = deform_conv2d(inputs, offsets, weight, padding=1)
+    assert torch.equal(elsewhere, before)
+    assert torch.equal(after, before)
+
+
+@pytest.mark.parametrize("context", [nullcontext, by_operator])
+@pytest.mark.parametrize(
+    ("offsets", "mask", "options"),
+    [
+        ((2, 18, 6, 7), None, {}),
+        ((2, 18, 6, 7), None, {"padding": 1, "stride": 2}),
+        ((2, 18, 6, 7), None, {"padding": 1, "dilation": 2}),
+        ((2, 18, 7, 6), None, {"padding": 1}),
+        ((2, 9, 6, 7), None, {"padding": 1}),
+        ((1, 18, 6, 7), None, {"padding": 1}),
+        ((2, 18, 6, 7), (2, 9, 6, 6), {"padding": 1}),
+        ((2, 18, 6, 7), (2, 18, 6, 7), {"padding": 1}),
+    ],
+)
+def test_offsets_and_mask_of_another_size_are_refused(context, offsets, mask, options):
+    inputs, weight = random_inputs()
+    mask = None if mask is None else torch.ones(mask)
+    with context(), pytest.raises(ValueError, match="instead of"):
+        deform_conv2d(inputs, torch.zeros(offsets), weight, mask=mask, **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

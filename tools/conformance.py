@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor
 
 import srtod
-from srtod import deformable
 from srtod.boxes.overlaps import box_iou
+from srtod.deformable import by_operator
 from srtod.detectors.detector import Detector
 from srtod.detectors.mmdet import mmdet_keys
 from srtod.files import write_text
@@ -112,6 +112,7 @@ def rfla_options(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@by_operator()
 def compare(detector: Detector, meta: dict[str, Any], arrays: Arrays, case: str) -> Errors:
     """Run one case in evaluation and in training mode and compare everything the kit holds."""
     images = [torch.from_numpy(array) / 255 for array in numbered(arrays, "image")]
@@ -254,10 +255,9 @@ def add_like_the_reference() -> None:
     """Use the vectors and threads that the reference ran with; has to come before the first convolution.
 
     Wider vectors, or one thread, add in another order, and some systems make more of the difference than the
-    tolerance: in the blocks of DyHead 5e-5 of rounding become 1.2e-4. For the same reason deformable
-    convolution is torchvision's, which is bit-equal to the reference's.
+    tolerance: in the blocks of DyHead 5e-5 of rounding become 1.2e-4. For the same reason cases are compared
+    with torchvision's deformable convolution, which is bit-equal to the reference's.
     """
-    deformable.SAMPLE_WITHOUT_CUDA = False
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     torch.set_num_threads(2)
 

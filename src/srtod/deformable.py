@@ -1,5 +1,9 @@
 """Deformable convolution at any precision."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,8 +11,20 @@ from torchvision import ops
 
 Pair = int | tuple[int, int]
 
-SAMPLE_WITHOUT_CUDA: bool = True
-"""False takes torchvision's operator everywhere: slower on a CPU, where it rounds as MMDetection's does."""
+_by_operator: ContextVar[bool] = ContextVar("by_operator", default=False)
+
+
+@contextmanager
+def by_operator() -> Generator[None]:
+    """Take torchvision's operator on a CPU too, which is slower and rounds as MMDetection's does.
+
+    This holds for the calls of the current thread within the ``with`` block.
+    """
+    token = _by_operator.set(True)
+    try:
+        yield
+    finally:
+        _by_operator.reset(token)
 
 
 def deform_conv2d(
@@ -41,21 +57,47 @@ def deform_conv2d(
 
     Returns:
         ``[B, C', H', W']`` in the type of ``inputs``.
+
+    Raises:
+        ValueError: offsets or mask are not as large as a convolution with this stride, padding and dilation
+            gives out, or do not have their numbers for each weight.
     """
+    sides = (_pair(stride), _pair(padding), _pair(dilation))
+    _check_sizes(inputs, offsets, weight, *sides, mask)
     precise = torch.promote_types(inputs.dtype, torch.float32)
-    convolve = _by_sampling if SAMPLE_WITHOUT_CUDA and not inputs.is_cuda else ops.deform_conv2d
+    convolve = ops.deform_conv2d if inputs.is_cuda or _by_operator.get() else _by_sampling
     with torch.autocast(inputs.device.type, enabled=False):
         result = convolve(
             inputs.to(precise),
             offsets.to(precise),
             weight.to(precise),
             None if bias is None else bias.to(precise),
-            _pair(stride),
-            _pair(padding),
-            _pair(dilation),
+            *sides,
             None if mask is None else mask.to(precise),
         )
     return result.to(inputs.dtype)
+
+
+def _check_sizes(
+    inputs: Tensor,
+    offsets: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    mask: Tensor | None,
+) -> None:
+    size = [
+        (side + 2 * pad - dilated * (kernel - 1) - 1) // step + 1
+        for side, kernel, step, pad, dilated in zip(
+            inputs.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
+        )
+    ]
+    area = weight[0, 0].numel()
+    for name, given, numbers in (("offsets", offsets, 2 * area), ("mask", mask, area)):
+        wanted = (len(inputs), numbers, *size)
+        if given is not None and given.shape != wanted:
+            raise ValueError(f"{name} of a deformable convolution: {tuple(given.shape)} instead of {wanted}")
 
 
 def _by_sampling(
