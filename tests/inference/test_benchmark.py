@@ -62,7 +62,7 @@ def test_deformable_convolutions_are_counted():
     assert gflops(DeformableLayer(), Setting(8, 4)) == pytest.approx(2 * 8 * 4 * 5 * 3 * 9 / 1e9)
 
 
-def test_memory_is_that_of_weights_and_levels():
+def test_memory_is_that_of_weights_and_levels(capfd):
     base, unknown, paper = peak_memories(
         [None, None, None],
         [("faster-rcnn", False), ("no-such-system", False), ("faster-rcnn", {"head": "paper"})],
@@ -71,6 +71,9 @@ def test_memory_is_that_of_weights_and_levels():
     level = 256 * 256 * 64 * 4 / 2**30
     assert 2 * level < base < paper < 1
     assert unknown is None
+    told = capfd.readouterr().err
+    assert "no-such-system: memory not measured: unknown system 'no-such-system'" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -103,8 +104,9 @@ def peak_memories(
 ) -> Iterator[float | None]:
     """Peak GiB of weights and one pass of each detector.
 
-    On a GPU this is the allocator's account. On a CPU each detector is built and run once in a process of its
-    own; the peak of its resident memory counts, less what it held before.
+    On a GPU this is the allocator's account of a second pass, so that what the first one prepares or compiles
+    does not count. On a CPU each detector is built and run once in a process of its own; the peak of its
+    resident memory counts, less what it held before. What goes wrong there is told on stderr.
 
     Args:
         detectors: what is measured.
@@ -112,13 +114,13 @@ def peak_memories(
         setting: the conditions.
 
     Yields:
-        GiB, or None where the system does not tell.
+        GiB, or None where that failed.
     """
     if setting.device == "cuda":
         yield from (_peak_on_gpu(detector, setting) for detector in detectors)
         return
     command = [sys.executable, "-m", __name__, json.dumps([built_from, asdict(setting)])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         for _ in detectors:
             line = child.stdout.readline().strip() if child.stdout else ""
             yield float(line) if line else None
@@ -154,6 +156,7 @@ def _peak_on_gpu(detector: Detector, setting: Setting) -> float:
     images = setting.images()
     own = [*detector.parameters(), *detector.buffers()]
     weights = sum(tensor.numel() * tensor.element_size() for tensor in own)
+    run(detector, images, setting)
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     run(detector, images, setting)
@@ -172,18 +175,30 @@ def _tell_peak(system: str, self_reconstruction: bool | dict[str, Any], setting:
     sys.stdout.write(f"{(peak_memory() - before) / GIB}\n")
 
 
+def _tell_peak_or_why_not(system: str, *arguments: Any) -> None:
+    try:
+        _tell_peak(system, *arguments)
+    except Exception as error:
+        sys.exit(f"{system}: memory not measured: {error or type(error).__name__}")
+
+
 def _tell_peaks() -> None:
-    """Print a line for each detector that the command line describes; an empty one where that failed."""
+    """Print a line for each detector that the command line describes; an empty one where that failed.
+
+    Why it failed stands on stderr.
+    """
     built_from, values = json.loads(sys.argv[1])
     setting = Setting(**values | {"options": tuple(map(tuple, values["options"]))})
     for system, self_reconstruction in built_from:
         task = multiprocessing.get_context("fork").Process(
-            target=_tell_peak, args=(system, self_reconstruction, setting)
+            target=_tell_peak_or_why_not, args=(system, self_reconstruction, setting)
         )
         task.start()
         task.join()
         if task.exitcode != 0:
             sys.stdout.write("\n")
+        if task.exitcode == -signal.SIGKILL:
+            sys.stderr.write(f"{system}: memory not measured: the process was killed, likely for want of memory\n")
         sys.stdout.flush()
 
 
