@@ -198,7 +198,7 @@ def _tell_peaks() -> None:
         if task.exitcode != 0:
             sys.stdout.write("\n")
         if task.exitcode == -signal.SIGKILL:
-            sys.stderr.write(f"{system}: memory not measured: the process was killed, likely for want of memory\n")
+            sys.stderr.write(f"{system}: memory not measured: killed, perhaps for want of it\n")
         sys.stdout.flush()
 
 
