@@ -1,26 +1,34 @@
-import copy
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
 
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.models.resnet import BasicBlock
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from srtod.pyramids.backbone import Backbone
-from srtod.pyramids.recursive import AtrousSpatialPyramidPooling, RecursiveFeaturePyramid
+from srtod.pyramids.recursive import (
+    AtrousSpatialPyramidPooling,
+    FedActivation,
+    FedBlock,
+    RecursiveFeaturePyramid,
+)
 from srtod.pyramids.switchable import standardise_weights
 
 IMAGES = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
 
 
-def pyramid(name="resnet10t", *, switchable=False, **options):
+def backbone(name="resnet10t", *, switchable=False, **options):
+    own = Backbone(name, **({"pretrained": False, "frozen_stages": 0, "norm_eval": True} | options))
+    return standardise_weights(own, switchable_atrous=switchable)
+
+
+def pyramid(*args, **options):
     torch.manual_seed(0)
-    backbones = [
-        Backbone(name, **({"pretrained": False, "frozen_stages": 0, "norm_eval": True} | options))
-        for _ in range(2)
-    ]
-    for own in backbones:
-        standardise_weights(own, switchable_atrous=switchable)
-    own = RecursiveFeaturePyramid(*backbones, channels=16)
+    own = RecursiveFeaturePyramid(*(backbone(*args, **options) for _ in range(2)), channels=16)
     for parameter in own.parameters():
         if parameter.ndim == 1:  # the last BatchNorm of a block starts at zero and would silence it
             nn.init.uniform_(parameter, 0.5, 1)
@@ -36,22 +44,29 @@ def with_feedback(own):
     return own
 
 
+def places(own):
+    """Where feedback goes in, lowest stage first."""
+    return [part for part in own.modules() if isinstance(part, FedActivation)]
+
+
 def test_levels_have_the_strides_of_a_pyramid():
     assert [tuple(level.shape) for level in pyramid()(IMAGES)] == [
         (2, 16, 96 // stride, 64 // stride) for stride in (4, 8, 16, 32)
     ] + [(2, 16, 2, 1)]
 
 
-def test_at_first_levels_are_the_mean_of_two_pyramids():
-    own = pyramid().eval()
-    for place in own._fed:
+@pytest.mark.parametrize("name", ["resnet10t", "resnet26"])
+def test_at_first_levels_are_the_mean_of_two_pyramids(name):
+    own = pyramid(name).eval()
+    for place in places(own):
         nn.init.zeros_(place.feedback.bias)
     nn.init.zeros_(own.gate.bias)
     found = own(IMAGES)
     first = own.fuse(own.backbone(IMAGES))
-    for place in own._fed:
-        place.level = torch.zeros(2, 16, 1, 1)
-    second = own.fuse(own.second_backbone(IMAGES))
+    unfed = backbone(name).eval()
+    left_over = unfed.load_state_dict(own.second_backbone.state_dict(), strict=False).unexpected_keys
+    assert {key.split(".")[-2] for key in left_over} == {"feedback"}
+    second = own.fuse(unfed(IMAGES))
     for level, one, other in zip(found, first, second, strict=True):
         torch.testing.assert_close(level, (one + other) / 2)
 
@@ -61,11 +76,11 @@ def test_feedback_is_added_before_the_last_activation_of_a_block(name):
     own = with_feedback(pyramid(name)).eval()
     first = own.fuse(own.backbone(IMAGES))
     before, after = [], []
-    for place in own._fed:
+    for place in places(own):
         place.register_forward_pre_hook(lambda _, inputs: before.append(inputs[0].clone()))
         place.register_forward_hook(lambda _, inputs, output: after.append(output.clone()))
     own(IMAGES)
-    for place, level, summed, found in zip(own._fed, first[1:4], before, after, strict=True):
+    for place, level, summed, found in zip(places(own), first[1:4], before, after, strict=True):
         torch.testing.assert_close(found, F.relu(summed + place.feedback(own.aspp(level))))
 
 
@@ -106,13 +121,35 @@ def test_both_backbones_are_held():
     assert not any(norm.training for norm in norms)
 
 
-def test_a_pass_leaves_nothing_behind():
+def test_two_threads_do_not_meet():
+    own = with_feedback(pyramid()).eval()
+    batches = [IMAGES, IMAGES.flip(3)]
+    alone = [own(images) for images in batches]
+    both_are_here = Barrier(2, timeout=30)
+
+    def wait(*_):
+        both_are_here.wait()
+
+    for stage in ("conv1", "layer2", "layer3"):
+        own.second_backbone.body[stage].register_forward_pre_hook(wait)
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(own, batches))
+    for levels, wanted in zip(together, alone, strict=True):
+        assert all(torch.equal(level, other) for level, other in zip(levels, wanted, strict=True))
+
+
+def test_blocks_can_be_computed_again_for_their_gradients():
     own = with_feedback(pyramid()).train()
-    first = own(IMAGES)
-    again = copy.deepcopy(own)(IMAGES)
-    assert all(torch.equal(level, other) for level, other in zip(first, again, strict=True))
-    with pytest.raises(RuntimeError, match="feedback"):
-        own.second_backbone(IMAGES)
+
+    def gradients():
+        own.zero_grad()
+        sum(level.square().sum() for level in own(IMAGES)).backward()
+        return {name: parameter.grad for name, parameter in own.named_parameters()}
+
+    kept = gradients()
+    for block in (part for part in own.modules() if isinstance(part, BasicBlock | FedBlock)):
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    torch.testing.assert_close(gradients(), kept)
 
 
 def test_pooling_sees_three_neighbourhoods_and_the_mean():

@@ -1,5 +1,7 @@
 """DetectoRS' pyramid: what it found first is fed into a second backbone."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from timm.models.resnet import Bottleneck
@@ -7,6 +9,9 @@ from torch import Tensor, nn
 
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
+
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+"""Parts of a ResNet that give features."""
 
 FED_STAGES = {"layer2": 1, "layer3": 2, "layer4": 3}
 """Stages of the second backbone that take feedback in, and the index of the level of their stride."""
@@ -35,47 +40,93 @@ class RecursiveFeaturePyramid(FeaturePyramid):
         self.second_backbone = second_backbone
         self.aspp = AtrousSpatialPyramidPooling(channels, branch_channels)
         self.gate = zero_conv(channels, 1)
-        self._fed = _accept_feedback(second_backbone, 4 * branch_channels)
+        with second_backbone.rebuilding() as body:
+            for stage, index in FED_STAGES.items():
+                outputs = second_backbone.channels[index]
+                body[stage] = FedStage(body[stage], 4 * branch_channels, outputs)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images ``[B, 3, H, W]`` to levels, lowest first."""
         first = self.fuse(self.backbone(images))
-        for place, index in zip(self._fed, FED_STAGES.values(), strict=True):
-            place.level = self.aspp(first[index])
-        second = self.fuse(self.second_backbone(images))
+        second = self.fuse(self._second_features(images, first))
         shares = [self.gate(level).sigmoid() for level in second]
         return tuple(
             share * after + (1 - share) * before
             for share, after, before in zip(shares, second, first, strict=True)
         )
 
+    def _second_features(self, images: Tensor, first: Sequence[Tensor]) -> list[Tensor]:
+        """Features of the second backbone, given the levels of the first pass."""
+        features, x = [], images
+        for name, part in self.second_backbone.body.named_children():
+            index = FED_STAGES.get(name)
+            x = part(x) if index is None else part(x, self.aspp(first[index]))
+            if name in STAGES:
+                features.append(x)
+        return features
 
-class FeedbackActivation(nn.Module):
-    """The last activation of a block, before which a 1x1 convolution of the feedback is added.
+
+class FedStage(nn.ModuleList):
+    """A stage of a ResNet whose first block takes feedback in.
+
+    Args:
+        stage: whose blocks it takes over.
+        inputs: channels of the feedback.
+        outputs: channels of the stage.
+    """
+
+    def __init__(self, stage: nn.Module, inputs: int, outputs: int) -> None:
+        first, *others = stage.children()
+        super().__init__([FedBlock(first, inputs, outputs), *others])
+
+    def forward(self, x: Tensor, feedback: Tensor) -> Tensor:
+        """Map features and feedback, which is as large as what the stage gives out, to features."""
+        first, *others = self
+        x = first(x, feedback)
+        for block in others:
+            x = block(x)
+        return x
+
+
+class FedBlock(nn.Module):
+    """A block of a ResNet that adds a 1x1 convolution of feedback before its last activation.
 
     The convolution starts at zero.
 
     Args:
-        activation: of the block.
+        block: whose parts it takes over, under their names.
         inputs: channels of the feedback.
         outputs: channels of the block.
-
-    Attributes:
-        level: feedback ``[B, inputs, h, w]`` for the next pass, as large as what the block gives out.
     """
+
+    def __init__(self, block: nn.Module, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self._last = "act3" if isinstance(block, Bottleneck) else "act2"
+        for name, part in block.named_children():
+            self.add_module(name, FedActivation(part, inputs, outputs) if name == self._last else part)
+
+    def forward(self, x: Tensor, feedback: Tensor) -> Tensor:
+        """Map features and feedback, which is as large as what the block gives out, to features."""
+        parts = dict(self.named_children())  # in the order in which timm uses them
+        last, downsample = parts.pop(self._last), parts.pop("downsample", None)
+        residual = x
+        for part in parts.values():
+            residual = part(residual)
+        shortcut = x if downsample is None else downsample(x)
+        return last(residual + shortcut, feedback)
+
+
+class FedActivation(nn.Module):
+    """An activation of the sum of features and a 1x1 convolution of feedback, which starts at zero."""
 
     def __init__(self, activation: nn.Module, inputs: int, outputs: int) -> None:
         super().__init__()
         self.activation = activation
         self.feedback = zero_conv(inputs, outputs)
-        self.level: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the sum of residual and shortcut to the output; the feedback is used once and let go."""
-        level, self.level = self.level, None
-        if level is None:
-            raise RuntimeError("a second backbone runs on feedback, and there is none")
-        return self.activation(x + self.feedback(level))
+    def forward(self, x: Tensor, feedback: Tensor) -> Tensor:
+        """Map features ``[B, outputs, h, w]`` and feedback ``[B, inputs, h, w]`` to features."""
+        return self.activation(x + self.feedback(feedback))
 
 
 class AtrousSpatialPyramidPooling(nn.Module):
@@ -98,19 +149,6 @@ class AtrousSpatialPyramidPooling(nn.Module):
         inputs = (level, level, level, level.mean((2, 3), keepdim=True))
         seen = [F.relu(branch(x)) for branch, x in zip(self.branches, inputs, strict=True)]
         return torch.cat([*seen[:-1], seen[-1].expand_as(seen[0])], dim=1)
-
-
-def _accept_feedback(backbone: Backbone, channels: int) -> list[FeedbackActivation]:
-    """Let the first block of each fed stage take feedback in; return the places where it goes in."""
-    places: list[FeedbackActivation] = []
-    with backbone.rebuilding() as body:
-        for stage, index in FED_STAGES.items():
-            block = next(body[stage].children())
-            last = "act3" if isinstance(block, Bottleneck) else "act2"
-            activation = block.get_submodule(last)
-            places.append(FeedbackActivation(activation, channels, backbone.channels[index]))
-            setattr(block, last, places[-1])
-    return places
 
 
 def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
