@@ -1,0 +1,129 @@
+"""Does self-reconstruction help, and which of its parts? Rows that differ in one thing each, several seeds.
+
+    uv run benchmarks/study.py DATA --output STUDY --seeds 3 --epochs 12 --json RESULT.json
+
+Called again it goes on; --rows chooses, further rows and seeds may be asked for later. Every row is compared
+seed by seed with the row that has the same anchors and no self-reconstruction; all else is the same.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from srtod.errors import SrtodError
+from srtod.files import read_json, write_json
+from srtod.reproduce.compare import Comparison, compare
+from srtod.reproduce.options import Options
+from srtod.reproduce.rows import Row
+
+RECIPE = str(Path(__file__).with_suffix(".yaml"))
+AUTHORS: dict[str, object] = {
+    "head": "paper",
+    "threshold": 0.1568627,
+    "surrogate": "sign",
+    "resize": "nearest",
+    "padding": "include",
+}
+OURS: dict[str, object] = AUTHORS | {
+    "head": "lite",
+    "threshold": 0.1,
+    "surrogate": "sigmoid",
+    "resize": "max",
+    "padding": "exclude",
+}
+
+
+def _row(key: str, label: str, switches: Mapping[str, object] | None, *, anchor: int = 2) -> Row:
+    """A row on anchors of a scale, compared with the plain one on the same."""
+    plain = "base" if anchor == 2 else f"base-{anchor}"
+    changes = (f"model.anchor_scale={anchor}",)
+    if switches is not None:
+        changes += (
+            f"model.self_reconstruction={yaml.safe_dump(dict(switches), default_flow_style=True).strip()}",
+        )
+    return Row(key, label, RECIPE, changes, None if switches is None else plain)
+
+
+ROWS = (
+    _row("base", "base", None),
+    _row("authors", "the authors' SR-TOD", AUTHORS),
+    _row("loss", "reconstruction loss alone, lite head", OURS | {"enhancement": "none"}),
+    _row("authors-sigmoid", "authors', threshold with a gradient", AUTHORS | {"surrogate": "sigmoid"}),
+    _row("authors-max", "authors', max resize", AUTHORS | {"resize": "max"}),
+    _row("authors-area", "authors', area resize", AUTHORS | {"resize": "area"}),
+    _row("authors-lite", "authors', lite head", AUTHORS | {"head": "lite"}),
+    _row("authors-exclude", "authors', padding left out", AUTHORS | {"padding": "exclude"}),
+    _row("ours", "these four together (max)", OURS),
+    _row("soft", "ours, soft mask, area", OURS | {"filtration": "soft", "resize": "area"}),
+    _row("levels", "ours, on two levels", OURS | {"levels": 2}),
+    _row("distilled", "ours, mask distilled", OURS | {"mask": "distilled"}),
+    _row("boxes", "ours, mask taught by boxes", OURS | {"mask": "boxes"}),
+    _row("residual", "lost pixels given back", OURS | {"enhancement": "residual"}),
+    _row(
+        "residual-levels",
+        "lost pixels given back, on two levels",
+        OURS | {"enhancement": "residual", "levels": 2},
+    ),
+    _row(
+        "image",
+        "the image's pixels added (no reconstruction)",
+        OURS | {"enhancement": "image", "loss_weight": 0},
+    ),
+    _row("base-4", "base, anchors 4", None, anchor=4),
+    _row("authors-4", "the authors' SR-TOD, anchors 4", AUTHORS, anchor=4),
+    _row("base-8", "base, anchors 8", None, anchor=8),
+    _row("authors-8", "the authors' SR-TOD, anchors 8", AUTHORS, anchor=8),
+)
+
+
+def main() -> int:
+    """Run the command."""
+    options = _options()
+    rows = [row for row in ROWS if row.key in options.rows]
+    comparison = Comparison("Does self-reconstruction help?", ROWS)
+    asked = Options(
+        seeds=options.seeds,
+        epochs=options.epochs,
+        fraction=options.fraction,
+        scale="full",
+        changes=tuple(options.changes),
+        device=options.device,
+    )
+    try:
+        print(compare(comparison, options.data, options.output, rows=rows, options=asked))
+    except SrtodError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if options.json is not None:
+        write_json(options.json, read_json(options.output / "table.json"), indent=2)
+    return 0
+
+
+def _keys(text: str) -> list[str]:
+    keys, known = text.split(","), [row.key for row in ROWS]
+    if unknown := [key for key in keys if key not in known]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: the rows are {', '.join(known)}")
+    return keys
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--rows", type=_keys, default=[row.key for row in ROWS], metavar="KEY,KEY")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--fraction", type=float)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
