@@ -3,7 +3,10 @@ import copy
 import pytest
 import torch
 
+import srtod
+from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm
+from srtod.detectors.zoo import SYSTEMS
 from srtod.errors import InputError
 from srtod.inference import for_inference, load_detector
 
@@ -14,14 +17,50 @@ def images():
     return [torch.rand(3, 64, 96, generator=generator), torch.rand(3, 90, 70, generator=generator)]
 
 
+def with_random_statistics(system):
+    torch.manual_seed(0)
+    detector = srtod.build_detector(
+        system,
+        num_classes=2,
+        backbone="resnet10t",
+        pyramid_channels=32,
+        box_channels=16,
+        rpn_proposals=(50, 50),
+        score_threshold=0.0,
+        detections_per_image=20,
+        self_reconstruction={"head": "lite"},
+    )
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+    for module in detector.head.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.weight.data *= 4  # as they begin, all scores are nearly the same
+    return detector.eval()
+
+
+def assert_the_same(found, wanted):
+    for own, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(own["scores"], theirs["scores"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(own["boxes"], theirs["boxes"], rtol=1e-4, atol=1e-3)
+        assert torch.equal(own["labels"], theirs["labels"])
+
+
 @pytest.mark.parametrize("options", [{}, {"fuse": False}, {"channels_last": True}])
-def test_the_copy_finds_the_same(detector, images, options):
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_copy_finds_the_same(system, images, options):
+    detector = with_random_statistics(system)
     fast = for_inference(detector, **options)
     with torch.inference_mode():
-        for own, wanted in zip(fast(images), detector(images), strict=True):
-            torch.testing.assert_close(own["scores"], wanted["scores"], rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(own["boxes"], wanted["boxes"], rtol=1e-4, atol=1e-3)
-    assert fold_batch_norm(fast) == (0 if options.get("fuse", True) else 15)
+        assert_the_same(fast(images), detector(images))
+
+
+def test_every_batch_norm_that_can_be_is_folded(detector):
+    assert fold_batch_norm(for_inference(detector)) == 0
+    assert fold_batch_norm(for_inference(detector, fuse=False)) == 15
 
 
 def test_the_detector_itself_stays_as_it_is(detector):
@@ -50,3 +89,20 @@ def test_a_detector_loaded_to_predict_is_such_a_copy(detector, images, tmp_path)
     with torch.inference_mode():
         for own, wanted in zip(loaded(images), detector(images), strict=True):
             torch.testing.assert_close(own["scores"], wanted["scores"], rtol=1e-4, atol=1e-5)
+
+
+class Flipping(Detector):
+    def forward(self, images, targets=None):
+        return super().forward([image.flip(2) for image in images], targets)
+
+
+def test_what_the_copy_would_lose_is_refused(detector):
+    own = copy.deepcopy(detector)
+    own.__class__ = Flipping
+    with pytest.raises(InputError, match="Flipping has a forward of its own"):
+        for_inference(own)
+    for register in ("register_forward_hook", "register_forward_pre_hook"):
+        own = copy.deepcopy(detector)
+        getattr(own, register)(lambda *_: None)
+        with pytest.raises(InputError, match="forward hooks"):
+            for_inference(own)

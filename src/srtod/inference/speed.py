@@ -11,6 +11,7 @@ from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
 from srtod.errors import InputError
 
 _INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
+_LOST = "the copy would do without; use the detector as it is"
 
 
 class InferenceDetector(Detector):
@@ -47,12 +48,21 @@ def for_inference(
         detector: stays as it is.
         fuse: fold BatchNorm and standardisation into the weights (see :mod:`srtod.detectors.folding`).
         channels_last: keep the channels of a cell together in memory.
-        compiled: let ``torch.compile`` make one program of pyramid and self-reconstruction for each size of
-            image; the first image of a size takes a minute.
+        compiled: let ``torch.compile`` make programs of pyramid and self-reconstruction: for the first size
+            of image one, with the second size one for other sizes, then some more where a small level has a
+            single row or column. An image that needs a new one takes a minute; after eight torch makes no
+            more, and what fits none of them runs as if not compiled.
 
     Returns:
         The copy on the same device, in evaluation mode, its weights without gradients.
+
+    Raises:
+        InputError: the copy would lose something: a ``forward`` of a class of its own, or forward hooks.
     """
+    if type(detector).forward is not Detector.forward:
+        raise InputError(f"for_inference: {type(detector).__name__} has a forward of its own: {_LOST}")
+    if detector._forward_hooks or detector._forward_pre_hooks:
+        raise InputError(f"for_inference: the detector has forward hooks: {_LOST}")
     own = copy.deepcopy(detector).eval()
     made = InferenceDetector(
         preprocess=own.preprocess,
