@@ -32,19 +32,22 @@ from srtod.files import write_json
 from srtod.inference.speed import for_inference, prefers_channels_last
 from srtod.provenance import provenance
 
+PROPOSALS: dict[str, Any] = {"rpn_proposals": (2000, 1000)}
+CANDIDATES: dict[str, Any] = {"level_candidates": 1000}
+
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "faster-rcnn": ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", {"anchor_scale": 8}),
-    "cascade-rcnn": ("cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py", {"anchor_scale": 8}),
-    "retinanet": ("retinanet/retinanet_r50_fpn_1x_coco.py", {"anchor_scale": 4}),
-    "atss": ("atss/atss_r50_fpn_1x_coco.py", {"anchor_scale": 8, "nms_iou": 0.6}),
+    "faster-rcnn": ("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", {"anchor_scale": 8, **PROPOSALS}),
+    "cascade-rcnn": ("cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py", {"anchor_scale": 8, **PROPOSALS}),
+    "retinanet": ("retinanet/retinanet_r50_fpn_1x_coco.py", {"anchor_scale": 4, **CANDIDATES}),
+    "atss": ("atss/atss_r50_fpn_1x_coco.py", {"anchor_scale": 8, "nms_iou": 0.6, **CANDIDATES}),
     "dyhead": (
         "dyhead/atss_r50_fpn_dyhead_1x_coco.py",
-        {"anchor_scale": 8, "nms_iou": 0.6, "coarser_offsets": "first_values"},
+        {"anchor_scale": 8, "nms_iou": 0.6, "coarser_offsets": "first_values", **CANDIDATES},
     ),
-    "detectors": ("detectors/detectors_cascade-rcnn_r50_1x_coco.py", {"anchor_scale": 8}),
+    "detectors": ("detectors/detectors_cascade-rcnn_r50_1x_coco.py", {"anchor_scale": 8, **PROPOSALS}),
     "tridentnet": (
         "tridentnet/tridentnet_r50-caffe_1x_coco.py",
-        {"anchor_scale": (2, 4, 8, 16, 32), "rpn_candidates": (6000, 6000)},
+        {"anchor_scale": (2, 4, 8, 16, 32), "rpn_candidates": (6000, 6000), **PROPOSALS},
     ),
     "cascade-rpn": (
         "cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py",

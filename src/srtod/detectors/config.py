@@ -68,6 +68,9 @@ CHANGEABLE = (
 )
 """Options that a detector's weights say nothing about, so that one with given weights may have others."""
 
+_LEAST = 1000
+"""Proposals, and candidates of each level, that published settings keep in test."""
+
 
 class DetectorConfig(BaseModel):
     """What a detector is made of.
@@ -90,12 +93,16 @@ class DetectorConfig(BaseModel):
             Cascade R-CNN and DetectoRS; ``anchor_scale`` cannot be given with it.
         resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
-        rpn_proposals: proposals an image in (training, test).
+        rpn_proposals: proposals an image in (training, test); default 2000, and as many as
+            ``detections_per_image``, at least 1000.
         rpn_candidates: best scores of each level that enter the proposals' NMS in (training, test); default
-            as many as ``rpn_proposals``.
+            as many as ``rpn_proposals`` where these are given, else 2000, and in test as for
+            ``level_candidates``.
         switchable_atrous: DetectoRS' 3x3 convolutions switch between two dilations; without, it is what the
             authors of SR-TOD call DetectoRS.
-        level_candidates: best scores of each level that enter the NMS of a one-stage system.
+        level_candidates: best scores of each level that enter the NMS of a one-stage system; default
+            ``detections_per_image`` times the anchors of a cell, at least 1000, so that as many objects can
+            be found on one level, each by all anchors of a cell.
         coarser_offsets: how DyHead fits a level's offsets to the coarser level that they sample too:
             ``pooled`` is the mean of the cells that a coarser cell covers; ``first_values`` the first values
             in memory, a mistake of the reference that weights trained with it need.
@@ -124,15 +131,31 @@ class DetectorConfig(BaseModel):
     score_threshold: Share = 0.05
     nms_iou: Share = 0.5
     detections_per_image: Positive = 1500
-    rpn_proposals: tuple[Positive, Positive] = (2000, 1000)
+    rpn_proposals: tuple[Positive, Positive] | None = None
     rpn_candidates: tuple[Positive, Positive] | None = None
     switchable_atrous: bool = True
-    level_candidates: Positive = 1000
+    level_candidates: Positive | None = None
     coarser_offsets: Literal["pooled", "first_values"] = "pooled"
     rpn_samples: Positive | None = 256
     box_samples: Positive | None = 512
     pyramid_channels: Positive = 256
     box_channels: Positive = 1024
+
+    @property
+    def proposals(self) -> tuple[int, int]:
+        """Proposals an image in (training, test)."""
+        return self.rpn_proposals or (2000, max(_LEAST, self.detections_per_image))
+
+    def candidates(self, per_cell: int) -> int:
+        """Best scores of each level that enter an NMS in test, with ``per_cell`` anchors on a cell."""
+        return self.level_candidates or self._enough(per_cell)
+
+    def proposal_candidates(self, per_cell: int) -> tuple[int, int]:
+        """Best scores of each level that enter the proposals' NMS in (training, test)."""
+        return self.rpn_candidates or self.rpn_proposals or (2000, self._enough(per_cell))
+
+    def _enough(self, per_cell: int) -> int:
+        return max(_LEAST, per_cell * self.detections_per_image)
 
     @field_validator("classes")
     @classmethod

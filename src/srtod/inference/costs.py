@@ -63,9 +63,16 @@ class Setting:
         )
 
     def build(self, system: str, self_reconstruction: bool | dict[str, Any]) -> Detector:
-        """A detector with random weights of which no candidate is dropped for its score."""
+        """A detector with random weights of which no candidate is dropped for its score.
+
+        It gives out 100 detections, so that it keeps as many proposals and candidates as published settings.
+        """
         torch.manual_seed(0)
-        options: dict[str, Any] = {"score_threshold": 0.0, **dict(self.options)}
+        options: dict[str, Any] = {
+            "score_threshold": 0.0,
+            "detections_per_image": 100,
+            **dict(self.options),
+        }
         detector = build_detector(system, num_classes=1, self_reconstruction=self_reconstruction, **options)
         return detector.to(self.device).eval()
 

@@ -50,7 +50,7 @@ def _scale(plan: Plan) -> str:
     model, train = light.model, light.train
     return (
         f"Scale: light, not the published setting: {model.backbone} from random weights, "
-        f"{model.pyramid_channels} channels a level, {model.rpn_proposals[0]} proposals and "
+        f"{model.pyramid_channels} channels a level, {model.proposals[0]} proposals and "
         f"{model.detections_per_image} detections an image, training on pieces of {light.data.crop} px with "
         f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch_size}; images are not resized."
     )

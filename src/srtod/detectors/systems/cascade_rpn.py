@@ -36,7 +36,7 @@ def _proposals(config: DetectorConfig, pyramid: Pyramid) -> CascadeRPN:
     anchors = parts.scaled_anchors(config, pyramid, ratios=(1.0,))
     if anchors.per_cell != 1:
         raise InputError("cascade-rpn has one anchor a cell: give one anchor_scale and one of anchor_ratios")
-    training, test = parts.proposal_limits(config, nms_iou=0.8)
+    training, test = parts.proposal_limits(config, anchors, nms_iou=0.8)
     return CascadeRPN(
         channels=pyramid.channels,
         anchors=anchors,

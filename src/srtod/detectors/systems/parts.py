@@ -114,13 +114,13 @@ def receptive_field_anchors(
     )
 
 
-def proposal_limits(config: DetectorConfig, *, nms_iou: float = 0.7) -> tuple[ProposalLimits, ProposalLimits]:
+def proposal_limits(
+    config: DetectorConfig, anchors: AnchorGenerator, *, nms_iou: float = 0.7
+) -> tuple[ProposalLimits, ProposalLimits]:
     """How many proposals go on in training and in test."""
     training, test = (
         ProposalLimits(candidates=most, kept=kept, nms_iou=nms_iou)
-        for most, kept in zip(
-            config.rpn_candidates or config.rpn_proposals, config.rpn_proposals, strict=True
-        )
+        for most, kept in zip(config.proposal_candidates(anchors.per_cell), config.proposals, strict=True)
     )
     return training, test
 
@@ -134,10 +134,11 @@ def rpn(
     anchors: AnchorGenerator | None = None,
 ) -> RegionProposalNetwork:
     """A region proposal network; the anchors are the configuration's unless others are given."""
-    training, test = proposal_limits(config)
+    anchors = anchors or proposal_anchors(config, pyramid)
+    training, test = proposal_limits(config, anchors)
     return RegionProposalNetwork(
         channels=pyramid.channels,
-        anchors=anchors or proposal_anchors(config, pyramid),
+        anchors=anchors,
         assigner=proposal_assigner(config.rfla),
         sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
         training_limits=training,
@@ -245,7 +246,7 @@ def atss_head(config: DetectorConfig, pyramid: Pyramid, *, depth: int = 4) -> De
         assigner=ATSSAssigner(),
         coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
         box_loss=giou_and_centerness_loss,
-        candidates=config.level_candidates,
+        candidates=config.candidates(anchors.per_cell),
         limits=detection_limits(config),
     )
 

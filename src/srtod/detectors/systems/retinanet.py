@@ -24,7 +24,7 @@ def retinanet(config: DetectorConfig) -> Detector:
         assigner=AcrossLevels(MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True)),
         coder=DeltaCoder(),
         box_loss=delta_loss,
-        candidates=config.level_candidates,
+        candidates=config.candidates(anchors.per_cell),
         limits=parts.detection_limits(config),
     )
     return parts.assemble(config, pyramid, head)
