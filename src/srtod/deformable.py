@@ -62,7 +62,7 @@ def deform_conv2d(
         ValueError: offsets or mask are not as large as a convolution with this stride, padding and dilation
             gives out, or do not have their numbers for each weight.
     """
-    sides = (_pair(stride), _pair(padding), _pair(dilation))
+    sides = (pair(stride), pair(padding), pair(dilation))
     _check_sizes(inputs, offsets, weight, *sides, mask)
     precise = torch.promote_types(inputs.dtype, torch.float32)
     convolve = ops.deform_conv2d if inputs.is_cuda or _by_operator.get() else _by_sampling
@@ -142,5 +142,14 @@ def _grid(y: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
     return torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1).flatten(1, 2)
 
 
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
+def pair(value: int | str | tuple[int, ...]) -> tuple[int, int]:
+    """A number for both sides, or the (vertical, horizontal) numbers given.
+
+    Raises:
+        ValueError: neither one number nor two, such as a convolution's padding by name.
+    """
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, tuple) and len(value) == 2:
+        return value[0], value[1]
+    raise ValueError(f"{value!r} is neither one number nor two")

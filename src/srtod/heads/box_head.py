@@ -15,6 +15,7 @@ from srtod.heads.groups import in_groups, trains_batch_norm
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.heads.targets import Truth
+from srtod.initialisation import near_zero
 from srtod.types import Detections, ImageBatch
 
 
@@ -40,11 +41,7 @@ def output_layers(inputs: int, num_classes: int, boxes_per_roi: int) -> tuple[nn
     """Linear layers of class logits (background last) and of box deltas, near zero as in R-CNN."""
     classes = nn.Linear(inputs, num_classes + 1)
     deltas = nn.Linear(inputs, 4 * boxes_per_roi)
-    nn.init.normal_(classes.weight, std=0.01)
-    nn.init.normal_(deltas.weight, std=0.001)
-    nn.init.zeros_(classes.bias)
-    nn.init.zeros_(deltas.bias)
-    return classes, deltas
+    return near_zero(classes), near_zero(deltas, std=0.001)
 
 
 class Drawn(NamedTuple):

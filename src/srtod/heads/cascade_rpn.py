@@ -16,6 +16,7 @@ from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, iou_loss
 from srtod.heads.rpn import ProposalLimits, draw_anchors, select_proposals
 from srtod.heads.targets import Truth
+from srtod.initialisation import near_zero
 from srtod.types import ImageBatch
 
 _CELLS_PER_POSITIVE = 200
@@ -29,7 +30,8 @@ class FirstStep(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=dilation, dilation=dilation)
         self.deltas = nn.Conv2d(channels, 4, kernel_size=1)
-        _initialise(self.conv, self.deltas)
+        near_zero(self.conv)
+        near_zero(self.deltas)
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """Map a level ``[B, C, h, w]`` to features of the same shape for the next step, and deltas.
@@ -49,7 +51,8 @@ class SecondStep(nn.Module):
         self.conv = AdaptiveConvolution(channels)
         self.objectness = nn.Conv2d(channels, 1, kernel_size=1)
         self.deltas = nn.Conv2d(channels, 4, kernel_size=1)
-        _initialise(self.objectness, self.deltas)
+        near_zero(self.objectness)
+        near_zero(self.deltas)
 
     def forward(self, features: Tensor, boxes: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         """Map features ``[B, C, h, w]`` and the boxes of their cells ``[B, h w, 4]`` to predictions.
@@ -241,10 +244,3 @@ class CascadeRPN(ProposalNetwork):
             )
             for index, size in enumerate(batch.sizes)
         ]
-
-
-def _initialise(*layers: nn.Conv2d) -> None:
-    for layer in layers:
-        nn.init.normal_(layer.weight, std=0.01)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

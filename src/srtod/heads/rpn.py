@@ -16,6 +16,7 @@ from srtod.boxes.suppression import best_after_nms, have_area
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.targets import Truth
+from srtod.initialisation import near_zero
 from srtod.types import ImageBatch
 
 
@@ -120,8 +121,7 @@ class RegionProposalNetwork(ProposalNetwork):
         self.objectness = nn.Conv2d(channels, anchors.per_cell, kernel_size=1)
         self.deltas = nn.Conv2d(channels, 4 * anchors.per_cell, kernel_size=1)
         for layer in (self.conv, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)  # ty: ignore[invalid-argument-type]
+            near_zero(layer)
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Predict for each anchor of each level.

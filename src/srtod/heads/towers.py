@@ -6,6 +6,8 @@ from math import gcd, log
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from srtod.initialisation import near_zero
+
 PRIOR = 0.01
 """Score of every anchor before training, so that the many background anchors do not swamp the first steps."""
 
@@ -46,6 +48,4 @@ def initialise(module: nn.Module, classes: nn.Conv2d) -> None:
     """Small random weights in every convolution, and :data:`PRIOR` as first score of every class."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, std=0.01)
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, log(PRIOR / (1 - PRIOR)) if layer is classes else 0.0)
+            near_zero(layer, bias=log(PRIOR / (1 - PRIOR)) if layer is classes else 0.0)

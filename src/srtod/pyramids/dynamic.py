@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from srtod.deformable import deform_conv2d
 from srtod.errors import InputError
+from srtod.initialisation import near_zero, zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
 
@@ -80,12 +81,10 @@ class DynamicBlock(nn.Module):
         self.same = ModulatedConv(channels)
         self.finer = ModulatedConv(channels, stride=2)
         self.coarser = ModulatedConv(channels)
-        self.offsets = nn.Conv2d(channels, OFFSETS + KERNEL**2, KERNEL, padding=1)
+        self.offsets = zero(nn.Conv2d(channels, OFFSETS + KERNEL**2, KERNEL, padding=1))
         self.scale = ScaleAttention(channels)
         self.task = DynamicReLU(channels)
         self._fit = COARSER_OFFSETS[coarser_offsets]
-        for parameter in self.offsets.parameters():
-            nn.init.zeros_(parameter)
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Map levels ``[B, C, h, w]``, each half as large as the one before, to levels of the same shapes."""
@@ -134,7 +133,7 @@ class ScaleAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = _attention_conv(channels, 1)
+        self.conv = near_zero(nn.Conv2d(channels, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``[B, C, h, w]`` to the same shape."""
@@ -149,22 +148,14 @@ class DynamicReLU(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 4) -> None:
         super().__init__()
-        self.squeeze = _attention_conv(channels, channels // reduction)
-        self.expand = _attention_conv(channels // reduction, 4 * channels)
+        self.squeeze = near_zero(nn.Conv2d(channels, channels // reduction, 1))
+        self.expand = near_zero(nn.Conv2d(channels // reduction, 4 * channels, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``[B, C, h, w]`` to the same shape."""
         coefficients = F.hardsigmoid(self.expand(self.squeeze(_mean(features)).relu())) - 0.5
         slope, shift, other_slope, other_shift = coefficients.chunk(4, dim=1)
         return torch.maximum(features * (2 * slope + 1) + shift, features * (2 * other_slope) + other_shift)
-
-
-def _attention_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    conv = nn.Conv2d(inputs, outputs, kernel_size=1)
-    for parameter in conv.parameters():
-        nn.init.zeros_(parameter)
-    nn.init.normal_(conv.weight, std=0.01)
-    return conv
 
 
 def _mean(features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
+from srtod.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
 
@@ -39,7 +40,7 @@ class RecursiveFeaturePyramid(FeaturePyramid):
         branch_channels = -(-channels // 4)
         self.second_backbone = second_backbone
         self.aspp = AtrousSpatialPyramidPooling(channels, branch_channels)
-        self.gate = zero_conv(channels, 1)
+        self.gate = zero(nn.Conv2d(channels, 1, 1))
         with second_backbone.rebuilding() as body:
             for stage, index in FED_STAGES.items():
                 outputs = second_backbone.channels[index]
@@ -122,7 +123,7 @@ class FedActivation(nn.Module):
     def __init__(self, activation: nn.Module, inputs: int, outputs: int) -> None:
         super().__init__()
         self.activation = activation
-        self.feedback = zero_conv(inputs, outputs)
+        self.feedback = zero(nn.Conv2d(inputs, outputs, 1))
 
     def forward(self, x: Tensor, feedback: Tensor) -> Tensor:
         """Map features ``[B, outputs, h, w]`` and feedback ``[B, inputs, h, w]`` to features."""
@@ -149,11 +150,3 @@ class AtrousSpatialPyramidPooling(nn.Module):
         inputs = (level, level, level, level.mean((2, 3), keepdim=True))
         seen = [F.relu(branch(x)) for branch, x in zip(self.branches, inputs, strict=True)]
         return torch.cat([*seen[:-1], seen[-1].expand_as(seen[0])], dim=1)
-
-
-def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 1x1 convolution that starts with weights and biases of zero."""
-    conv = nn.Conv2d(inputs, outputs, 1)
-    for parameter in conv.parameters():
-        nn.init.zeros_(parameter)
-    return conv

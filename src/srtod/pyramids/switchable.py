@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.deformable import deform_conv2d
+from srtod.deformable import deform_conv2d, pair
+from srtod.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 
 SWITCHABLE_STAGES = ("layer2", "layer3", "layer4")
@@ -70,9 +71,9 @@ class StandardisedConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.stride = _pair(conv.stride)
-        self.padding = _pair(conv.padding)
-        self.dilation = _pair(conv.dilation)
+        self.stride = pair(conv.stride)
+        self.padding = pair(conv.padding)
+        self.dilation = pair(conv.dilation)
         self.groups = conv.groups
         self.weight = conv.weight
         self.bias = conv.bias
@@ -110,11 +111,11 @@ class SwitchableAtrousConv2d(StandardisedConv2d):
         inputs, outputs = conv.in_channels, conv.out_channels
         offsets = 2 * conv.weight[0, 0].numel()
         self.weight_diff = nn.Parameter(torch.zeros_like(conv.weight))
-        self.switch = _zero(nn.Conv2d(inputs, 1, 1, stride=self.stride), bias=1)
-        self.pre_context = _zero(nn.Conv2d(inputs, inputs, 1))
-        self.post_context = _zero(nn.Conv2d(outputs, outputs, 1))
-        self.offset_s = _zero(nn.Conv2d(inputs, offsets, 3, stride=self.stride, padding=1))
-        self.offset_l = _zero(nn.Conv2d(inputs, offsets, 3, stride=self.stride, padding=1))
+        self.switch = zero(nn.Conv2d(inputs, 1, 1, stride=self.stride), bias=1)
+        self.pre_context = zero(nn.Conv2d(inputs, inputs, 1))
+        self.post_context = zero(nn.Conv2d(outputs, outputs, 1))
+        self.offset_s = zero(nn.Conv2d(inputs, offsets, 3, stride=self.stride, padding=1))
+        self.offset_l = zero(nn.Conv2d(inputs, offsets, 3, stride=self.stride, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, C, H, W]`` to ``[B, C', H', W']``."""
@@ -161,17 +162,3 @@ def _neighbourhood_mean(x: Tensor) -> Tensor:
     reach = NEIGHBOURHOOD // 2
     mode = "reflect" if min(x.shape[-2:]) > reach else "replicate"
     return F.avg_pool2d(F.pad(x, (reach,) * 4, mode=mode), NEIGHBOURHOOD, stride=1)
-
-
-def _zero(conv: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
-    """Let a convolution start with weights of zero and a given bias."""
-    nn.init.zeros_(conv.weight)
-    if conv.bias is not None:
-        nn.init.constant_(conv.bias, bias)
-    return conv
-
-
-def _pair(values: int | str | tuple[int, ...]) -> tuple[int, int]:
-    if isinstance(values, tuple) and len(values) == 2:
-        return values[0], values[1]
-    raise ValueError(f"a convolution with {values!r} cannot be rebuilt")
