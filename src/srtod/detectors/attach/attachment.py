@@ -1,6 +1,8 @@
 """The mechanism that all families share: hooks bring the image and the level to one module."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, Protocol, Self
@@ -17,6 +19,7 @@ from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReco
 LOSS = "loss_reconstruction"
 PROBE_SIZE = 256
 """Sides in pixels of the blank image that shows a model's channels and stride."""
+_REPLACED = "parts of the model were replaced after srtod.attach: detach and attach again"
 
 
 class Joint(Protocol):
@@ -38,19 +41,34 @@ class Joint(Protocol):
         ...
 
 
+Maps = tuple[Tensor, SelfReconstructionOutput, Tensor]
+"""The level before, what self-reconstruction made of it, and the valid pixels."""
+
+
 @dataclass
 class _Pass:
-    """What is known of a forward pass under way."""
+    """A forward pass of the whole model under way; its batch is image and valid pixels."""
 
-    image: Tensor
-    valid: Tensor
+    with_loss: bool
+    batch: tuple[Tensor, Tensor] | None = None
     output: SelfReconstructionOutput | None = None
 
 
-class Attachment(SelfReconstruction):
-    """Self-reconstruction that hooks feed: :meth:`see`, then :meth:`enhance`, then :meth:`finish`.
+class _Thread(threading.local):
+    """What one thread is about. Another thread, a copy of the model and its file begin with nothing."""
 
-    Between two forward passes it holds no tensor but its weights: a model with it can be copied and pickled.
+    under_way: _Pass | None = None
+    kept: list[Maps] | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        return type(self), ()
+
+
+class Attachment(SelfReconstruction):
+    """Self-reconstruction that hooks feed: :meth:`begin`, :meth:`see`, :meth:`enhance`, :meth:`finish`.
+
+    Only within a forward pass of the whole model is anything seen, enhanced and held, for each thread by
+    itself: a part called alone does what it did before, and a model with it can be copied and pickled.
 
     Args:
         channels: of the level.
@@ -63,7 +81,7 @@ class Attachment(SelfReconstruction):
         super().__init__(channels=channels, strides=[stride], config=config)
         self.joint = joint
         self.handles: list[RemovableHandle] = []
-        self._pass: _Pass | None = None
+        self._thread = _Thread()
 
     @classmethod
     def fitting(cls, model: nn.Module, joint: Joint, config: SelfReconstructionConfig) -> Self:
@@ -83,8 +101,21 @@ class Attachment(SelfReconstruction):
             raise InputError(f"attach: these switches do not fit this model: {error}") from error
         return own.to(level).train(model.training)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether this thread is within a forward pass of the whole model."""
+        return self._thread.under_way is not None
+
+    def begin(self, *, with_loss: bool) -> None:
+        """Begin a forward pass of the whole model; one that was interrupted before is forgotten.
+
+        Args:
+            with_loss: the model computes losses in it.
+        """
+        self._thread.under_way = _Pass(with_loss)
+
     def see(self, image: Tensor, valid: Tensor, mean: Tensor, std: Tensor) -> None:
-        """Take the batch of the forward pass that begins.
+        """Take the batch of the forward pass under way.
 
         Args:
             image: normalised ``[B, 3, H, W]``.
@@ -92,30 +123,46 @@ class Attachment(SelfReconstruction):
             mean: ``[3]``, what was subtracted from RGB in 0..1.
             std: ``[3]``, what it was divided by then.
         """
-        raw = image.float() * std[:, None, None] + mean[:, None, None]
-        self._pass = _Pass(torch.where(valid, raw, 0.0), valid)
+        if (now := self._thread.under_way) is not None:
+            raw = image.float() * std[:, None, None] + mean[:, None, None]
+            now.batch = torch.where(valid, raw, 0.0), valid
 
     def enhance(self, level: Tensor) -> Tensor:
         """The level ``[B, C, h, w]`` enhanced; as it is where no image was seen."""
-        if self._pass is None:
+        now = self._thread.under_way
+        if now is None or now.batch is None:
             return level
-        output = self([level], self._pass.image, self._pass.valid)
-        self._pass.output = output
-        return output.levels[0]
+        image, valid = now.batch
+        now.output = self([level], image, valid)
+        if self._thread.kept is not None:
+            self._thread.kept.append((level, now.output, valid))
+        return now.output.levels[0]
 
-    def finish(self, *, with_loss: bool) -> Tensor | None:
-        """End the forward pass and give its loss if it is wanted.
+    def finish(self, output: Any) -> Tensor | None:
+        """End the forward pass and give its loss, None where the model computes none.
+
+        Args:
+            output: of the model, None after an error.
 
         Raises:
             InputError: the level was not seen, because a module of the model was replaced.
         """
-        done, self._pass = self._pass, None
-        if not with_loss:
+        done, self._thread.under_way = self._thread.under_way, None
+        if output is None or done is None or not done.with_loss:
             return None
-        if done is None or done.output is None:
-            raise InputError("parts of the model were replaced after srtod.attach: detach and attach again")
-        losses = self.losses(done.output, done.image, done.valid, boxes=(), ignore=())
+        if done.batch is None or done.output is None:
+            raise InputError(_REPLACED)
+        losses = self.losses(done.output, *done.batch, boxes=(), ignore=())
         return torch.stack(list(losses.values())).sum()
+
+    @contextmanager
+    def keeping(self) -> Generator[list[Maps]]:
+        """Keep the maps of the forward passes of this thread."""
+        self._thread.kept = kept = []
+        try:
+            yield kept
+        finally:
+            self._thread.kept = None
 
 
 def stride_of(level: Tensor, size: tuple[int, int]) -> int:
@@ -136,13 +183,11 @@ def stride_of(level: Tensor, size: tuple[int, int]) -> int:
 
 def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
     """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
-    kept: list[tuple[Any, Any]] = []
-    handle = attachment.register_forward_hook(lambda _, given, output: kept.append((given, output)))
-    try:
+    with attachment.keeping() as kept:
         run()
-    finally:
-        handle.remove()
-    ((levels, _, valid), output) = kept[0]
+    if not kept:
+        raise InputError(_REPLACED)
+    before, output, valid = kept[0]
     size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
     shown = (image.shape[1], image.shape[2])
-    return image_maps(levels[0], output, stride=attachment.stride, size=size, shown=shown)
+    return image_maps(before, output, stride=attachment.stride, size=size, shown=shown)

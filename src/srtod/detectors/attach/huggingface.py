@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from math import isfinite
 from typing import Any
 
@@ -42,6 +43,7 @@ class HuggingFaceJoint:
     def hook(self, model: Any, attachment: Attachment) -> list[RemovableHandle]:
         """Hooks on the backbone, the projection and the model."""
         return [
+            model.register_forward_pre_hook(partial(_begin, attachment), with_kwargs=True),
             model.model.backbone.register_forward_pre_hook(partial(self._see, attachment)),
             self._projection(model).register_forward_hook(partial(_enhance, attachment)),
             model.register_forward_hook(partial(_finish, attachment), always_call=True),
@@ -62,6 +64,8 @@ class HuggingFaceJoint:
         return getattr(model.model, self.projections)[0]
 
     def _see(self, attachment: Attachment, backbone: nn.Module, args: tuple[Tensor, Tensor]) -> None:
+        if not attachment.under_way:
+            return
         pixels, mask = args
         mean, std = (
             torch.tensor(values, dtype=torch.float32, device=pixels.device)
@@ -112,18 +116,22 @@ def _three(name: str, values: Any) -> tuple[float, ...]:
     return numbers
 
 
+def _begin(attachment: Attachment, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    names = list(signature(type(model).forward).parameters)[1:]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    attachment.begin(with_loss=given.get("labels") is not None)
+
+
 def _enhance(attachment: Attachment, projection: nn.Module, args: tuple[Any, ...], level: Tensor) -> Tensor:
     return attachment.enhance(level)
 
 
 def _finish(attachment: Attachment, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
     """Add the loss where labels were given: to a ``ModelOutput``, or to a tuple (``return_dict=False``)."""
-    parts: Any = output[1] if isinstance(output, tuple) else getattr(output, "loss_dict", None)
-    own = attachment.finish(with_loss=isinstance(parts, dict))
+    own = attachment.finish(output)
     if own is None:
         return output
-    parts = {**parts, LOSS: own}
     if isinstance(output, tuple):
-        return (output[0] + own, parts, *output[2:])
-    output.loss, output.loss_dict = output.loss + own, parts
+        return (output[0] + own, {**output[1], LOSS: own}, *output[2:])
+    output.loss, output.loss_dict = output.loss + own, {**output.loss_dict, LOSS: own}
     return output

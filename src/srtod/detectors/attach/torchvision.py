@@ -34,6 +34,7 @@ class TorchvisionJoint:
     def hook(self, model: Any, attachment: Attachment) -> list[RemovableHandle]:
         """Hooks on the transform, the backbone and the model."""
         return [
+            model.register_forward_pre_hook(partial(_begin, attachment)),
             model.transform.register_forward_hook(partial(_see, attachment)),
             model.backbone.register_forward_hook(partial(_enhance, attachment)),
             model.register_forward_hook(partial(_finish, attachment), always_call=True),
@@ -49,6 +50,10 @@ def joint_of(model: nn.Module) -> Joint | None:
     return TorchvisionJoint() if isinstance(model, GeneralizedRCNN | RetinaNet | FCOS | SSD) else None
 
 
+def _begin(attachment: Attachment, model: nn.Module, args: tuple[Any, ...]) -> None:
+    attachment.begin(with_loss=model.training)
+
+
 def _see(
     attachment: Attachment, transform: nn.Module, args: tuple[Any, ...], output: tuple[ImageList, Any]
 ) -> None:
@@ -61,6 +66,8 @@ def _see(
 
 
 def _enhance(attachment: Attachment, backbone: nn.Module, args: tuple[Any, ...], levels: Levels) -> Levels:
+    if not attachment.under_way:
+        return levels
     if isinstance(levels, Tensor):
         return attachment.enhance(levels)
     name = _finest_name(levels)
@@ -70,7 +77,7 @@ def _enhance(attachment: Attachment, backbone: nn.Module, args: tuple[Any, ...],
 
 
 def _finish(attachment: Attachment, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    loss = attachment.finish(with_loss=isinstance(output, dict))  # else detections, or None after an error
+    loss = attachment.finish(output)
     return output if loss is None else {**output, LOSS: loss}
 
 
