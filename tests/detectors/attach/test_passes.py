@@ -150,6 +150,25 @@ def test_an_error_before_the_first_part_leaves_nothing_behind(family):
     is_as_new(family, model, wanted)
 
 
+@pytest.mark.parametrize(
+    "switches", [{"mask": "distilled"}, {"enhancement": "none"}, {"enhancement": "image"}]
+)
+def test_the_image_is_rebuilt_only_where_somebody_reads_it(family, switches):
+    model, rebuilt = srtod.attach(built(family), head="lite", **switches), []
+    own = model.self_reconstruction
+    for parameter in own.enhancement.parameters():
+        nn.init.constant_(parameter, 0.1)
+    own.head.register_forward_hook(lambda *_: rebuilt.append(1))
+    found = family.detect(model, images())
+    assert rebuilt == []
+    assert srtod.explain(model, images()[0])["reconstruction"].shape == (3, 64, 64)
+    assert rebuilt == [1]
+    assert family.loss(model, images()) > 0
+    assert rebuilt == [1, 1]
+    own.enhanced = lambda *given: own(*given).levels
+    assert family.detect(model, images()).equal(found)
+
+
 def test_a_copy_made_within_a_pass_begins_with_nothing(family):
     model, copies = attached(family), []
     family.parts(model)[1].register_forward_pre_hook(lambda *_: copies.append(copy.deepcopy(own)))

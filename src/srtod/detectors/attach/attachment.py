@@ -133,6 +133,8 @@ class Attachment(SelfReconstruction):
         if now is None or now.batch is None:
             return level
         image, valid = now.batch
+        if not now.with_loss and self._thread.kept is None:
+            return self.enhanced([level], image, valid)[0]
         now.output = self([level], image, valid)
         if self._thread.kept is not None:
             self._thread.kept.append((level, now.output, valid))
