@@ -41,6 +41,18 @@ def test_3000_objects_are_assigned_alike_in_small_and_large_blocks(monkeypatch, 
 
 
 @pytest.mark.parametrize("name", ASSIGNERS)
+def test_few_blocks_live_at_once(monkeypatch, random_boxes, live_bytes, name):
+    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", 1 << 18)
+    levels = anchors(256, 192)
+    objects = random_boxes(400, width=256.0, height=192.0, sides=30.0)
+    assert len(objects) * len(levels[0]) > 12 * base._BLOCK_ELEMENTS
+    with live_bytes:
+        ASSIGNERS[name](levels, objects, objects)
+    float_block = 4 * base._BLOCK_ELEMENTS
+    assert float_block < live_bytes.peak < 7 * float_block
+
+
+@pytest.mark.parametrize("name", ASSIGNERS)
 def test_no_tensor_outgrows_a_block_at_full_size(random_boxes, largest_tensor, name):
     levels = anchors(1920, 1080)
     objects = random_boxes(36, width=1920.0, height=1080.0, sides=30.0)
