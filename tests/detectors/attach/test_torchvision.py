@@ -300,9 +300,15 @@ def test_explain_knows_detectors_of_srtod():
         (built, {"image_mean": (0.0, 0.0, 0.0)}, "stand in its transform"),
         (lambda: srtod.attach(built()), {}, "already"),
         (lambda: nn.Linear(1, 1), {}, "cannot attach to Linear; known are"),
-        (lambda: FasterRCNN(Block(6, 4), 3, **ONE_MAP, **FEW), {}, "6 channels cannot be halved 2 times"),
-        (lambda: FasterRCNN(Block(6, 3), 3, **ONE_MAP, **FEW), {}, "power of two"),
-        (lambda: FasterRCNN(Block(6, 1), 3, **ONE_MAP, **FEW), {}, "power of two"),
+        (
+            lambda: FasterRCNN(Block(6, 4), 3, **ONE_MAP, **FEW),
+            {},
+            "6 channels cannot be halved 2 times .*'lite'",
+        ),
+        (lambda: FasterRCNN(Block(6, 3), 3, **ONE_MAP, **FEW), {}, "86 x 86 cells.*power of two"),
+        (lambda: FasterRCNN(Block(6, 1), 3, **ONE_MAP, **FEW), {}, "256 x 256 cells.*power of two"),
+        (built, {"levels": 2}, "levels=2: one level is all"),
+        (built, {"mask": "boxes"}, "take 'difference'"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_left_alone(model, options, message):
@@ -312,6 +318,13 @@ def test_what_does_not_fit_is_refused_and_left_alone(model, options, message):
         srtod.attach(model, **options)
     assert "\n" not in str(error.value)
     assert list(model.state_dict()) == keys
+
+
+def test_a_map_that_leaves_pixels_out_is_told():
+    model = srtod.attach(FasterRCNN(Block(32, 8), 3, **ONE_MAP, **FEW, size_divisible=1))
+    model.backbone[0].padding = (0, 0)  # 90 pixels: 11 cells, the last 2 pixels lie in none
+    with pytest.raises(InputError, match=r"64 x 90 pixels has 8 x 11 cells.*multiples of 8"):
+        model.eval()([torch.rand(3, 64, 90)])
 
 
 def test_nothing_to_take_off_is_told():

@@ -88,8 +88,11 @@ class Attachment(SelfReconstruction):
         """Build it for the level that the model shows on a blank image, in that level's type and place.
 
         Raises:
-            InputError: the level's channels or stride do not suit the head, or the switches need boxes.
+            InputError: the level's channels or stride do not suit the head, or the switches need boxes or
+                several levels.
         """
+        if config.levels > 1:
+            raise InputError(f"attach: levels={config.levels}: one level is all that is enhanced; take 1")
         if config.mask == "boxes":
             raise InputError("attach: mask='boxes' is for srtod's own detectors; take 'difference'")
         with evaluating(model):
@@ -98,7 +101,7 @@ class Attachment(SelfReconstruction):
         try:
             own = cls(channels=channels, stride=stride, config=config, joint=joint)
         except ValueError as error:
-            raise InputError(f"attach: these switches do not fit this model: {error}") from error
+            raise InputError(f"attach: {error}; head='lite' takes any number of channels") from error
         return own.to(level).train(model.training)
 
     @property
@@ -128,11 +131,16 @@ class Attachment(SelfReconstruction):
             now.batch = torch.where(valid, raw, 0.0), valid
 
     def enhance(self, level: Tensor) -> Tensor:
-        """The level ``[B, C, h, w]`` enhanced; as it is where no image was seen."""
+        """The level ``[B, C, h, w]`` enhanced; as it is where no image was seen.
+
+        Raises:
+            InputError: the level does not cover the image, in cells as large as its stride.
+        """
         now = self._thread.under_way
         if now is None or now.batch is None:
             return level
         image, valid = now.batch
+        self._check(level, image)
         if not now.with_loss and self._thread.kept is None:
             return self.enhanced([level], image, valid)[0]
         now.output = self([level], image, valid)
@@ -157,6 +165,15 @@ class Attachment(SelfReconstruction):
         losses = self.losses(done.output, *done.batch, boxes=(), ignore=())
         return torch.stack(list(losses.values())).sum()
 
+    def _check(self, level: Tensor, image: Tensor) -> None:
+        size, cells = tuple(image.shape[-2:]), tuple(level.shape[-2:])
+        if cells != _cells(size, self.stride):
+            raise InputError(
+                f"attach: the feature map of a batch of {size[0]} x {size[1]} pixels has "
+                f"{cells[0]} x {cells[1]} cells of {self.stride}, which do not cover it; "
+                f"pad the images to multiples of {self.stride}"
+            )
+
     @contextmanager
     def keeping(self) -> Generator[list[Maps]]:
         """Keep the maps of the forward passes of this thread."""
@@ -171,16 +188,21 @@ def stride_of(level: Tensor, size: tuple[int, int]) -> int:
     """The stride of a level ``[B, C, h, w]`` of an image of that (height, width).
 
     Raises:
-        InputError: it is not a power of two.
+        InputError: it is not a power of two from 2.
     """
     cells = tuple(level.shape[-2:])
-    stride = 2 ** round(log2(size[0] / cells[0]))
-    if cells != tuple(ceil(side / stride) for side in size):
+    stride = 2 ** max(round(log2(size[0] / cells[0])), 1)
+    if cells != _cells(size, stride):
         raise InputError(
-            f"attach: the feature map of an image of {size[0]} x {size[1]} is {cells[0]} x {cells[1]}; "
-            "its stride must be a power of two"
+            f"attach: the finest feature map of an image of {size[0]} x {size[1]} pixels has "
+            f"{cells[0]} x {cells[1]} cells, but its stride must be a power of two from 2; build the model "
+            "with layers of such a stride, and a fixed size that is a multiple of it"
         )
     return stride
+
+
+def _cells(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
+    return tuple(ceil(side / stride) for side in size)
 
 
 def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
