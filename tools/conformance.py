@@ -76,10 +76,9 @@ def build(meta: dict[str, Any]) -> Detector:
         "score_threshold": final["score_thr"],
         "nms_iou": final["nms"]["iou_threshold"],
         "detections_per_image": final["max_per_img"],
-        "rpn_samples": None,
-        "box_samples": None,
     }
     if "rpn" in test:
+        options |= {"rpn_samples": None, "box_samples": None}
         rpn_train, rpn_test = config["train_cfg"]["rpn_proposal"], test["rpn"]
         options["rpn_candidates"] = (rpn_train["nms_pre"], rpn_test["nms_pre"])
         options["rpn_proposals"] = (rpn_train["max_per_img"], rpn_test["max_per_img"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import srtod
-from srtod.detectors.zoo import SYSTEMS
+from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
 
 SMALL = {
     "backbone": "resnet10t",
@@ -28,7 +28,8 @@ def system(request):
 def detector(request, system):
     torch.manual_seed(0)
     switches = {"head": request.param, "threshold": 0.4}
-    return srtod.build_detector(system, num_classes=2, self_reconstruction=switches, **SMALL)
+    own = {name: value for name, value in SMALL.items() if system in SYSTEMS_READING.get(name, SYSTEMS)}
+    return srtod.build_detector(system, num_classes=2, self_reconstruction=switches, **own)
 
 
 def image():

@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 
-import srtod
+from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm
-from srtod.detectors.zoo import SYSTEMS
+from srtod.detectors.zoo import SYSTEMS, build
 from srtod.errors import InputError
 from srtod.inference import for_inference, load_detector
 
@@ -19,16 +19,18 @@ def images():
 
 def with_random_statistics(system):
     torch.manual_seed(0)
-    detector = srtod.build_detector(
-        system,
-        num_classes=2,
-        backbone="resnet10t",
-        pyramid_channels=32,
-        box_channels=16,
-        rpn_proposals=(50, 50),
-        score_threshold=0.0,
-        detections_per_image=20,
-        self_reconstruction={"head": "lite"},
+    detector = build(
+        DetectorConfig(
+            system=system,
+            classes=("drone", "bird"),
+            backbone="resnet10t",
+            pyramid_channels=32,
+            box_channels=16,
+            rpn_proposals=(50, 50),
+            score_threshold=0.0,
+            detections_per_image=20,
+            self_reconstruction={"head": "lite"},
+        )
     )
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from srtod.detectors.zoo import SYSTEMS, build_detector
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.zoo import SYSTEMS, build
 from srtod.reproduce.published import published_tables
 from srtod.reproduce.rows import resolve
 
@@ -18,7 +19,7 @@ def test_all_systems_are_in_table_1():
 def test_a_light_row_learns_and_detects(recipe):
     model = resolve(ROWS[recipe], overlays=["_light"]).model
     torch.manual_seed(0)
-    detector = build_detector(classes=("drone",), **model.model_dump()).train()
+    detector = build(DetectorConfig(classes=("drone",), **model.model_dump())).train()
     image = torch.rand(3, 96, 128)
     target = {"boxes": torch.tensor([[20.0, 30.0, 32.0, 40.0]]), "labels": torch.tensor([0])}
     losses = detector([image], [target])

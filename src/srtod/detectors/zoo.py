@@ -1,6 +1,6 @@
 """Detectors by name: build a new one, or load one from a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,23 @@ SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
 RFLA_SYSTEMS = ("faster-rcnn", "cascade-rcnn", "detectors", "rfla")
 """Those whose proposals can take the option ``rfla``: one region proposal network on P2 to P6."""
 
+_TWO_STAGE = (*RFLA_SYSTEMS, "cascade-rpn", "tridentnet")
+_ONE_STAGE = ("retinanet", "atss", "dyhead")
+
+SYSTEMS_READING: dict[str, tuple[str, ...]] = {
+    "rfla": RFLA_SYSTEMS,
+    "rpn_proposals": _TWO_STAGE,
+    "rpn_candidates": _TWO_STAGE,
+    "rpn_samples": _TWO_STAGE,
+    "box_samples": _TWO_STAGE,
+    "box_channels": (*RFLA_SYSTEMS, "cascade-rpn"),
+    "pyramid_channels": (*RFLA_SYSTEMS, "cascade-rpn", *_ONE_STAGE),
+    "level_candidates": _ONE_STAGE,
+    "switchable_atrous": ("detectors",),
+    "coarser_offsets": ("dyhead",),
+}
+"""Options that some systems have no part for, with those that read them; all systems read the others."""
+
 
 def build_detector(
     system: str,
@@ -59,7 +76,8 @@ def build_detector(
             ``backbone``.
 
     Raises:
-        InputError: an unknown system or option (the near one is named), or a value out of range.
+        InputError: an unknown system or option (the near one is named), a value out of range, or an option
+            that is not for this system and has another value than its default.
     """
     values: dict[str, Any] = options | {
         "system": system,
@@ -69,19 +87,49 @@ def build_detector(
             pretrained_backbone if isinstance(pretrained_backbone, bool) else str(pretrained_backbone)
         ),
     }
-    return build(validated(DetectorConfig, values, where="build_detector"))
+    return build(validated(DetectorConfig, values, where="build_detector"), given=options)
 
 
-def build(config: DetectorConfig) -> Detector:
-    """Build the detector that a configuration describes."""
-    if config.system not in SYSTEMS:
+def build(config: DetectorConfig, *, given: Iterable[str] = ()) -> Detector:
+    """Build the detector that a configuration describes.
+
+    Args:
+        config: options that its system does not read are set back to their defaults, for recipes of several
+            systems share them. Only ``rfla`` is refused, as it would make another system of it.
+        given: options that were asked for this system; they are refused, too.
+
+    Raises:
+        InputError: an unknown system, an option that is not for it, or parts that do not go together.
+    """
+    system = config.system
+    if system not in SYSTEMS:
         raise InputError(
-            f"unknown system {config.system!r}{did_you_mean(config.system, SYSTEMS)}; "
-            f"known: {', '.join(SYSTEMS)}"
+            f"unknown system {system!r}{did_you_mean(system, SYSTEMS)}; known: {', '.join(SYSTEMS)}"
         )
-    if config.rfla is not None and config.system not in RFLA_SYSTEMS:
-        raise InputError(f"{config.system}: rfla is not for this system, only for {', '.join(RFLA_SYSTEMS)}")
-    return SYSTEMS[config.system](config)
+    unread = _unread(config)
+    for name in unread:
+        if name in ("rfla", *given):
+            raise InputError(
+                f"{system}: {name} is not for this system, only for {', '.join(SYSTEMS_READING[name])}; "
+                f"beside what all read, this one reads {', '.join(_particular(system))}"
+            )
+    return SYSTEMS[system](config.model_copy(update=unread))
+
+
+def _unread(config: DetectorConfig) -> dict[str, Any]:
+    """The options whose values the system does not read, with their defaults."""
+    defaults = {name: DetectorConfig.model_fields[name].default for name in SYSTEMS_READING}
+    own = _particular(config.system)
+    return {
+        name: default
+        for name, default in defaults.items()
+        if name not in own and getattr(config, name) != default
+    }
+
+
+def _particular(system: str) -> list[str]:
+    """The options that this system reads and some others do not."""
+    return [name for name, systems in SYSTEMS_READING.items() if system in systems]
 
 
 def load(source: str | Path, **changes: Any) -> Detector:
@@ -94,11 +142,11 @@ def load(source: str | Path, **changes: Any) -> Detector:
 
     Raises:
         InputError: no such file or repository, not a file of ours, a value out of range, or a change that
-            would need other weights.
+            would need other weights or is not for this system.
     """
     path = _local(source)
     state, config = read_weights(path)
-    detector = build(_changed(config, changes))
+    detector = build(_changed(config, changes), given=changes)
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:

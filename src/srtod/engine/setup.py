@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset, SampleTarget
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
-from srtod.detectors.zoo import build_detector, load
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.zoo import build, load
 from srtod.engine.batches import Batches
 from srtod.engine.schedule import build_average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.errors import InputError
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
+from srtod.schema import validated
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -73,10 +75,10 @@ def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, b
         InputError: ``init`` knows other classes, or is of another kind of detector.
     """
     torch.manual_seed(recipe.train.seed)
-    options = recipe.model.model_dump()
+    options = recipe.model.model_dump() | {"classes": tuple(classes)}
     if bare or init is not None:
         options["pretrained_backbone"] = False
-    detector = build_detector(classes=tuple(classes), **options)
+    detector = build(validated(DetectorConfig, options, where="recipe"))
     if init is not None and not bare:
         _take_weights(detector, load(init), init)
     return detector

@@ -13,7 +13,10 @@ Pixels = Annotated[int, Field(gt=0)]
 
 
 class ModelRecipe(DetectorConfig):
-    """The detector: every key of :class:`~srtod.detectors.config.DetectorConfig` but the classes."""
+    """The detector: every key of :class:`~srtod.detectors.config.DetectorConfig` but the classes.
+
+    Keys that the system has no part for have no effect, so that recipes of several systems can share them.
+    """
 
     system: str = "faster-rcnn"
     classes: tuple[str, ...] = Field(default=(), exclude=True)

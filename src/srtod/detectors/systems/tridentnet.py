@@ -22,7 +22,7 @@ GROUP = 768
 def tridentnet(config: DetectorConfig) -> Detector:
     """One level of stride 16, whose stage has three dilations; the backbone's last stage reads each box.
 
-    The width of the level is the backbone's, so ``pyramid_channels`` and ``box_channels`` have no effect.
+    The width of the level is the backbone's, so it has no ``pyramid_channels`` and no ``box_channels``.
     """
     backbone = parts.backbone(config)
     pyramid = TridentPyramid(backbone)
