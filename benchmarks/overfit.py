@@ -97,15 +97,16 @@ def overfit(
             *SETTINGS,
             f"model.system={system}",
             f"model.resize=[{larger}, {larger}]",
-            f"train.epochs={options.epochs}",
-            f"train.evaluate_every={options.epochs}",
+            "train.epochs=1",
             *([] if self_reconstruction else ["model.self_reconstruction=false"]),
             *options.changes,
         ],
     )
+    passes = -(-options.steps * recipe.train.batch_size // len(known.records))
+    repeated = replace(known, records=known.records * passes)  # one epoch: each ends in saving and evaluating
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        result = fit(recipe, known, known, Path(folder), device=options.device, quiet=True)
+        result = fit(recipe, repeated, known, Path(folder), device=options.device, quiet=True)
     row = {
         "system": system,
         "self_reconstruction": self_reconstruction,
@@ -127,7 +128,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--side", type=int, default=192, help="of the windows, in pixels")
     parser.add_argument("--enlarge", type=int, default=2, help="times, before the detector sees them")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
