@@ -280,7 +280,10 @@ def test_one_tiny_image_is_too_little_for_batch_norm_to_count():
 
 def test_no_proposals_give_no_detections():
     for system in SYSTEMS:
-        assert small(system).eval()([torch.full((3, 64, 64), torch.nan)])[0]["boxes"].shape == (0, 4)
+        detector = small(system).eval()
+        for parameter in detector.parameters():
+            torch.nn.init.constant_(parameter, torch.nan)
+        assert detector(images()[:1])[0]["boxes"].shape == (0, 4)
 
 
 def test_explaining_changes_nothing():
@@ -297,18 +300,15 @@ def test_explaining_leaves_every_part_its_mode_also_after_an_error():
     modes = [own.training for own in detector.modules()]
     detector.explain(images()[0])
     assert [own.training for own in detector.modules()] == modes
-    with pytest.raises(ValueError, match=r"images\[0\]"):
-        detector.explain(torch.rand(64, 96))
+    detector.pyramid.register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        detector.explain(images()[0])
     assert [own.training for own in detector.modules()] == modes
 
 
-def test_wrong_images_are_refused():
-    detector = small().eval()
-    for image in (torch.zeros(1, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(3, 0, 8)):
-        with pytest.raises(ValueError, match=r"images\[0\]"):
-            detector([image])
+def test_each_image_needs_a_target():
     with pytest.raises(InputError, match="2 images, 1 targets"):
-        detector.train()(images(), targets()[:1])
+        small().train()(images(), targets()[:1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

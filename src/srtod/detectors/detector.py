@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from srtod.detectors.config import DetectorConfig
+from srtod.detectors.images import check_image, check_images
 from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import write_weights
@@ -72,12 +73,11 @@ class Detector(nn.Module):
             each image, boxes in its pixels.
 
         Raises:
-            InputError: targets are missing or wrong, with the index of the target and the box; BatchNorm in
-                training mode has too little to count; or the detector was cast to another type than float32.
-            ValueError: an image is not a float tensor ``[3, H, W]``.
+            InputError: images or targets are missing or wrong, with the index of the image, or of the target
+                and the box (values of images are looked at on the CPU alone); BatchNorm in training mode has
+                too little to count; or the detector was cast to another type than float32.
         """
-        if len(images) == 0:
-            raise ValueError("no images were given")
+        check_images(images)
         batch = self.preprocess(images)
         if not self.training:
             return self._detect(batch)
@@ -101,8 +101,9 @@ class Detector(nn.Module):
             ``[1, h, w]``, ``features_before`` and ``features_after`` ``[C, h, w]`` at the lowest level's.
 
         Raises:
-            InputError: this detector has no self-reconstruction.
+            InputError: this detector has no self-reconstruction, or the image is wrong.
         """
+        check_image(image)
         if self.self_reconstruction is None:
             raise InputError(
                 "this detector has no self-reconstruction, so there are no maps to explain it by"

@@ -40,7 +40,6 @@ class Preprocess(nn.Module):
         """Make a batch of float images ``[3, H, W]``, RGB in 0..1.
 
         Raises:
-            ValueError: an image is not a float tensor of that shape.
             InputError: the detector was cast to another type than float32.
         """
         if self.mean.dtype != torch.float32:
@@ -48,12 +47,6 @@ class Preprocess(nn.Module):
                 f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load "
                 "it anew, and for lower precision call it under torch.autocast"
             )
-        for index, image in enumerate(images):
-            if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
-                raise ValueError(
-                    f"images[{index}]: a float tensor [3, H, W] with RGB in 0..1 is needed, "
-                    f"not {image.dtype} {list(image.shape)}"
-                )
         resized = [self._resized(image.to(self.mean.device, torch.float32)) for image in images]
         sizes = tuple((image.shape[1], image.shape[2]) for image in resized)
         scales = tuple(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from srtod.detectors.attach import huggingface, torchvision
 from srtod.detectors.attach.attachment import Attachment, Joint, maps_of
 from srtod.detectors.detector import Detector
+from srtod.detectors.images import check_image
 from srtod.errors import InputError
 from srtod.modes import evaluating
 from srtod.schema import validated
@@ -90,10 +91,11 @@ def explain(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
         ``[1, h, w]``, ``features_before`` and ``features_after`` ``[C, h, w]`` at the enhanced level's.
 
     Raises:
-        InputError: the model has no self-reconstruction.
+        InputError: the model has no self-reconstruction, or the image is wrong.
     """
     if isinstance(model, Detector):
         return model.explain(image)
+    check_image(image)
     attachment = _attachment_of(model)
     with evaluating(model):
         return maps_of(attachment, lambda: attachment.joint.show(model, image), image)
