@@ -221,10 +221,10 @@ def test_wrong_arguments_are_told_in_one_line(arguments, message):
         ({"boxes": torch.tensor([[1.0, 1, 5, float("nan")]])}, r"targets\[0\]: box 0"),
         ({"boxes": torch.tensor([[5.0, 1, 5, 9]])}, "no width or height"),
         ({"labels": torch.tensor([2])}, "label 2 of box 0: the detector has 2 classes"),
-        ({"labels": torch.tensor([0, 1])}, "1 boxes, 2 labels"),
+        ({"labels": torch.tensor([0, 1])}, r"1 boxes, but labels \[2\]"),
         ({"labels": torch.tensor([1.0])}, r"targets\[0\]: labels are integers \(int64\), not torch.float32"),
         ({"labels": torch.tensor([True])}, "not torch.bool"),
-        ({"boxes": torch.zeros(0)}, "0 boxes, 1 labels"),
+        ({"boxes": torch.zeros(0)}, r"0 boxes, but labels \[1\]"),
     ],
 )
 def test_wrong_targets_name_target_and_box(change, message):
@@ -307,8 +307,17 @@ def test_explaining_leaves_every_part_its_mode_also_after_an_error():
 
 
 def test_each_image_needs_a_target():
-    with pytest.raises(InputError, match="2 images, 1 targets"):
-        small().train()(images(), targets()[:1])
+    for given, told in ((targets()[:1], "1"), (None, "NoneType"), (targets()[0], "dict")):
+        with pytest.raises(InputError, match=f"images: 2, targets: {told}$"):
+            small().train()(images(), given)
+
+
+def test_boxes_are_checked_in_pixels_of_the_given_image():
+    target = {"boxes": torch.tensor([[80.0, 10, 90, 20]]), "labels": torch.tensor([0])}
+    detector = small(resize=(48, 48)).train()
+    assert all(loss.isfinite() for loss in detector(images()[:1], [target]).values())
+    with pytest.raises(InputError, match=r"box 0 \[80.0, 10.0, .* outside its image of 70 x 90 pixels"):
+        detector(images()[1:], [target])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

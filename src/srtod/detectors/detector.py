@@ -81,12 +81,13 @@ class Detector(nn.Module):
         batch = self.preprocess(images)
         if not self.training:
             return self._detect(batch)
-        if targets is None or len(targets) != len(images):
-            raise InputError(
-                f"training needs a target for each image: {len(images)} images, {len(targets or ())} targets"
-            )
-        targets = self.preprocess.targets(targets, batch)
-        truths = read_targets(targets, len(self.classes), batch.raw.device)
+        truths = read_targets(
+            targets,
+            sizes=[(image.shape[1], image.shape[2]) for image in images],
+            num_classes=len(self.classes),
+            device=batch.raw.device,
+        )
+        truths = self.preprocess.truths(truths, batch)
         with _enough_for_batch_norm(batch):
             return self._losses(batch, truths)
 

@@ -1,14 +1,14 @@
 """Images and targets to a batch that the network can take, and boxes back."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.errors import InputError
-from srtod.types import Detections, ImageBatch, Target
+from srtod.heads.targets import Truth
+from srtod.types import Detections, ImageBatch
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -63,19 +63,13 @@ class Preprocess(nn.Module):
             scales=scales,
         )
 
-    def targets(self, targets: Sequence[Target], batch: ImageBatch) -> list[Target]:
-        """Bring the targets' boxes to the batch's pixels.
-
-        Raises:
-            InputError: a target has no boxes or no labels.
-        """
-        for index, target in enumerate(targets):
-            missing = [key for key in ("boxes", "labels") if key not in target]
-            if missing:
-                raise InputError(f"targets[{index}]: has no {' and no '.join(missing)}")
+    def truths(self, truths: Sequence[Truth], batch: ImageBatch) -> list[Truth]:
+        """Bring boxes in pixels of the given images to the batch's."""
         return [
-            cast(Target, dict(target) | {"boxes": _scaled(target["boxes"].reshape(-1, 4), scale)})
-            for target, scale in zip(targets, batch.scales, strict=True)
+            truth._replace(
+                boxes=_scaled(truth.boxes, scale), ignore_regions=_scaled(truth.ignore_regions, scale)
+            )
+            for truth, scale in zip(truths, batch.scales, strict=True)
         ]
 
     def restore(self, detections: Sequence[Detections], batch: ImageBatch) -> list[Detections]:
