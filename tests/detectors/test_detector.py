@@ -182,6 +182,15 @@ def test_unusable_weights_are_refused(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    detector = small()
+    torch.nn.init.constant_(detector.head.rpn.deltas.bias, torch.nan)
+    detector.save(tmp_path / "w.safetensors")
+    message = r"w\.safetensors: 'head\.rpn\.deltas\.bias' has numbers that are not finite"
+    with pytest.raises(InputError, match=message):
+        srtod.load(tmp_path / "w.safetensors")
+
+
 def test_foreign_safetensors_are_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(InputError, match="no srtod configuration"):
@@ -361,6 +370,13 @@ def test_backbones_of_other_families_give_strides_4_to_32(name, channels):
         (1, width, 224 // stride, 224 // stride)
         for width, stride in zip(channels, (4, 8, 16, 32), strict=True)
     ]
+
+
+def test_backbone_weights_that_are_not_finite_are_refused(tmp_path):
+    body = Backbone("mobilenetv2_100", pretrained=False, frozen_stages=0, norm_eval=False).body
+    save_file(body.state_dict() | {"bn1.bias": torch.full((32,), torch.nan)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"w\.safetensors: 'bn1\.bias' has numbers that are not finite"):
+        small(pretrained_backbone=tmp_path / "w.safetensors")
 
 
 def test_backbone_weights_of_another_model_are_refused(tmp_path):

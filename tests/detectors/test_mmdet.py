@@ -162,9 +162,64 @@ def test_what_does_not_fit_is_listed():
     with pytest.raises(InputError) as error:
         srtod.load_mmdet(detector, state)
     message = str(error.value)
-    assert "missing: head.rpn.objectness.bias" in message
-    assert "left over: mask_head.conv.weight" in message
-    assert "other shape: head.rpn.deltas.bias (5,) instead of (12,)" in message
+    assert "1 missing: head.rpn.objectness.bias;" in message
+    assert "1 left over: mask_head.conv.weight;" in message
+    assert message.endswith("1 of another shape: head.rpn.deltas.bias (5,) instead of (12,)")
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "cause"),
+    [
+        ("cascade-rcnn", {}, "another system"),
+        ("faster-rcnn", {"backbone": "resnet26"}, "another backbone"),
+        ("faster-rcnn", {"num_classes": 5}, "another number of classes"),
+        ("faster-rcnn", {"pyramid_channels": 32}, "other channels"),
+        ("faster-rcnn", {"box_channels": 8}, "other channels"),
+        ("faster-rcnn", {"anchor_ratios": (1,)}, "other anchors"),
+        ("faster-rcnn", {"self_reconstruction": True}, "other self-reconstruction, or none"),
+    ],
+)
+def test_why_it_does_not_fit_is_guessed(tmp_path, system, options, cause):
+    torch.save(theirs(srtod.build_detector(system, **TINY | options)), tmp_path / "x.pth")
+    with pytest.raises(
+        InputError, match=rf"x\.pth: the checkpoint does not fit .* because of {cause}; build it"
+    ) as error:
+        srtod.load_mmdet(build("faster-rcnn", 0), tmp_path / "x.pth")
+    assert len(str(error.value)) < 900
+
+
+def test_foreign_weights_are_counted_not_listed():
+    foreign = {f"tensor {number:03}": torch.zeros(1) for number in range(200)}
+    for state, told in (
+        (foreign, "200 left over: tensor 000, tensor 001, tensor 002 ..."),
+        ({}, "of foreign"),
+    ):
+        with pytest.raises(InputError, match=told) as error:
+            srtod.load_mmdet(build("faster-rcnn", 0), state)
+        assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("checkpoint", [{1: torch.zeros(1)}, [1], None, 3, {"a": 1}])
+def test_what_is_no_state_dict_is_refused(checkpoint):
+    with pytest.raises(InputError, match="load_mmdet: no state dict of names and tensors"):
+        srtod.load_mmdet(build("faster-rcnn", 0), checkpoint)
+
+
+def test_a_state_dict_is_taken_out_of_a_dict_in_memory_too():
+    source, target = build("faster-rcnn", 0), build("faster-rcnn", 1)
+    srtod.load_mmdet(target, {"state_dict": theirs(source), "meta": {}})
+    assert torch.equal(target.head.rpn.conv.weight, source.head.rpn.conv.weight)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    detector = build("faster-rcnn", 0)
+    state = {key: value.clone() for key, value in theirs(detector).items()}
+    state["rpn_head.rpn_cls.bias"][1] = torch.inf
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(
+        InputError, match=r"x\.pth: 'rpn_head\.rpn_cls\.bias' has numbers that are not finite"
+    ):
+        srtod.load_mmdet(detector, tmp_path / "x.pth")
 
 
 def test_threshold_of_any_shape_is_a_scalar_here():

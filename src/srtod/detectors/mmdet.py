@@ -1,7 +1,7 @@
 """Checkpoints of MMDetection 3.x and of the official SR-TOD code."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from srtod.detectors.detector import Detector
 from srtod.errors import InputError
+from srtod.finite import check_finite
 
 _STAGE = r"roi_head\.bbox_head\."
 _RULES: tuple[tuple[str, str], ...] = (
@@ -61,6 +62,9 @@ _RULES: tuple[tuple[str, str], ...] = (
 """Their beginning of a key, and ours; applied in this order."""
 
 
+_SHOWN = 3
+"""Keys of each kind that a message names."""
+
 _LATERAL = re.compile(r"pyramid\.fpn\.inner_blocks\.(\d+)\.")
 _SMOOTHING = re.compile(r"^pyramid\.fpn\.layer_blocks\.(\d+)\.0\.")
 
@@ -93,38 +97,68 @@ def load_mmdet(detector: Detector, checkpoint: Mapping[str, Tensor] | str | Path
 
     Args:
         detector: built with the same system, backbone and number of classes.
-        checkpoint: a state dict or a ``.pth`` file, which is read without executing anything in it.
+        checkpoint: a state dict, a dict that holds one as ``state_dict``, or a ``.pth`` file of either, which
+            is read without executing anything in it.
 
     Returns:
         The detector given.
 
     Raises:
-        InputError: the file cannot be read, or keys are missing, left over or of another shape; all listed.
+        InputError: the file cannot be read, it holds no state dict, or numbers that are not finite; or keys
+            are missing, left over or of another shape, which are counted, the first three of each named.
     """
-    state = _read(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
+    where = str(checkpoint) if isinstance(checkpoint, str | Path) else "load_mmdet"
+    state = _state_dict(_read(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint, where)
     names = mmdet_keys(state)
     given = {names[key]: value for key, value in state.items()}
     own = detector.state_dict()
+    _check_fit(own, given, {own: key for key, own in names.items()}, where)
+    check_finite(state, where)
+    detector.load_state_dict({key: given[key].reshape(value.shape) for key, value in own.items()})
+    return detector
+
+
+def _check_fit(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], theirs: Mapping[str, str], where: str
+) -> None:
+    """Refuse weights with other keys or shapes than the detector's; ``theirs`` are MMDetection's names."""
     missing = sorted(own.keys() - given.keys())
-    left_over = sorted(key for key in state if names[key] not in own)
-    misshapen = [
-        f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
+    left_over = sorted(given.keys() - own.keys())
+    misshapen = sorted(
+        key
         for key in own.keys() & given.keys()
         if given[key].numel() != own[key].numel() or given[key].squeeze().shape != own[key].squeeze().shape
-    ]
+    )
+    shapes = [f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}" for key in misshapen]
     complaints = [
-        f"{title}: {', '.join(keys)}"
+        f"{len(keys)} {title}: {', '.join(keys[:_SHOWN])}{' ...' if len(keys) > _SHOWN else ''}"
         for title, keys in (
             ("missing", missing),
-            ("left over", left_over),
-            ("other shape", sorted(misshapen)),
+            ("left over", sorted(theirs[key] for key in left_over)),
+            ("of another shape", shapes),
         )
         if keys
     ]
     if complaints:
-        raise InputError(f"the checkpoint does not fit this detector; {'; '.join(complaints)}")
-    detector.load_state_dict({key: given[key].reshape(value.shape) for key, value in own.items()})
-    return detector
+        cause = _cause([*missing, *left_over], misshapen) if own.keys() & given.keys() else "foreign weights"
+        raise InputError(
+            f"{where}: the checkpoint does not fit this detector, probably because of {cause}; build it "
+            f"as the checkpoint was; {'; '.join(complaints)}"
+        )
+
+
+def _cause(names: Sequence[str], misshapen: Sequence[str]) -> str:
+    """What differs, by our names of the weights that are missing or left over, and of those misshapen."""
+    for keys, pattern, cause in (
+        (names, r"(?!pyramid\.backbone\.|self_reconstruction\.)", "another system"),
+        ((*names, *misshapen), r"pyramid\.backbone\.", "another backbone"),
+        (misshapen, r"pyramid\.|.*\.fc1\.", "other channels"),
+        ((*names, *misshapen), r"self_reconstruction\.", "other self-reconstruction, or none"),
+        (misshapen, r"head\.(rpn|predictor\.deltas)\.", "other anchors"),
+    ):
+        if any(re.match(pattern, key) for key in keys):
+            return cause
+    return "another number of classes"
 
 
 _LOGS = (
@@ -149,15 +183,22 @@ class _Inert:
         return
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _read(path: str | Path) -> object:
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         with torch.serialization.safe_globals([(_Inert, name) for name in _LOGS]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path}: cannot be read as plain weights; save its state_dict alone") from error
+
+
+def _state_dict(content: object, where: str) -> Mapping[str, Tensor]:
+    """The state dict in what a checkpoint holds: itself, or what stands under ``state_dict``."""
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: holds no state dict")
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise InputError(f"{where}: no state dict of names and tensors, nor a dict with one as 'state_dict'")
     return state

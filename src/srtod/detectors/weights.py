@@ -12,6 +12,7 @@ from torch import Tensor
 from srtod.detectors.config import DetectorConfig
 from srtod.errors import InputError
 from srtod.files import atomic_file
+from srtod.finite import check_finite
 from srtod.schema import validated
 
 _METADATA_KEY = "srtod"
@@ -30,7 +31,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
     """Read a state dict and its configuration.
 
     Raises:
-        InputError: the file is missing, damaged, or was not written by :meth:`Detector.save`.
+        InputError: the file is missing, damaged, holds numbers that are not finite, or was not written by
+            :meth:`Detector.save`.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
@@ -48,4 +50,5 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
         held = json.loads(metadata[_METADATA_KEY])["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: its srtod configuration is damaged") from error
+    check_finite(state, str(path))
     return state, validated(DetectorConfig, held | {"pretrained_backbone": False}, where=str(path))

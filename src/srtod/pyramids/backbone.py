@@ -18,6 +18,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from srtod.errors import InputError, did_you_mean
+from srtod.finite import check_finite
 
 STRIDES = (4, 8, 16, 32)
 
@@ -256,6 +257,7 @@ def _load_weights(body: nn.Module, path: Path) -> None:
             f"{path}: does not fit the backbone: {len(missing)} of {len(own)} tensors are missing or of "
             f"another shape, such as {missing[0]!r}"
         )
+    check_finite(state, str(path))
     body.load_state_dict({key: given.get(_canonical(key), value) for key, value in own.items()})
 
 
