@@ -21,6 +21,10 @@ class InputError(SrtodError, ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, or ``""`` if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, or ``""`` if none is near.
+
+    Upper and lower case are one.
+    """
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""

@@ -201,9 +201,19 @@ def test_foreign_safetensors_are_refused(tmp_path):
     ("arguments", "message"),
     [
         ({"system": "faster-rcn"}, "did you mean 'faster-rcnn'"),
+        ({"system": "FasterRCNN"}, "did you mean 'faster-rcnn'"),
         ({"anchor_scal": 2}, "did you mean 'anchor_scale'"),
         ({"self_reconstruction": {"treshold": 0.1}}, "did you mean 'threshold'"),
         ({"self_reconstruction": {"head": "big"}}, "'paper' or 'lite'"),
+        ({"self_reconstruction": "lite"}, r"a dict of its switches, such as \{'head': 'lite'\}"),
+        (
+            {"self_reconstruction": {"temperature": float("inf")}},
+            "temperature: input should be a finite number",
+        ),
+        (
+            {"self_reconstruction": {"loss_weight": float("inf")}},
+            "loss_weight: input should be a finite number",
+        ),
         ({"score_threshold": 2}, "score_threshold"),
         ({"backbone": "resnet5"}, "did you mean 'resnet50'"),
         ({"backbone": "vit_tiny_patch16_224"}, "strides"),
@@ -212,6 +222,11 @@ def test_foreign_safetensors_are_refused(tmp_path):
         ({"classes": ("a",), "num_classes": 2}, "num_classes is 2"),
         ({"classes": None, "num_classes": 0}, "num_classes is a whole number"),
         ({"classes": None, "num_classes": 1.5}, "num_classes is a whole number"),
+        ({"classes": None, "num_classes": True}, "num_classes is a whole number"),
+        ({"classes": ()}, "classes: give at least one name"),
+        ({"classes": ("a", " ")}, "classes: a name must not be empty"),
+        ({"classes": 3}, "a sequence of names"),
+        ({"pretrained_backbone": ""}, "no such file"),
         ({"classes": "drone"}, "a sequence of names"),
         ({"classes": ("a", "a")}, "distinct"),
         ({"anchor_scale": []}, "at least one"),
@@ -370,6 +385,10 @@ def test_backbones_of_other_families_give_strides_4_to_32(name, channels):
         (1, width, 224 // stride, 224 // stride)
         for width, stride in zip(channels, (4, 8, 16, 32), strict=True)
     ]
+
+
+def test_no_pretrained_backbone_is_the_default():
+    assert small(pretrained_backbone=None).config == small().config
 
 
 def test_backbone_weights_that_are_not_finite_are_refused(tmp_path):

@@ -14,6 +14,8 @@ Lengths = tuple[Annotated[float, Field(gt=0)], ...]
 def _self_reconstruction(value: Any) -> Any:
     if isinstance(value, bool):
         return SelfReconstructionConfig() if value else None
+    if isinstance(value, str):
+        raise ValueError("give True, or a dict of its switches, such as {'head': 'lite'}")
     return value
 
 
@@ -80,7 +82,7 @@ class DetectorConfig(BaseModel):
         classes: names in label order.
         self_reconstruction: the switches, None without it; True and False mean the defaults and None.
         backbone: a timm model with features at strides 4 to 32.
-        pretrained_backbone: True for timm's ImageNet weights, or a file of them.
+        pretrained_backbone: True for timm's ImageNet weights, or a file of them; None means False.
         frozen_stages: backbone stages that are not trained; default 1 if pretrained, else 0.
         norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
         anchor_scale: sides of square anchors in units of the level's stride; None is 2 for all systems whose
@@ -114,7 +116,7 @@ class DetectorConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     system: str
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...]
     self_reconstruction: Annotated[SelfReconstructionConfig | None, BeforeValidator(_self_reconstruction)] = (
         None
     )
@@ -160,6 +162,10 @@ class DetectorConfig(BaseModel):
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if not classes:
+            raise ValueError("give at least one name")
+        if not all(name.strip() for name in classes):
+            raise ValueError("a name must not be empty")
         if len(set(classes)) < len(classes):
             raise ValueError("names must be distinct")
         return classes
@@ -177,7 +183,9 @@ class DetectorConfig(BaseModel):
         if not isinstance(values, dict):
             return values
         values = dict(values)
-        pretrained = bool(values.get("pretrained_backbone", False))
+        if values.get("pretrained_backbone") is None:
+            values["pretrained_backbone"] = False
+        pretrained = bool(values["pretrained_backbone"])
         if values.get("frozen_stages") is None:
             values["frozen_stages"] = int(pretrained)
         if values.get("norm_eval") is None:

@@ -59,7 +59,7 @@ def build_detector(
     num_classes: int | None = None,
     classes: Sequence[str] | None = None,
     self_reconstruction: bool | dict[str, Any] | SelfReconstructionConfig | None = False,
-    pretrained_backbone: bool | str | Path = False,
+    pretrained_backbone: bool | str | Path | None = False,
     **options: Any,
 ) -> Detector:
     """Build a detector.
@@ -84,7 +84,7 @@ def build_detector(
         "classes": _class_names(num_classes, classes),
         "self_reconstruction": self_reconstruction,
         "pretrained_backbone": (
-            pretrained_backbone if isinstance(pretrained_backbone, bool) else str(pretrained_backbone)
+            str(pretrained_backbone) if isinstance(pretrained_backbone, Path) else pretrained_backbone
         ),
     }
     return build(validated(DetectorConfig, values, where="build_detector"), given=options)
@@ -178,9 +178,11 @@ def _local(source: str | Path) -> Path:
 
 
 def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(classes, str):
-        raise InputError(f"build_detector: classes is a sequence of names, such as ({classes!r},)")
-    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
+        raise InputError(
+            f"build_detector: classes is a sequence of names, such as ('drone',), not {classes!r}"
+        )
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
         raise InputError(f"build_detector: num_classes is a whole number from 1, not {num_classes!r}")
     if classes is None and num_classes is None:
         raise InputError("build_detector: give num_classes or classes")

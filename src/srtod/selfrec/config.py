@@ -34,7 +34,7 @@ class SelfReconstructionConfig(BaseModel):
         mask_weight: factor of the loss that teaches the predictor of the mask.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     head: Literal["paper", "lite"] = "paper"
     difference: Literal["pixel", "high-frequency"] = "pixel"
