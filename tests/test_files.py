@@ -1,5 +1,6 @@
 import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
         with atomic_file(tmp_path / "x.json"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(InputError, match=r"x\.json: cannot be written: No space left on device"):
+    with pytest.raises(InputError, match=r"x\.json: cannot be written: No space left on device; free space"):
         write()
     assert names(tmp_path) == []
 
@@ -35,6 +36,22 @@ def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_text(tmp_path / "file" / "inside.txt", "text")
+
+
+def test_a_folder_is_no_place_for_a_files_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path, "", "."):
+        with pytest.raises(InputError, match=r": is a folder; name a file"):
+            write_text(path, "text")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux's file system of processes")
+def test_a_place_that_takes_no_files_is_told():
+    with pytest.raises(
+        InputError, match=r"^/proc/x: cannot be written: /proc takes no files; choose another output$"
+    ):
+        write_text(Path("/proc/x"), "text")
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
@@ -83,4 +100,5 @@ def test_json_that_cannot_be_read_names_its_file(tmp_path, content, message):
 
 def test_near_words_are_suggested_and_far_ones_not():
     assert did_you_mean("epoch", ["epochs", "lr"]) == " (did you mean 'epochs'?)"
+    assert did_you_mean("Faster-RCNN", ["cascade-rcnn", "faster-rcnn"]) == " (did you mean 'faster-rcnn'?)"
     assert did_you_mean("zebra", ["epochs", "lr"]) == ""

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
@@ -19,11 +20,14 @@ def atomic_file(path: Path) -> Generator[Path]:
     The temporary name keeps the suffix of ``path``, because writers choose their format by it.
 
     Raises:
-        InputError: the place cannot be written to (no permission, full disk, a file in the way).
+        InputError: ``path`` is a folder, or the place cannot be written to (no permission, full disk, a file
+            in the way).
     """
     path = Path(path)
     scratch: Path | None = None
     try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
@@ -32,7 +36,7 @@ def atomic_file(path: Path) -> Generator[Path]:
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, begun=scratch is not None) from error
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
@@ -56,7 +60,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
         scratch.chmod(0o777 & ~_umask())
         scratch.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, begun=scratch is not None) from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -101,7 +105,10 @@ def _umask() -> int:
     return current
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: cannot be written: {error.strerror or error}; choose another output or free space"
-    )
+def _unwritable(path: Path, error: OSError, *, begun: bool) -> InputError:
+    reason = error.strerror or error
+    if error.errno == errno.ENOENT and not begun:  # such as in /proc: the folder is there, yet no file can be
+        reason = f"{path.parent} takes no files"
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "free space or choose another output" if is_full else "choose another output"
+    return InputError(f"{path}: cannot be written: {reason}; {advice}")
