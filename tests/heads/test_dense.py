@@ -7,6 +7,7 @@ from srtod.boxes.anchors import AnchorGenerator, per_anchor
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.suppression import DetectionLimits
+from srtod.errors import InputError
 from srtod.heads import dense
 from srtod.heads.dense import DenseHead, DensePrediction, select_detections
 from srtod.heads.losses import focal_loss
@@ -220,6 +221,12 @@ def test_maps_are_read_in_the_order_of_the_anchors():
 )
 def test_groups_divide_the_channels_and_hold_two_at_least(channels, groups):
     assert norm_groups(channels) == groups
+
+
+def test_a_single_channel_makes_no_group():
+    with pytest.raises(InputError, match=r"pyramid_channels: .* give at least 2, not 1"):
+        ConvTowers(channels=1, depth=4, normalised=True)
+    assert ConvTowers(channels=1, depth=4, normalised=False)(torch.rand(1, 1, 1, 1))[0].shape == (1, 1, 1, 1)
 
 
 def test_towers_without_depth_hand_the_level_on():

@@ -6,6 +6,7 @@ from math import gcd, log
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from srtod.errors import InputError
 from srtod.initialisation import near_zero
 
 PRIOR = 0.01
@@ -40,7 +41,14 @@ def norm_groups(channels: int) -> int:
     """The groups of a GroupNorm: 32 as in the papers, fewer where a group would have a single channel.
 
     A group of one channel cannot be normalised on a level of one cell.
+
+    Raises:
+        InputError: there is a single channel.
     """
+    if channels < 2:
+        raise InputError(
+            f"pyramid_channels: the head normalises groups of channels; give at least 2, not {channels}"
+        )
     return max(gcd(channels, 64) // 2, 1)
 
 
