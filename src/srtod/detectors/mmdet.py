@@ -140,11 +140,14 @@ def _check_fit(
         if keys
     ]
     if complaints:
-        cause = _cause([*missing, *left_over], misshapen) if own.keys() & given.keys() else "foreign weights"
-        raise InputError(
-            f"{where}: the checkpoint does not fit this detector, probably because of {cause}; build it "
-            f"as the checkpoint was; {'; '.join(complaints)}"
-        )
+        verdict = "the checkpoint holds no weights of such a detector; give another"
+        if own.keys() & given.keys():
+            cause = _cause([*missing, *left_over], misshapen)
+            verdict = (
+                f"the checkpoint does not fit this detector, probably because of {cause}; build it as the "
+                "checkpoint was"
+            )
+        raise InputError(f"{where}: {verdict}; {'; '.join(complaints)}")
 
 
 def _cause(names: Sequence[str], misshapen: Sequence[str]) -> str:
