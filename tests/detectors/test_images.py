@@ -9,7 +9,7 @@ import srtod
 from srtod.detectors.images import check_image, check_images
 from srtod.errors import InputError
 
-GOOD = torch.rand(3, 6, 8)
+GOOD = torch.linspace(0, 1, 3 * 6 * 8).reshape(3, 6, 8)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_detectors_take_passes(images):
         ([torch.rand(4, 6, 8)], "leave out the fourth channel"),
         ([GOOD[None]], "give each image of a batch by itself"),
         ([torch.zeros(3, 0, 8)], r"not torch.float32 \[3, 0, 8\]$"),
-        ([GOOD, GOOD * 200], r"images\[1\]: its values go from .* to 1.*; divide by 255$"),
+        ([GOOD, GOOD * 200], r"images\[1\]: its values go from 0 to 200, not RGB in 0..1; divide by 255$"),
         ([(GOOD - 0.45) / 0.22], "leave out the normalisation"),
         ([GOOD.clone().index_fill_(2, torch.tensor([3]), torch.nan)], r"images\[0\]: .* not finite"),
         ([GOOD / 0], "not finite"),
