@@ -132,29 +132,36 @@ def test_a_few_steps_teach_threshold_and_head(make):
     assert {"filtration.threshold", "head.output.weight", "enhancement.attention.mlp.2.bias"} <= changed
 
 
+def losses_of(model, **options):
+    torch.manual_seed(7)  # of dropout and denoising
+    return model(**batch(), labels=labels(), **options)
+
+
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("make", MODELS)
-def test_the_loss_is_added_and_nothing_else(make):
-    plain, model = built(make).eval(), srtod.attach(built(make).eval(), head="lite")
+def test_the_loss_is_added_in_training_and_nothing_else(make, training):
+    plain, model = built(make).train(training), srtod.attach(built(make).train(training), head="lite")
     with torch.no_grad():
-        before, after = plain(**batch(), labels=labels()), model(**batch(), labels=labels())
-        parts = model(**batch(), labels=labels(), return_dict=False)
-        assert model(**batch()).loss is None
+        before, after = losses_of(plain), losses_of(model)
+        parts = losses_of(model, return_dict=False)
     assert type(after) is type(before)
     assert list(after) == list(before)
-    assert set(after.loss_dict) == {*before.loss_dict, "loss_reconstruction"}
+    more = {"loss_reconstruction"} if training else set()
+    assert set(after.loss_dict) == set(before.loss_dict) | more
     assert parts[0].equal(after.loss)
     assert set(parts[1]) == set(after.loss_dict)
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_the_sum_holds_the_loss_once(make):
-    model = srtod.attach(built(make).eval(), loss_weight=100.0)
-    light = srtod.attach(built(make).eval(), loss_weight=0.0)
+def test_the_sum_holds_the_loss_once_in_training_and_not_in_evaluation(make):
+    model, light = (srtod.attach(built(make), loss_weight=weight) for weight in (100.0, 0.0))
     light.load_state_dict(model.state_dict())
-    outputs = model(**batch(), labels=labels())
+    outputs = losses_of(model.train())
     own = outputs.loss_dict["loss_reconstruction"]
     assert own > 0.1
-    torch.testing.assert_close(outputs.loss - own, light(**batch(), labels=labels()).loss)
+    torch.testing.assert_close(outputs.loss - own, losses_of(light.train()).loss)
+    assert losses_of(model.eval()).loss.equal(losses_of(light.eval()).loss)
+    assert model(**batch()).loss is None
 
 
 @pytest.mark.parametrize(
@@ -166,7 +173,7 @@ def test_the_sum_holds_the_loss_once(make):
     ],
 )
 def test_the_module_sees_the_image_before_normalisation_and_no_padding(make, given, options):
-    model = srtod.attach(built(make).eval(), **options)
+    model = srtod.attach(built(make).train(), **options)
     seen = []
     model.self_reconstruction.register_forward_hook(lambda own, args, output: seen.extend((*args, output)))
     loss = model(**given, labels=labels()).loss_dict["loss_reconstruction"]
@@ -238,6 +245,14 @@ def test_detach_gives_the_model_back(make):
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     with torch.no_grad():
         assert model.eval()(**batch()).logits.equal(built(make).eval()(**batch()).logits)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (32, 20)])
+def test_an_image_too_small_for_the_model_is_told(size):
+    model = srtod.attach(built(deformable_detr), head="lite")
+    with pytest.raises(InputError, match=r"image of \d+ x \d+ pixels is too small.*give a larger") as error:
+        srtod.explain(model, torch.rand(3, *size))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("make", MODELS)

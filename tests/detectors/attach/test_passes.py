@@ -13,6 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
 import srtod
+from srtod.errors import InputError
 
 BOX = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
 SIDES = (64, 96)
@@ -47,6 +48,11 @@ class Torchvision:
         return model.backbone(images)
 
     @staticmethod
+    def replace_level(model):
+        model.backbone = copy.deepcopy(model.backbone)
+        model.backbone._forward_hooks.clear()
+
+    @staticmethod
     def parts(model):
         return model.backbone, model.rpn
 
@@ -77,7 +83,8 @@ class Transformers:
         labels = [{"class_labels": torch.tensor([0]), "boxes": torch.tensor([[0.3, 0.3, 0.2, 0.2]])}] * len(
             images
         )
-        return model.eval()(images, labels=labels).loss_dict["loss_reconstruction"]
+        model.eval().training = True  # BatchNorm counts nothing
+        return model(images, labels=labels).loss_dict["loss_reconstruction"]
 
     @staticmethod
     def leave_out_the_heads(model, images):
@@ -87,6 +94,10 @@ class Transformers:
     def backbone(model, images):
         features = model.model.backbone(pixel_values=images, pixel_mask=torch.ones_like(images[:, 0]))
         return model.model.encoder_input_proj[0](features[0][0])
+
+    @staticmethod
+    def replace_level(model):
+        model.model.encoder_input_proj[0] = nn.Conv2d(32, 32, 1)
 
     @staticmethod
     def parts(model):
@@ -140,6 +151,58 @@ def test_an_error_on_the_way_leaves_nothing_behind(family, place, when):
     with torch.no_grad():
         assert family.backbone(model, images(1)).equal(family.backbone(plain, images(1)))
     is_as_new(family, model, wanted)
+
+
+@pytest.mark.parametrize("act", ["detect", "loss"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_interruption_leaves_nothing_behind(family, act, place):
+    model, plain = attached(family), built(family)
+    wanted = family.detect(model, images()).detach()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handle = family.parts(model)[place].register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(family, act)(model, images())
+    handle.remove()
+    family.leave_out_the_heads(model, images())
+    with torch.no_grad():
+        assert family.backbone(model, images(1)).equal(family.backbone(plain, images(1)))
+    is_as_new(family, model, wanted)
+
+
+def test_an_interruption_of_explain_leaves_nothing_behind(family):
+    model = attached(family)
+    wanted = family.detect(model, images()).detach()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handle = family.parts(model)[1].register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        srtod.explain(model.train(), images()[0])
+    handle.remove()
+    assert model.training
+    is_as_new(family, model, wanted)
+
+
+def test_a_replaced_part_is_told(family):
+    model = attached(family)
+    family.replace_level(model)
+    for act in (family.detect, family.loss):
+        with pytest.raises(InputError, match=r"nothing was enhanced.*replaced \(detach and attach again\)"):
+            act(model, images())
+    with pytest.raises(InputError, match="nothing was enhanced"):
+        srtod.explain(model, images()[0])
+
+
+def test_compiled_it_detects_the_same(family):
+    model = attached(family)
+    with torch.no_grad():
+        wanted = family.detect(model, images())
+        compiled = torch.compile(model, backend="eager")
+        assert family.detect(compiled, images()).equal(wanted)
 
 
 def test_an_error_before_the_first_part_leaves_nothing_behind(family):

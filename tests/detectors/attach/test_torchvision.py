@@ -62,8 +62,8 @@ def mobilenet():
 
 
 class Block(nn.Sequential):
-    def __init__(self, channels, stride):
-        super().__init__(nn.Conv2d(3, channels, 3, stride=stride, padding=1))
+    def __init__(self, channels, stride, colours=3):
+        super().__init__(nn.Conv2d(colours, channels, 3, stride=stride, padding=1))
         self.out_channels = channels
 
 
@@ -307,6 +307,11 @@ def test_explain_knows_detectors_of_srtod():
         ),
         (lambda: FasterRCNN(Block(6, 3), 3, **ONE_MAP, **FEW), {}, "86 x 86 cells.*power of two"),
         (lambda: FasterRCNN(Block(6, 1), 3, **ONE_MAP, **FEW), {}, "256 x 256 cells.*power of two"),
+        (
+            lambda: FasterRCNN(Block(8, 4, 1), 3, **ONE_MAP, **FEW, image_mean=[0.5], image_std=[0.5]),
+            {},
+            "RGB images are needed.*three channels",
+        ),
         (built, {"levels": 2}, "levels=2: one level is all"),
         (built, {"mask": "boxes"}, "take 'difference'"),
     ],

@@ -28,8 +28,9 @@ def attach(
     """Add self-reconstruction to a detector of torchvision or Hugging Face transformers, in place.
 
     Calls, targets and outputs stay as they are. The highest-resolution feature map that the detector's heads
-    (transformers: its encoder) read is enhanced. Training gains one loss: torchvision's dict holds
+    (transformers: its encoder) read is enhanced. Training mode gains one loss: torchvision's dict holds
     ``loss_reconstruction``; transformers' ``outputs.loss`` includes it and ``outputs.loss_dict`` holds it.
+    After a part of the model is replaced, its calls raise ``InputError``: detach and attach again.
 
     The parameters are those of ``model.self_reconstruction``, there at once, so build the optimizer and wrap
     the model for several processes afterwards. A ``state_dict`` loads into a model that was attached with the

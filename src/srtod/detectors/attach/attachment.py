@@ -1,9 +1,7 @@
 """The mechanism that all families share: hooks bring the image and the level to one module."""
 
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, Protocol, Self
 
@@ -11,15 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from srtod.detectors.attach.passes import Maps, ThreadState
 from srtod.detectors.maps import image_maps
 from srtod.errors import InputError
 from srtod.modes import evaluating
-from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
+from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 
 LOSS = "loss_reconstruction"
 PROBE_SIZE = 256
 """Sides in pixels of the blank image that shows a model's channels and stride."""
-_REPLACED = "parts of the model were replaced after srtod.attach: detach and attach again"
+_UNSEEN = (
+    "srtod.attach: nothing was enhanced in this pass, because parts of the model were replaced (detach and "
+    "attach again) or no image was given"
+)
 
 
 class Joint(Protocol):
@@ -41,29 +43,6 @@ class Joint(Protocol):
         ...
 
 
-Maps = tuple[Tensor, SelfReconstructionOutput, Tensor]
-"""The level before, what self-reconstruction made of it, and the valid pixels."""
-
-
-@dataclass
-class _Pass:
-    """A forward pass of the whole model under way; its batch is image and valid pixels."""
-
-    with_loss: bool
-    batch: tuple[Tensor, Tensor] | None = None
-    output: SelfReconstructionOutput | None = None
-
-
-class _Thread(threading.local):
-    """What one thread is about. Another thread, a copy of the model and its file begin with nothing."""
-
-    under_way: _Pass | None = None
-    kept: list[Maps] | None = None
-
-    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
-        return type(self), ()
-
-
 class Attachment(SelfReconstruction):
     """Self-reconstruction that hooks feed: :meth:`begin`, :meth:`see`, :meth:`enhance`, :meth:`finish`.
 
@@ -81,22 +60,21 @@ class Attachment(SelfReconstruction):
         super().__init__(channels=channels, strides=[stride], config=config)
         self.joint = joint
         self.handles: list[RemovableHandle] = []
-        self._thread = _Thread()
+        self._thread = ThreadState()
 
     @classmethod
     def fitting(cls, model: nn.Module, joint: Joint, config: SelfReconstructionConfig) -> Self:
         """Build it for the level that the model shows on a blank image, in that level's type and place.
 
         Raises:
-            InputError: the level's channels or stride do not suit the head, or the switches need boxes or
-                several levels.
+            InputError: the model does not take RGB, the level's channels or stride do not suit the head, or
+                the switches need boxes or several levels.
         """
         if config.levels > 1:
             raise InputError(f"attach: levels={config.levels}: one level is all that is enhanced; take 1")
         if config.mask == "boxes":
             raise InputError("attach: mask='boxes' is for srtod's own detectors; take 'difference'")
-        with evaluating(model):
-            level, size = joint.probe(model)
+        level, size = _probed(model, joint)
         channels, stride = level.shape[1], stride_of(level, size)
         try:
             own = cls(channels=channels, stride=stride, config=config, joint=joint)
@@ -107,15 +85,15 @@ class Attachment(SelfReconstruction):
     @property
     def under_way(self) -> bool:
         """Whether this thread is within a forward pass of the whole model."""
-        return self._thread.under_way is not None
+        return self._thread.under_way() is not None
 
     def begin(self, *, with_loss: bool) -> None:
-        """Begin a forward pass of the whole model; one that was interrupted before is forgotten.
+        """Begin a forward pass of the whole model; a hook on the model calls this.
 
         Args:
             with_loss: the model computes losses in it.
         """
-        self._thread.under_way = _Pass(with_loss)
+        self._thread.begin(with_loss=with_loss)
 
     def see(self, image: Tensor, valid: Tensor, mean: Tensor, std: Tensor) -> None:
         """Take the batch of the forward pass under way.
@@ -126,7 +104,7 @@ class Attachment(SelfReconstruction):
             mean: ``[3]``, what was subtracted from RGB in 0..1.
             std: ``[3]``, what it was divided by then.
         """
-        if (now := self._thread.under_way) is not None:
+        if (now := self._thread.under_way()) is not None:
             raw = image.float() * std[:, None, None] + mean[:, None, None]
             now.batch = torch.where(valid, raw, 0.0), valid
 
@@ -136,11 +114,12 @@ class Attachment(SelfReconstruction):
         Raises:
             InputError: the level does not cover the image, in cells as large as its stride.
         """
-        now = self._thread.under_way
+        now = self._thread.under_way()
         if now is None or now.batch is None:
             return level
         image, valid = now.batch
         self._check(level, image)
+        now.enhanced = True
         if not now.with_loss and self._thread.kept is None:
             return self.enhanced([level], image, valid)[0]
         now.output = self([level], image, valid)
@@ -155,13 +134,15 @@ class Attachment(SelfReconstruction):
             output: of the model, None after an error.
 
         Raises:
-            InputError: the level was not seen, because a module of the model was replaced.
+            InputError: nothing was enhanced, because a module of the model was replaced or no image given.
         """
-        done, self._thread.under_way = self._thread.under_way, None
-        if output is None or done is None or not done.with_loss:
+        done = self._thread.end()
+        if output is None:
             return None
-        if done.batch is None or done.output is None:
-            raise InputError(_REPLACED)
+        if done is None or not done.enhanced:
+            raise InputError(_UNSEEN)
+        if not done.with_loss or done.output is None or done.batch is None:
+            return None
         losses = self.losses(done.output, *done.batch, boxes=(), ignore=())
         return torch.stack(list(losses.values())).sum()
 
@@ -182,6 +163,18 @@ class Attachment(SelfReconstruction):
             yield kept
         finally:
             self._thread.kept = None
+
+
+def _probed(model: nn.Module, joint: Joint) -> tuple[Tensor, tuple[int, int]]:
+    try:
+        with evaluating(model):
+            return joint.probe(model)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"attach: RGB images are needed, and this {type(model).__name__} does not take a blank one "
+            f"({reason}); build it for three channels"
+        ) from error
 
 
 def stride_of(level: Tensor, size: tuple[int, int]) -> int:
@@ -207,11 +200,25 @@ def _cells(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
 
 def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
     """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
-    with attachment.keeping() as kept:
+    with attachment.keeping() as kept, _large_enough(image):
         run()
     if not kept:
-        raise InputError(_REPLACED)
+        raise InputError(_UNSEEN)
     before, output, valid = kept[0]
     size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
     shown = (image.shape[1], image.shape[2])
     return image_maps(before, output, stride=attachment.stride, size=size, shown=shown)
+
+
+@contextmanager
+def _large_enough(image: Tensor) -> Generator[None]:
+    """Say in our words what torch says of an image so small that a group of channels has a single value."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"explain: an image of {image.shape[2]} x {image.shape[1]} pixels is too small for this model; "
+            "give a larger one"
+        ) from error

@@ -119,7 +119,7 @@ def _three(name: str, values: Any) -> tuple[float, ...]:
 def _begin(attachment: Attachment, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     names = list(signature(type(model).forward).parameters)[1:]
     given = dict(zip(names, args, strict=False)) | kwargs
-    attachment.begin(with_loss=given.get("labels") is not None)
+    attachment.begin(with_loss=model.training and given.get("labels") is not None)
 
 
 def _enhance(attachment: Attachment, projection: nn.Module, args: tuple[Any, ...], level: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def _enhance(attachment: Attachment, projection: nn.Module, args: tuple[Any, ...
 
 
 def _finish(attachment: Attachment, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    """Add the loss where labels were given: to a ``ModelOutput``, or to a tuple (``return_dict=False``)."""
+    """Add the loss of a training step: to a ``ModelOutput``, or to a tuple (``return_dict=False``)."""
     own = attachment.finish(output)
     if own is None:
         return output
