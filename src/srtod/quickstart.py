@@ -16,13 +16,14 @@ from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.data.swarm import synthesize
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
+from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
 from srtod.engine.setup import new_detector
 from srtod.errors import InputError
 from srtod.files import write_json
 from srtod.inference import predict
-from srtod.inference.predict import choose_device, device_of, to_tensor
+from srtod.inference.predict import device_of, to_tensor
 from srtod.metrics import Metrics
 from srtod.plots import (
     Plate,
@@ -101,9 +102,7 @@ def quickstart(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output}: exists and is not an empty folder; choose another with --output")
     recipe = load_recipe(RECIPE, [f"train.seed={seed}", *overrides])
-    if device not in {"auto", "cpu", "cuda"}:
-        raise InputError(f"device {device!r}: not one of auto, cpu, cuda")
-    chosen = choose_device(device)
+    chosen = choose_device(device, among=ONE_GPU)
     new_detector(recipe, ("drone",), None)  # a recipe that cannot be built is told before any work
     clock = _Clock()
     with clock.stage(

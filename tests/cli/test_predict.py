@@ -70,7 +70,7 @@ def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsy
     ("change", "message"),
     [
         ({"--weights": "none.safetensors"}, "none.safetensors"),
-        ({"--device": "gpu"}, "--device gpu"),
+        ({"--device": "gpu"}, "device 'gpu': not one of auto, cpu, cuda, cuda:1, mps"),
         ({"--score-threshold": "7"}, "score_threshold"),
         ({"--batch-size": "0"}, "batch-size"),
         ({"--annotations": "none.json"}, "none.json"),

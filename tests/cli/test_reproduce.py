@@ -59,7 +59,7 @@ def test_matched_takes_a_recipe(asked, tmp_path):
         (("--budget", -1), "--budget -1: give minutes, more than 0"),
         (("--epochs", 0), "--epochs 0: give 1 or more"),
         (("--scale", "tiny"), "--scale tiny: use full or light"),
-        (("--device", "tpu"), "--device tpu: use auto, cpu or cuda"),
+        (("--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
         (("--rows", "faster"), "--rows faster: no such row"),
         ((), "no such file or folder; give a data set"),
         (("--set", "model.anchor_scal=3"), "unknown key 'model.anchor_scal' (did you mean 'anchor_scale'?)"),

@@ -43,7 +43,7 @@ def refused(*words):
             "unknown key 'train.epoch' (did you mean 'epochs'?)",
         ),
         ((), "which recipe? give --recipe with one of aitod-cascade-rcnn"),
-        (("--resume",), "which recipe? give --recipe with one of aitod-cascade-rcnn"),
+        (("--resume",), "run: there is no run to go on with (no config.yaml); start one with --recipe NAME"),
         (("--recipe", "small", "--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
         (("--recipe", "small", "--format", "pascal"), "pascal"),
         (("--recipe", "small", "--init", "none.safetensors"), "none.safetensors: no such file of weights"),
@@ -70,7 +70,7 @@ def test_damaged_data(folder, tmp_path):
 def test_an_output_that_cannot_be_written(folder):
     plain = ("--recipe", "small", "--set", "model.pretrained_backbone=false", "--device", "cpu")
     error = refused(folder, "--output", folder / "train.json" / "run", *plain)
-    assert "config.yaml: cannot be written: Not a directory; choose another output or free space" in error
+    assert "config.yaml: cannot be written: Not a directory; choose another output" in error
 
 
 def test_an_output_in_use(folder, tmp_path):

@@ -4,7 +4,6 @@ import torch
 from srtod.data.images import read_image
 from srtod.errors import InputError
 from srtod.inference import load_detector, predict
-from srtod.inference.predict import choose_device
 
 
 def test_predictions_are_those_of_the_detector(detector, tmp_path, write_image):
@@ -64,13 +63,3 @@ def test_a_threshold_outside_0_to_1_is_refused(detector, tmp_path):
     detector.save(tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="score_threshold"):
         load_detector(tmp_path / "w.safetensors", device="cpu", score_threshold=1.5)
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])
-def test_unknown_devices_are_refused(name):
-    with pytest.raises(InputError, match="--device"):
-        choose_device(name)
-
-
-def test_auto_is_a_device():
-    assert choose_device("auto").type in ("cpu", "cuda")

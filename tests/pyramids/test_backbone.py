@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 import srtod
+from srtod import hub
 from srtod.errors import InputError
-from srtod.pyramids import backbone as module
 from srtod.pyramids.backbone import Backbone
 
 SWIN = "swin_tiny_patch4_window7_224"
@@ -46,8 +46,8 @@ def test_backbones_of_one_image_size_are_refused_at_once(name):
 
 
 def test_without_internet_imagenet_weights_are_one_line_and_no_wait(monkeypatch):
-    monkeypatch.setattr(module, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
-    monkeypatch.setattr(module, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
     began = time.monotonic()
     with pytest.raises(InputError, match=r"cannot be fetched .*pretrained_backbone=FILE.*=false") as error:
         Backbone("test_resnet", pretrained=True, frozen_stages=0, norm_eval=False)
@@ -58,8 +58,8 @@ def test_without_internet_imagenet_weights_are_one_line_and_no_wait(monkeypatch)
 def test_weights_of_an_earlier_download_need_no_internet(monkeypatch, tmp_path):
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "model.safetensors")
-    monkeypatch.setattr(module, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(module, "try_to_load_from_cache", lambda _, file: str(tmp_path / file))
+    monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda _, file: str(tmp_path / file))
     torch.manual_seed(2)
     cached = Backbone("test_resnet", pretrained=True, frozen_stages=0, norm_eval=False)
     given = Backbone(

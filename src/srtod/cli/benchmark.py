@@ -33,17 +33,16 @@ def benchmark(
     from rich.console import Console
 
     from srtod.detectors.zoo import SYSTEMS
+    from srtod.devices import ONE_GPU, choose_device
     from srtod.files import write_json
     from srtod.inference.benchmark import cost_table, measure, report, steps
     from srtod.inference.costs import Setting
-    from srtod.inference.predict import choose_device
     from srtod.inference.speed import prefers_channels_last
     from srtod.progress import counting_bar
 
-    parse_choice(device, ("auto", "cpu", "cuda"), option="--device")
     parse_choice(precision, ("fp32", "bf16"), option="--precision")
     width, height = parse_size(size)
-    kind = choose_device(device).type
+    kind = choose_device(device, among=ONE_GPU).type
     setting = Setting(
         width=width,
         height=height,

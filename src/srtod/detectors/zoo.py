@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from srtod import hub
 from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
@@ -165,16 +166,17 @@ def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
 
 
 def _local(source: str | Path) -> Path:
-    parts = str(source).split("/")
-    is_hub_id = len(parts) == 2 and all(parts) and not Path(source).suffix and not Path(source).exists()
-    if not is_hub_id:
-        return Path(source)
-    from huggingface_hub import hf_hub_download
-
+    path = Path(source)
+    if isinstance(source, Path) or path.suffix or path.parent.is_dir() or source.count("/") != 1:
+        return path
     try:
-        return Path(hf_hub_download(str(source), "model.safetensors"))
+        return hub.newest(source, "model.safetensors")
     except Exception as error:
-        raise InputError(f"{source}: neither a file nor a repository that can be read: {error}") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it ({reason}); "
+            "give the path of a .safetensors file, or a repository owner/name"
+        ) from error
 
 
 def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tuple[str, ...]:

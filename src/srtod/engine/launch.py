@@ -65,6 +65,10 @@ def train_from_paths(
 def _recipe(name: str | None, overrides: Sequence[str], resumed: Path | None) -> Recipe:
     if name is not None:
         return load_recipe(name, overrides)
-    if resumed is not None and (resumed / CONFIG).exists():
+    if resumed is not None:
+        if not (resumed / CONFIG).exists():
+            raise InputError(
+                f"{resumed}: there is no run to go on with (no {CONFIG}); start one with --recipe NAME"
+            )
         return load_recipe(resumed / CONFIG, overrides)
     raise InputError(f"which recipe? give --recipe with one of {', '.join(recipe_names())}, or a .yaml file")

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset, SampleTarget
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
-from srtod.detectors.config import DetectorConfig
+from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.zoo import build, load
+from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.batches import Batches
 from srtod.engine.schedule import build_average, build_optimizer
 from srtod.engine.sets import training_records
@@ -42,12 +43,7 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
     Raises:
         InputError: the device is unknown or not there, or does not do the precision.
     """
-    if device not in {"auto", "cpu", "cuda"}:
-        raise InputError(
-            f"device {device!r}: not one of auto, cpu, cuda; choose among GPUs with CUDA_VISIBLE_DEVICES"
-        )
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device 'cuda': no GPU is available here; take cpu")
+    choose_device(device, among=ONE_GPU)
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one configuration a process
     GradientState._reset_state()
     accelerator = Accelerator(
@@ -94,10 +90,22 @@ def _take_weights(detector: Any, given: Any, path: Path) -> None:
     try:
         detector.load_state_dict(given.state_dict())
     except RuntimeError as error:
-        what = " ".join(str(error).split())[:300]
         raise InputError(
-            f"{path}: these weights are of another kind of detector than the recipe's: {what}"
+            f"{path}: these are weights of {_kind(given)}, the recipe builds {_kind(detector)}"
+            f"{_difference(given, detector)}; train the same kind, or without --init"
         ) from error
+
+
+def _kind(detector: Any) -> str:
+    return f"{detector.config['system']} on {detector.config['backbone']}"
+
+
+def _difference(given: Any, wanted: Any) -> str:
+    """Where two detectors are of the same kind, the options that give them other weights."""
+    if _kind(given) != _kind(wanted):
+        return ""
+    names = [name for name in given.config if given.config[name] != wanted.config[name]]
+    return f" with another {', '.join(name for name in names if name not in CHANGEABLE)}"
 
 
 def start_run(

@@ -12,6 +12,7 @@ from torch import Tensor
 from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
+from srtod.devices import choose_device
 from srtod.errors import InputError
 from srtod.inference.speed import for_inference, prefers_channels_last
 
@@ -52,23 +53,6 @@ def load_detector(
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
     detector = load(weights, **changes).to(chosen)
     return for_inference(detector, channels_last=prefers_channels_last(chosen.type, "fp32"))
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        InputError: unknown, or not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: not available here: {reason}; use cpu") from error
-    return device
 
 
 def predict(

@@ -8,22 +8,17 @@ from typing import Any, TypeGuard
 
 import timm
 import torch
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.constants import ENDPOINT
-from huggingface_hub.utils import get_session
 from safetensors.torch import load_file
 from timm.layers.format import Format
 from timm.models import FeatureInfo
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
+from srtod import hub
 from srtod.errors import InputError, did_you_mean
 from srtod.finite import check_finite
 
 STRIDES = (4, 8, 16, 32)
-
-_PATIENCE = 10.0
-"""Seconds in which the hub must answer."""
 
 
 class Backbone(nn.Module):
@@ -164,18 +159,15 @@ def _create(name: str, *, pretrained: bool) -> nn.Module:
 
 
 def _weights_source(name: str) -> dict[str, Any]:
-    """Tell timm where ImageNet weights are: in the file of an earlier download, else at the hub.
-
-    The hub is asked first whether it is there at all, because its own client would try again for a minute.
-    """
+    """Tell timm where ImageNet weights are: in the file of an earlier download, else at the hub."""
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
         return {}
     for file in ("model.safetensors", "pytorch_model.bin"):
-        cached = try_to_load_from_cache(config.hf_hub_id, file)
-        if isinstance(cached, str):
-            return {"pretrained_cfg_overlay": {"file": cached}}
-    get_session().head(ENDPOINT, timeout=_PATIENCE)
+        cached = hub.downloaded(config.hf_hub_id, file)
+        if cached is not None:
+            return {"pretrained_cfg_overlay": {"file": str(cached)}}
+    hub.reach()
     return {}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
+from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
 from srtod.engine.sets import training_records
@@ -18,7 +19,7 @@ from srtod.engine.state import LOG
 from srtod.errors import InputError
 from srtod.progress import counting_bar, say
 from srtod.recipes import Recipe
-from srtod.reproduce.options import Options, device_of
+from srtod.reproduce.options import Options
 from srtod.reproduce.plan import Plan
 from srtod.reproduce.reductions import share, with_train
 
@@ -184,7 +185,7 @@ def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, 
 
 def _seconds_an_image(weights: Path, held_out: AnnotatedSet, device: str) -> float:
     """Time the evaluation of a few images, the first one left out."""
-    detector = load(weights).to(device_of(device))
+    detector = load(weights).to(choose_device(device, among=ONE_GPU))
     few = share(held_out, _TRIAL_IMAGES / len(held_out.records))
     evaluate(detector, replace(few, records=few.records[:1]), progress=False)
     began = time.monotonic()

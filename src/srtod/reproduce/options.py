@@ -54,7 +54,9 @@ class Options:
         Raises:
             InputError: the device is unknown, or not there.
         """
-        device = device_of(self.device)
+        from srtod.devices import ONE_GPU, choose_device
+
+        device = choose_device(self.device, among=ONE_GPU).type
         return replace(self, device=device, scale=self.scale or ("full" if device == "cuda" else "light"))
 
     def asked(self) -> dict[str, Any]:
@@ -67,18 +69,3 @@ class Options:
             "--set": list(self.changes),
             "--device": self.device,
         }
-
-
-def device_of(device: str) -> str:
-    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: anything else, or no GPU where one is asked for.
-    """
-    import torch
-
-    if device not in {"auto", "cpu", "cuda"}:
-        raise InputError(f"--device {device}: use auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no GPU is available here; take cpu")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

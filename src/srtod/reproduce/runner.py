@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
+from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.setup import new_detector
@@ -20,7 +21,6 @@ from srtod.files import read_json, write_json
 from srtod.progress import say
 from srtod.provenance import provenance
 from srtod.recipes import Recipe, recipe_text
-from srtod.reproduce.options import device_of
 from srtod.reproduce.reductions import with_train
 from srtod.schema import validated
 
@@ -148,7 +148,7 @@ def do_run(run: Run, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device:
     """Train, evaluate the last weights and write the result; the saved state is then removed."""
     fitted, trained = _train(run, train_set, device)
     began = time.monotonic()
-    metrics = evaluate(load(fitted.last).to(device_of(device)), held_out).summary
+    metrics = evaluate(load(fitted.last).to(choose_device(device, among=ONE_GPU)), held_out).summary
     seconds = {"train": round(trained, 1), "evaluate": round(time.monotonic() - began, 1)}
     result = Result(
         row=run.row,
