@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from srtod.errors import InputError, did_you_mean
-from srtod.files import atomic_file, atomic_folder, read_json, write_json, write_text
+from srtod.files import atomic_file, atomic_folder, read_json, require_writable, write_json, write_text
 
 
 def names(folder):
@@ -47,11 +47,32 @@ def test_a_folder_is_no_place_for_a_files_content(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux's file system of processes")
-def test_a_place_that_takes_no_files_is_told():
+@pytest.mark.parametrize("act", [lambda path: write_text(path, "text"), require_writable])
+def test_a_place_that_takes_no_files_is_told(act):
     with pytest.raises(
         InputError, match=r"^/proc/x: cannot be written: /proc takes no files; choose another output$"
     ):
-        write_text(Path("/proc/x"), "text")
+        act(Path("/proc/x"))
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [("file/x.json", "Not a directory"), ("file/y/x.json", "Not a dir"), ("", "is a folder")],
+)
+def test_what_cannot_be_written_is_told_beforehand(inside, message, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=message):
+        require_writable(tmp_path / inside)
+
+
+@pytest.mark.parametrize("inside", ["x.json", "file", "new/folder/x.json"])
+def test_asking_whether_a_file_can_be_written_leaves_all_as_it_is(inside, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("old")
+    monkeypatch.chdir(tmp_path)
+    require_writable(tmp_path / inside)
+    require_writable(Path(inside))
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

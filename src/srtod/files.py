@@ -26,8 +26,7 @@ def atomic_file(path: Path) -> Generator[Path]:
     path = Path(path)
     scratch: Path | None = None
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
+        _refuse_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
@@ -66,6 +65,22 @@ def atomic_folder(path: Path) -> Generator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def require_writable(path: Path) -> None:
+    """Make sure, before the work, that a file can hold its result; leaves nothing behind.
+
+    Raises:
+        InputError: as :func:`atomic_file`.
+    """
+    path = Path(path)
+    try:
+        _refuse_folder(path)
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.NamedTemporaryFile(dir=nearest, prefix=f".{path.stem}."):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error, begun=False) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     with atomic_file(path) as scratch:
@@ -97,6 +112,11 @@ def read_json(path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise InputError(f"{path}: not usable JSON: a number has too many digits") from error
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
 
 
 def _umask() -> int:

@@ -85,7 +85,7 @@ def test_memory_is_that_of_weights_and_levels(capfd):
         (["--size", "big"], "--size big"),
         (["--size", "0x10"], "--size 0x10"),
         (["--precision", "int4"], "--precision int4: use fp32 or bf16"),
-        (["--device", "tpu"], "--device tpu: use auto, cpu or cuda"),
+        (["--device", "tpu"], "device 'tpu': not one of auto, cpu, cuda"),
         (["faster-rcnn", "faster-rcn", "--size", "32x32"], "did you mean 'faster-rcnn'"),
     ],
 )
@@ -100,4 +100,20 @@ def test_a_device_that_is_not_there_is_told():
         pytest.skip("there is a CUDA device")
     result = CliRunner().invoke(app, ["benchmark", "--device", "cuda"])
     assert isinstance(result.exception, InputError)
-    assert "--device cuda" in str(result.exception)
+    assert "device 'cuda': no GPU is available here; take cpu" in str(result.exception)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr("srtod.inference.benchmark.measure", lambda *_, **__: pytest.fail("measured"))
+    result = CliRunner().invoke(app, ["benchmark", "atss", "--json", str(tmp_path)])
+    assert isinstance(result.exception, InputError)
+    assert "is a folder; name a file" in str(result.exception)
+
+
+def test_the_spread_of_a_single_run_is_unknown(monkeypatch):
+    monkeypatch.setattr("srtod.inference.benchmark.peak_memories", lambda *_: itertools.repeat(None))
+    setting = Setting(32, 32, runs=1, options=SMALL[:2])
+    costs = measure(["retinanet"], setting, on_step=lambda _: None)
+    assert [cost["spread"] for cost in report(costs, setting)["costs"]] == [None] * 3
+    (column,) = (column for column in cost_table(costs, "title").columns if column.header == "±")
+    assert list(column.cells) == ["-"] * 3

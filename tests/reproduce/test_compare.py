@@ -111,6 +111,13 @@ def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_an_output_that_cannot_be_written_is_told_before_any_work(comparison, squares, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(module, "training_sets", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(InputError, match="cannot be written: Not a directory"):
+        compare(comparison, squares, tmp_path / "file" / "out", options=OPTIONS)
+
+
 def test_what_cannot_be_built_is_told_before_a_plan_is_made(comparison, squares, tmp_path, trained):
     options = replace(OPTIONS, changes=("model.pretrained_backbone=none.safetensors",))
     with pytest.raises(InputError, match=r"none.safetensors: no such file of backbone weights"):

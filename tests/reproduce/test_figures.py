@@ -158,6 +158,13 @@ def test_an_ending_that_is_no_figure(detector, image, tmp_path):
         draw_figure("figure-1", detector, [image], tmp_path / "out.jpg", at=[(40, 30)])
 
 
+def test_an_output_that_cannot_be_written_is_told_before_any_work(detector, image, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("srtod.reproduce.figures.read_image", lambda _: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"figure-1\.png: cannot be written: Not a directory"):
+        draw_figure("figure-1", detector, [image], tmp_path / "file" / "folder", at=[(40, 30)])
+
+
 def test_a_plain_detector_has_no_figures(image, tmp_path):
     with pytest.raises(InputError, match="without self-reconstruction"):
         draw_figure("figure-1", build(False), [image], tmp_path)

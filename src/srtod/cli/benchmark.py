@@ -34,12 +34,14 @@ def benchmark(
 
     from srtod.detectors.zoo import SYSTEMS
     from srtod.devices import ONE_GPU, choose_device
-    from srtod.files import write_json
+    from srtod.files import require_writable, write_json
     from srtod.inference.benchmark import cost_table, measure, report, steps
     from srtod.inference.costs import Setting
     from srtod.inference.speed import prefers_channels_last
     from srtod.progress import counting_bar
 
+    if json is not None:
+        require_writable(json)
     parse_choice(precision, ("fp32", "bf16"), option="--precision")
     width, height = parse_size(size)
     kind = choose_device(device, among=ONE_GPU).type

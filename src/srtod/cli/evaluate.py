@@ -42,8 +42,12 @@ def evaluate(
 
     Either DATA and --weights, or --annotations and --detections.
     """
+    from srtod.files import require_writable
     from srtod.metrics import evaluate_files
 
+    for file in (json, save_detections):
+        if file is not None:
+            require_writable(file)
     if annotations is not None and detections is not None:
         _refuse_options_of_weights(context)
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)

@@ -35,7 +35,7 @@ class Cost:
         parameters: millions.
         flops: GFLOPs of one image.
         latency: median seconds of a pass.
-        spread: half the range between the quartiles of the latency, in seconds.
+        spread: half the range between the quartiles of the latency, in seconds; None of a single run.
         throughput: images a second, at the median.
         ratio: median over the runs of latency / latency of the base in the same run.
         memory: peak GiB of weights and a pass; None where the system does not tell.
@@ -46,7 +46,7 @@ class Cost:
     parameters: float
     flops: float
     latency: float
-    spread: float
+    spread: float | None
     throughput: float
     ratio: float
     memory: float | None
@@ -116,7 +116,7 @@ def cost_table(costs: Sequence[Cost], title: str) -> Table:
             f"{cost.parameters:.2f}",
             f"{cost.flops:.1f}",
             f"{cost.latency * 1e3:.1f}",
-            f"{cost.spread * 1e3:.1f}",
+            "-" if cost.spread is None else f"{cost.spread * 1e3:.1f}",
             f"{cost.throughput:.3g}",
             f"{cost.ratio:.2f}",
             "-" if cost.memory is None else f"{cost.memory:.2f}",
@@ -175,8 +175,8 @@ def _cost(
     )
 
 
-def _half_quartile_range(values: list[float]) -> float:
+def _half_quartile_range(values: list[float]) -> float | None:
     if len(values) < 2:
-        return 0.0
+        return None
     quartiles = statistics.quantiles(values, n=4, method="inclusive")
     return (quartiles[2] - quartiles[0]) / 2

@@ -10,12 +10,13 @@ from typing import Any
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import training_sets
 from srtod.errors import InputError
+from srtod.files import require_writable
 from srtod.progress import say
 from srtod.recipes import Recipe
 from srtod.reproduce.budget import fit_budget
 from srtod.reproduce.notes import notes
 from srtod.reproduce.options import Options
-from srtod.reproduce.plan import Plan, describe_data, read_plan
+from srtod.reproduce.plan import PLAN, Plan, describe_data, read_plan
 from srtod.reproduce.reductions import share, shortened, steps_per_epoch
 from srtod.reproduce.render import write_tables
 from srtod.reproduce.rows import Row, resolve
@@ -73,6 +74,7 @@ def compare(
         raise InputError(
             "srtod reproduce runs in one process; start it without torchrun or accelerate launch"
         )
+    require_writable(output / PLAN)
     options = options.settled()
     chosen = comparison.rows if rows is None else rows
     recipes = {row.key: _recipe(row, options) for row in chosen}

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
 from srtod.errors import InputError
-from srtod.files import atomic_file
+from srtod.files import atomic_file, require_writable
 from srtod.inference import ImageFile
 from srtod.inference.predict import device_of, to_tensor
 from srtod.inference.writers import PICTURE_SCORE
@@ -80,6 +80,7 @@ def draw_figure(
     if at and len(at) != len(images):
         raise InputError(f"--at: {len(at)} places for {len(images)} images; give one for each image, or none")
     path = _file(name, output)
+    require_writable(path)
     rows = [
         _row(MAPS[name], detector, image, place, min_score)
         for image, place in zip(images, at or [None] * len(images), strict=True)
