@@ -232,7 +232,7 @@ def show(rows: list[Errors]) -> None:
 
 
 def write_markdown(rows: list[Errors], path: Path) -> None:
-    """Write the table, with what was compared and how it is made."""
+    """Write the table, with what was compared, how it is made, and what is out of tolerance."""
     titles = ["system", "case", *(f"{key} ({most:g})" for key, most in TOLERANCES.items())]
     lines = [
         "# Conformance",
@@ -247,6 +247,9 @@ def write_markdown(rows: list[Errors], path: Path) -> None:
     for row in rows:
         cells = ["-" if value is None else f"{value:.1e}" for value in row.found.values()]
         lines.append(f"| {row.system} | {row.case} | " + " | ".join(cells) + " |")
+    outside = dict.fromkeys(f"`{row.system}`" for row in rows if not row.within)
+    if outside:
+        lines += ["", f"Out of tolerance: {', '.join(outside)}; [systems.md](systems.md) says why."]
     write_text(path, "\n".join(lines) + "\n")
 
 

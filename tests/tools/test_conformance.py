@@ -57,6 +57,18 @@ def test_nothing_in_the_kit_is_left_out():
     assert compared == set(conformance.load_kit(KIT).names())
 
 
+def test_the_written_table_names_what_is_out_of_tolerance(tmp_path):
+    rows = [
+        conformance.Errors(system, case, {"levels": error, "maps": None})
+        for system, case, error in (("atss", "one", 1e-6), ("rfla", "one", 1e-3), ("rfla", "two", 1e-3))
+    ]
+    conformance.write_markdown(rows[:1], tmp_path / "good.md")
+    conformance.write_markdown(rows, tmp_path / "bad.md")
+    good, bad = ((tmp_path / name).read_text() for name in ("good.md", "bad.md"))
+    assert good.endswith("| atss | one | 1.0e-06 | - |\n")
+    assert bad.endswith("| - |\n\nOut of tolerance: `rfla`; [systems.md](systems.md) says why.\n")
+
+
 @needs_kit
 def test_a_wrong_detector_is_out_of_tolerance():
     kit = conformance.load_kit(KIT)
