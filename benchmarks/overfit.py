@@ -48,12 +48,13 @@ def main() -> int:
     runs = [(system, variant) for system in options.systems for variant in (False, True)]
     with tempfile.TemporaryDirectory() as scratch:
         known = windows(options.data, Path(scratch), images=options.images, side=options.side)
+        rows = []
         with ProcessPoolExecutor(options.jobs) as pool:
-            rows = list(pool.map(overfit, *zip(*[(*run, known, options) for run in runs], strict=True)))
+            for row in pool.map(overfit, *zip(*[(*run, known, options) for run in runs], strict=True)):
+                print(row, file=sys.stderr)
+                rows.append(row)
+                _write(rows, options)
     print(_table(rows))
-    if options.json is not None:
-        told = {"settings": [*SETTINGS, *options.changes], "rows": rows}
-        write_json(options.json, provenance(options.device) | told, indent=2)
     return int(any(row["AP50"] < ENOUGH for row in rows))
 
 
@@ -98,6 +99,7 @@ def overfit(
             f"model.system={system}",
             f"model.resize=[{larger}, {larger}]",
             "train.epochs=1",
+            *(["model.anchor_scale=null"] if system == "rfla" else []),  # its anchors have no scales
             *([] if self_reconstruction else ["model.self_reconstruction=false"]),
             *options.changes,
         ],
@@ -107,7 +109,7 @@ def overfit(
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         result = fit(recipe, repeated, known, Path(folder), device=options.device, quiet=True)
-    row = {
+    return {
         "system": system,
         "self_reconstruction": self_reconstruction,
         "AP50": (result.scores or {})["AP50"],
@@ -115,8 +117,12 @@ def overfit(
         "steps": result.steps,
         "seconds": round(time.monotonic() - started),
     }
-    print(row, file=sys.stderr)
-    return row
+
+
+def _write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    if options.json is not None:
+        told = {"settings": [*SETTINGS, *options.changes], "rows": rows}
+        write_json(options.json, provenance(options.device) | told, indent=2)
 
 
 def _options() -> argparse.Namespace:

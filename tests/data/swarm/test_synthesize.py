@@ -168,7 +168,13 @@ def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, options, err
 def test_ctrl_c_leaves_nothing_and_no_process(tmp_path):
     command = [sys.executable, "-m", "srtod.cli.main", "data", "synthesize", str(tmp_path / "set")]
     command += ["--images", "4000", "--size", "96x64", "--objects-per-image", "3", "--workers", "2"]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background job inherits to ignore it
+    try:
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".set.*/train/JPEGImages/*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.05)
