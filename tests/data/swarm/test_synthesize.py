@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_nothing_and_no_process(tmp_path):
     command += ["--images", "4000", "--size", "96x64", "--objects-per-image", "3", "--workers", "2"]
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
-    )  # a background job inherits to ignore it
+    )  # a background job ignores it
     try:
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     finally:
