@@ -168,9 +168,7 @@ def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, options, err
 def test_ctrl_c_leaves_nothing_and_no_process(tmp_path):
     command = [sys.executable, "-m", "srtod.cli.main", "data", "synthesize", str(tmp_path / "set")]
     command += ["--images", "4000", "--size", "96x64", "--objects-per-image", "3", "--workers", "2"]
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     finally:
