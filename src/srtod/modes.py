@@ -1,10 +1,12 @@
-"""A network looked at or measured in the middle of its training."""
+"""Running a network: in evaluation amid its training, and with enough to normalise."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+from srtod.errors import InputError
 
 
 @contextmanager
@@ -18,3 +20,18 @@ def evaluating(network: nn.Module) -> Generator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def enough_to_normalise(words: str) -> Generator[None]:
+    """Say in our words what torch says where a channel, or a group of them, has a single value to normalise.
+
+    Raises:
+        InputError: with these words.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(words) from error

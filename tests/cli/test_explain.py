@@ -2,29 +2,14 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-import srtod
 from srtod.cli import main as command_line
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Weights without and with self-reconstruction."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name, switch in (("plain", False), ("selfrec", {"head": "lite"})):
-        torch.manual_seed(0)
-        srtod.build_detector(
-            "faster-rcnn",
-            classes=("drone",),
-            backbone="test_resnet",
-            pyramid_channels=16,
-            box_channels=16,
-            rpn_proposals=(50, 20),
-            self_reconstruction=switch,
-        ).save(folder / f"{name}.safetensors")
-    return folder
+@pytest.fixture
+def weights(small_weights):
+    return small_weights
 
 
 @pytest.fixture

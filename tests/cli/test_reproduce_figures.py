@@ -1,29 +1,19 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-import srtod
 from srtod.cli import main as command_line
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(small_weights, tmp_path_factory):
     """Weights with and without self-reconstruction, two images and their annotations."""
     folder = tmp_path_factory.mktemp("figures")
-    for name, switch in (("plain", False), ("selfrec", {"head": "lite"})):
-        torch.manual_seed(0)
-        srtod.build_detector(
-            "faster-rcnn",
-            classes=("drone",),
-            backbone="test_resnet",
-            pyramid_channels=16,
-            box_channels=16,
-            rpn_proposals=(50, 20),
-            self_reconstruction=switch,
-        ).save(folder / f"{name}.safetensors")
+    for path in small_weights.iterdir():
+        shutil.copy(path, folder)
     for name in "ab":
         pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")

@@ -1,7 +1,6 @@
 """The one line: preprocess, pyramid, self-reconstruction, head."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
 from srtod.heads.base import Head
 from srtod.heads.targets import Truth, read_targets
-from srtod.modes import evaluating
+from srtod.modes import enough_to_normalise, evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
 from srtod.types import Detections, ImageBatch, Target
@@ -88,7 +87,7 @@ class Detector(nn.Module):
             device=batch.raw.device,
         )
         truths = self.preprocess.truths(truths, batch)
-        with _enough_for_batch_norm(batch):
+        with enough_to_normalise(_too_small(batch)):
             return self._losses(batch, truths)
 
     def explain(self, image: Tensor) -> dict[str, Tensor]:
@@ -154,16 +153,9 @@ class Detector(nn.Module):
         return self.preprocess.restore(self.head.detect(levels, batch), batch)
 
 
-@contextmanager
-def _enough_for_batch_norm(batch: ImageBatch) -> Generator[None]:
-    """Say in our words what torch says of a batch so small that a channel has a single value."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        height, width = batch.normalised.shape[-2:]
-        raise InputError(
-            f"images[0]: a batch of one image of {width} x {height} pixels with padding is too small for "
-            "BatchNorm in training mode; give larger images or batches, or build with norm_eval=True"
-        ) from error
+def _too_small(batch: ImageBatch) -> str:
+    height, width = batch.normalised.shape[-2:]
+    return (
+        f"images[0]: a batch of one image of {width} x {height} pixels with padding is too small for "
+        "BatchNorm in training mode; give larger images or batches, or build with norm_eval=True"
+    )

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from srtod.detectors.attach.passes import Maps, ThreadState
 from srtod.detectors.maps import image_maps
 from srtod.errors import InputError
-from srtod.modes import evaluating
+from srtod.modes import enough_to_normalise, evaluating
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 
 LOSS = "loss_reconstruction"
@@ -200,7 +200,11 @@ def _cells(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
 
 def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
     """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
-    with attachment.keeping() as kept, _large_enough(image):
+    too_small = (
+        f"explain: an image of {image.shape[2]} x {image.shape[1]} pixels is too small for this model; "
+        "give a larger one"
+    )
+    with attachment.keeping() as kept, enough_to_normalise(too_small):
         run()
     if not kept:
         raise InputError(_UNSEEN)
@@ -208,17 +212,3 @@ def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> d
     size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
     shown = (image.shape[1], image.shape[2])
     return image_maps(before, output, stride=attachment.stride, size=size, shown=shown)
-
-
-@contextmanager
-def _large_enough(image: Tensor) -> Generator[None]:
-    """Say in our words what torch says of an image so small that a group of channels has a single value."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            f"explain: an image of {image.shape[2]} x {image.shape[1]} pixels is too small for this model; "
-            "give a larger one"
-        ) from error
