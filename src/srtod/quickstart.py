@@ -23,7 +23,7 @@ from srtod.engine.setup import new_detector
 from srtod.errors import InputError
 from srtod.files import write_json
 from srtod.inference import predict
-from srtod.inference.predict import device_of, to_tensor
+from srtod.inference.predict import to_tensor
 from srtod.metrics import Metrics
 from srtod.plots import (
     Plate,
@@ -201,7 +201,7 @@ def _detections(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[
 def _maps(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
     for record in records:
         image = read_image(record.path)
-        maps = detector.explain(to_tensor(image, device_of(detector)))
+        maps = detector.explain(to_tensor(image, detector.device))
         figure = explain_figure(
             image, {name: own.cpu().numpy() for name, own in maps.items()}, truth=record.boxes
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from srtod.detectors.config import DetectorConfig
@@ -56,6 +57,11 @@ class Detector(nn.Module):
     def classes(self) -> tuple[str, ...]:
         """Class names in label order."""
         return self._config.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie, and the images go."""
+        return next(self.parameters()).device
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None

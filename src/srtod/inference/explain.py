@@ -10,7 +10,7 @@ from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
 from srtod.errors import InputError
 from srtod.files import atomic_folder
-from srtod.inference.predict import device_of, to_tensor
+from srtod.inference.predict import to_tensor
 from srtod.inference.writers import PICTURE_SCORE
 from srtod.plots import explain_figure
 from srtod.plots.panels import panels_of
@@ -48,7 +48,7 @@ def explain_file(
             "take weights trained with self_reconstruction, or use 'srtod predict'"
         )
     image = read_image(path)
-    tensor = to_tensor(image, device_of(detector))
+    tensor = to_tensor(image, detector.device)
     with torch.inference_mode():
         found = detector([tensor])[0]
         maps = {name: values.float().cpu().numpy() for name, values in detector.explain(tensor).items()}

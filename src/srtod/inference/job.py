@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from srtod.detectors.detector import Detector
 from srtod.errors import InputError
 from srtod.files import atomic_folder
+from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import predict
 from srtod.inference.writers import PICTURE_SCORE, picture_names, results_file, results_of, write_picture
@@ -29,7 +29,7 @@ class Done:
 
 
 def predict_files(
-    detector: Detector,
+    finder: Finder,
     images: Sequence[ImageFile],
     output: Path,
     *,
@@ -43,21 +43,21 @@ def predict_files(
     """Write ``detections.json`` (COCO results) and ``pictures/`` into a new folder, whole or not at all.
 
     Args:
-        detector: in evaluation mode.
+        finder: a detector in evaluation mode, or what else finds objects.
         images: what to look at.
         output: a folder that does not exist yet or is empty.
         batch_size: images that go through the network together.
         pictures: whether to draw annotated pictures.
         picture_score: detections below are not drawn.
         skip_bad: leave images out that cannot be read, instead of stopping.
-        category_ids: the number of each of the detector's classes in the file; counted from 1 if left out.
+        category_ids: the number of each class in the file; counted from 1 if left out.
         progress: show a progress bar on standard error.
 
     Raises:
         InputError: an image cannot be read (with ``skip_bad``: none can), or ``output`` cannot be written.
     """
     by_path = {image.path: (image, name) for image, name in zip(images, picture_names(images), strict=True)}
-    numbers = category_ids or range(1, len(detector.classes) + 1)
+    numbers = category_ids or range(1, len(finder.classes) + 1)
     skipped: list[str] = []
     seen = 0
     with atomic_folder(output) as folder, counting_bar(len(images), shown=progress) as bar:
@@ -67,14 +67,14 @@ def predict_files(
             skipped.append(str(error))
             bar.advance(task)
 
-        found = predict(detector, by_path, batch_size=batch_size, on_bad=leave_out if skip_bad else None)
+        found = predict(finder, by_path, batch_size=batch_size, on_bad=leave_out if skip_bad else None)
         with results_file(folder / "detections.json") as results:
             for prediction in found:
                 image, name = by_path[prediction.path]
-                results.add(results_of(prediction, image, detector.classes, numbers))
+                results.add(results_of(prediction, image, finder.classes, numbers))
                 if pictures:
                     target = folder / "pictures" / name
-                    write_picture(target, prediction, image, detector.classes, min_score=picture_score)
+                    write_picture(target, prediction, image, finder.classes, min_score=picture_score)
                 seen += 1
                 bar.advance(task)
         if not seen:

@@ -14,6 +14,7 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.devices import choose_device
 from srtod.errors import InputError
+from srtod.inference.finder import Finder
 from srtod.inference.speed import for_inference, prefers_channels_last
 
 
@@ -56,7 +57,7 @@ def load_detector(
 
 
 def predict(
-    detector: Detector,
+    finder: Finder,
     paths: Iterable[str | Path],
     *,
     batch_size: int = 1,
@@ -65,7 +66,7 @@ def predict(
     """Yield the detections of one image after the other; no more than one batch of images is held.
 
     Args:
-        detector: in evaluation mode; its device is used.
+        finder: a detector in evaluation mode, or what else finds objects; its device is used.
         paths: image files.
         batch_size: images that go through the network together.
         on_bad: called with each image that cannot be read, which is then left out; None raises instead.
@@ -84,9 +85,9 @@ def predict(
                 raise
             on_bad(path, error)
         if len(batch) == batch_size:
-            yield from _detect(detector, batch)
+            yield from _detect(finder, batch)
             batch = []
-    yield from _detect(detector, batch)
+    yield from _detect(finder, batch)
 
 
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -94,17 +95,11 @@ def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous().float().div_(255)
 
 
-def device_of(detector: Detector) -> torch.device:
-    """Return the device a detector lies on."""
-    return next(detector.parameters()).device
-
-
-def _detect(detector: Detector, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iterator[Prediction]:
+def _detect(finder: Finder, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iterator[Prediction]:
     if not batch:
         return
-    device = device_of(detector)
     with torch.inference_mode():
-        results = detector([to_tensor(image, device) for _, image in batch])
+        results = finder([to_tensor(image, finder.device) for _, image in batch])
     for (path, image), found in zip(batch, results, strict=True):
         yield Prediction(
             path=path,

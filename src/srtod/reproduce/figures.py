@@ -20,7 +20,7 @@ from srtod.detectors.detector import Detector
 from srtod.errors import InputError
 from srtod.files import atomic_file, require_writable
 from srtod.inference import ImageFile
-from srtod.inference.predict import device_of, to_tensor
+from srtod.inference.predict import to_tensor
 from srtod.inference.writers import PICTURE_SCORE
 from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, panels_of
 from srtod.plots.zoom import zoom_figure
@@ -153,7 +153,7 @@ def _detected(
     detector: Detector, pixels: NDArray[np.uint8], min_score: float, path: Path
 ) -> tuple[NDArray[np.float64], str]:
     with torch.inference_mode():
-        found = detector([to_tensor(pixels, device_of(detector))])[0]
+        found = detector([to_tensor(pixels, detector.device)])[0]
     sure = found["scores"] >= min_score
     boxes = found["boxes"][sure].double().cpu().numpy()
     if len(boxes) == 0:
@@ -177,7 +177,7 @@ def _size(box: NDArray[np.float64]) -> str:
 
 def _panels(detector: Detector, pixels: NDArray[np.uint8]) -> dict[str, Panel]:
     """All maps of an image by name; both differences are taken of one reconstruction, at the image's size."""
-    tensor = to_tensor(pixels, device_of(detector))
+    tensor = to_tensor(pixels, detector.device)
     with torch.inference_mode():
         seen = detector.explain(tensor)
         rebuilt, given = seen["reconstruction"][None], tensor[None]
