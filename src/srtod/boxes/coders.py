@@ -13,6 +13,9 @@ _MAX_LOG_RATIO = abs(log(16 / 1000))
 _KINDS_KEPT = 4
 """Pairs of type and device whose scales are kept."""
 
+Size = tuple[int, int] | tuple[Tensor, Tensor]
+"""(height, width) of an image in pixels, or ``[N]`` each where every box has an image of its own."""
+
 
 class DeltaCoder:
     """Centre offsets in units of the reference's size, and log size ratios (R-CNN).
@@ -33,13 +36,13 @@ class DeltaCoder:
         deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
         return deltas / self._stds_like(deltas)
 
-    def decode(self, references: Tensor, deltas: Tensor, size: tuple[int, int] | None) -> Tensor:
+    def decode(self, references: Tensor, deltas: Tensor, size: Size | None) -> Tensor:
         """Boxes from deltas, clipped to the image.
 
         Args:
             references: ``[N, 4]``.
             deltas: ``[N, 4]``.
-            size: (height, width) of the image in pixels; None does not clip, as losses on boxes need it.
+            size: of the image, or of each box's; None does not clip, as losses on boxes need it.
 
         Returns:
             ``[N, 4]``.
@@ -59,18 +62,12 @@ class DeltaCoder:
         ]
 
 
-def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Clip ``[N, 4]`` boxes to an image of ``size`` (height, width)."""
+def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
+    """Clip ``[N, 4]`` boxes to an image of ``size``, or each to its own."""
     height, width = size
-    return torch.stack(
-        [
-            boxes[:, 0].clamp(0, width),
-            boxes[:, 1].clamp(0, height),
-            boxes[:, 2].clamp(0, width),
-            boxes[:, 3].clamp(0, height),
-        ],
-        dim=1,
-    )
+    sides = boxes.clamp(min=0).unbind(1)
+    bounds = (width, height, width, height)
+    return torch.stack([side.clamp(max=bound) for side, bound in zip(sides, bounds, strict=True)], dim=1)
 
 
 def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,8 +56,24 @@ def detections_by_class(
     Returns:
         boxes ``[M, 4]``, scores ``[M]`` descending, labels int64 ``[M]``.
     """
-    rows, labels = torch.nonzero(probabilities > limits.score_threshold, as_tuple=True)
-    scores = probabilities[rows, labels]
-    candidates = boxes[rows, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
+    _, candidates, scores, labels = above_threshold(boxes, probabilities, limits.score_threshold)
     kept = best_after_nms(candidates, scores, labels, iou=limits.nms_iou, most=limits.per_image)
     return candidates[kept], scores[kept], labels[kept]
+
+
+def above_threshold(
+    boxes: Tensor, probabilities: Tensor, threshold: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every pair of box and class whose probability is above a threshold.
+
+    Args:
+        boxes: ``[N, C, 4]`` with one box a class, or ``[N, 1, 4]`` with one for all.
+        probabilities: ``[N, C]`` without the background.
+        threshold: in 0..1.
+
+    Returns:
+        rows int64 ``[M]`` in 0..N-1, boxes ``[M, 4]``, scores ``[M]``, labels int64 ``[M]``.
+    """
+    rows, labels = torch.nonzero(probabilities > threshold, as_tuple=True)
+    chosen = boxes[rows, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
+    return rows, chosen, probabilities[rows, labels], labels

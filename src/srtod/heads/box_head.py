@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.boxes.assigners.base import Assigner
-from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.coders import DeltaCoder, Size
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.heads.groups import in_groups, trains_batch_norm
@@ -121,10 +121,15 @@ class BoxStage(nn.Module):
         box_loss = smooth_l1(self._of_class(deltas, labels, positive), wanted, beta=self.beta) / count
         return self.class_weight * class_loss, self.box_weight * box_loss
 
-    def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
+    def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: Size) -> Tensor:
         """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped."""
         rows = torch.arange(len(boxes), device=boxes.device)
         return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
+
+    def refine_all(self, boxes: Tensor, deltas: Tensor, size: Size) -> Tensor:
+        """Apply to boxes ``[N, 4]`` all their deltas ``[N, D, 4]``, clipped; ``[N, D, 4]``."""
+        refined = [self.coder.decode(boxes, own, size) for own in deltas.unbind(1)]
+        return torch.stack(refined, dim=1)
 
     @staticmethod
     def _of_class(deltas: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
@@ -167,7 +172,7 @@ class CascadeBoxHead(nn.Module):
         levels = self.pooling.readable(levels)
         for number, stage in enumerate(self._stages(), start=1):
             drawn = [stage.draw(own, truth) for own, truth in zip(proposals, truths, strict=True)]
-            logits, deltas = self._predict(stage, levels, [image.boxes for image in drawn])
+            logits, deltas = self._predict(stage, levels, rois_of([image.boxes for image in drawn]))
             suffix = f"_{number}" if len(self.stages) > 1 else ""
             losses[f"loss_class{suffix}"], losses[f"loss_box{suffix}"] = stage.losses(logits, deltas, drawn)
             if number < len(self.stages):
@@ -177,37 +182,46 @@ class CascadeBoxHead(nn.Module):
     def detect(
         self, levels: Sequence[Tensor], proposals: Sequence[Tensor], batch: ImageBatch
     ) -> list[Detections]:
-        """Detections of each image, in pixels of the batch; the logits of all stages are averaged."""
+        """Detections of each image, in pixels of the batch."""
         counts = [len(own) for own in proposals]
-        boxes = list(proposals)
+        boxes, probabilities = self.predict(levels, rois_of(proposals), _sizes_of_rows(proposals, batch))
+        return [
+            self._select(*image)
+            for image in zip(boxes.split(counts), probabilities.split(counts), strict=True)
+        ]
+
+    def predict(self, levels: Sequence[Tensor], rois: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+        """Refine and classify proposals of any images; the logits of all stages are averaged.
+
+        Args:
+            levels: ``[B, C, h, w]`` each.
+            rois: ``[N, 5]``, index of the image and box.
+            size: of the images, or of each proposal's.
+
+        Returns:
+            Boxes ``[N, classes or 1, 4]`` and probabilities ``[N, classes]``, without the background.
+        """
         levels = self.pooling.readable(levels)
-        total = levels[0].new_zeros(())
         stages = self._stages()
-        refined: list[Tensor] = []
-        for stage in stages:
-            logits, deltas = self._predict(stage, levels, boxes)
+        *earlier, last = stages
+        total = levels[0].new_zeros(())
+        for stage in earlier:
+            logits, deltas = self._predict(stage, levels, rois)
             total = total + logits
-            if stage is stages[-1]:
-                refined = self._all_classes(stage, boxes, deltas.split(counts), batch)
-            else:
-                best = logits[:, :-1].argmax(dim=1).split(counts)
-                boxes = [
-                    stage.refine(*image)
-                    for image in zip(boxes, best, deltas.split(counts), batch.sizes, strict=True)
-                ]
-        probabilities = (total / len(stages)).softmax(dim=1)[:, :-1].split(counts)
-        return [self._select(*image) for image in zip(refined, probabilities, strict=True)]
+            best = logits[:, :-1].argmax(dim=1)
+            rois = torch.cat([rois[:, :1], stage.refine(rois[:, 1:], best, deltas, size)], dim=1)
+        logits, deltas = self._predict(last, levels, rois)
+        probabilities = ((total + logits) / len(stages)).softmax(dim=1)[:, :-1]
+        return last.refine_all(rois[:, 1:], deltas, size), probabilities
 
     def _stages(self) -> list[BoxStage]:
         return [stage for stage in self.stages if isinstance(stage, BoxStage)]
 
-    def _predict(
-        self, stage: BoxStage, levels: Sequence[Tensor], boxes: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def _predict(self, stage: BoxStage, levels: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         def predict(rows: Tensor) -> tuple[Tensor, Tensor]:
             return stage.predictor(self.pooling.cut(levels, rows))
 
-        return in_groups(predict, rois_of(boxes), self._group(stage))
+        return in_groups(predict, rois, self._group(stage))
 
     def _group(self, stage: BoxStage) -> int | None:
         """BatchNorm that counts must see all boxes at once, and only once."""
@@ -226,20 +240,17 @@ class CascadeBoxHead(nn.Module):
             proposals.append(stage.refine(image.boxes, labels, own, size)[~image.is_truth])
         return proposals
 
-    @staticmethod
-    def _all_classes(
-        stage: BoxStage, boxes: Sequence[Tensor], deltas: Sequence[Tensor], batch: ImageBatch
-    ) -> list[Tensor]:
-        """Boxes ``[N, classes or 1, 4]`` of each image."""
-        decoded = []
-        for own, own_deltas, size in zip(boxes, deltas, batch.sizes, strict=True):
-            per_box = own_deltas.shape[1]
-            references = own.repeat_interleave(per_box, dim=0)
-            decoded.append(
-                stage.coder.decode(references, own_deltas.reshape(-1, 4), size).reshape(-1, per_box, 4)
-            )
-        return decoded
-
     def _select(self, boxes: Tensor, probabilities: Tensor) -> Detections:
         chosen, scores, labels = detections_by_class(boxes, probabilities, self.limits)
         return Detections(boxes=chosen, scores=scores, labels=labels)
+
+
+def _sizes_of_rows(boxes: Sequence[Tensor], batch: ImageBatch) -> Size:
+    """The images' size where they share one, else the height and width of the image of each box."""
+    if len(set(batch.sizes)) == 1:
+        return batch.sizes[0]
+    heights, widths = (
+        torch.cat([own.new_full((len(own),), side) for own, side in zip(boxes, sides, strict=True)])
+        for sides in zip(*batch.sizes, strict=True)
+    )
+    return heights, widths

@@ -51,13 +51,14 @@ class RoIPooling(nn.Module):
         shape = (len(rois), levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
         for level, rows, stride in zip(levels, rows_of, self.strides, strict=True):
-            if len(rows):
-                pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
+            pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
         return pooled
 
     def _rows_by_level(self, boxes: Tensor) -> Sequence[Tensor]:
         """Which of the boxes read each level; the host waits for the device once, however many levels."""
         level_of = self.level_of(boxes)
+        if torch.compiler.is_exporting():  # a program has no host that splits by counts
+            return [(level_of == number).nonzero().squeeze(1) for number in range(len(self.strides))]
         numbers = torch.arange(len(self.strides), device=boxes.device)
         counts = (level_of[:, None] == numbers).sum(dim=0)  # bincount would wait to learn the highest level
         return level_of.argsort(stable=True).split(counts.tolist())
