@@ -34,6 +34,15 @@ def test_trainval_stands_in_for_train_and_its_val_is_not_validated_on(folder):
     assert val.split == "test"
 
 
+def test_other_splits_to_learn_from_and_to_validate_on(folder):
+    shutil.copy(folder / "val.json", folder / "test.json")
+    train, val = training_sets(folder, train_split="val", val_split="test")
+    assert val is not None
+    assert (train.split, val.split) == ("val", "test")
+    with pytest.raises(InputError, match="no split 'trainval'"):
+        training_sets(folder, train_split="trainval")
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [(("train", "test", "val"), "val"), (("test", "train"), "test"), (("train",), None), (("",), None)],

@@ -1,6 +1,7 @@
 """The whole road with a few small weights: train, evaluate, tables, and going on."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -109,6 +110,24 @@ def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_
         compare(comparison, squares, tmp_path / "other", options=replace(OPTIONS, split="train"))
     assert len(trained) == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_the_papers_splits_are_taken_where_the_data_have_both(comparison, squares, tmp_path, trained):
+    data = shutil.copytree(squares, tmp_path / "data")
+    shutil.copy(data / "train.json", data / "trainval.json")
+    papers = replace(comparison, splits=("trainval", "test"))
+
+    def taken(name, comparison, **options):
+        rows = comparison.rows[:1]
+        compare(comparison, data, tmp_path / name, rows=rows, options=replace(OPTIONS, **options))
+        described = json.loads((tmp_path / name / "plan.json").read_text())["data"]
+        return described["train_split"], described["held_out_split"]
+
+    assert taken("papers", papers) == ("trainval", "test")
+    assert taken("other", replace(papers, splits=("train", "val"))) == ("train", "test")
+    assert taken("usual", comparison) == ("train", "test")
+    shutil.copy(data / "train.json", data / "val.json")
+    assert taken("chosen", papers, split="val") == ("train", "val")
 
 
 def test_an_output_that_cannot_be_written_is_told_before_any_work(comparison, squares, tmp_path, monkeypatch):

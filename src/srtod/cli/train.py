@@ -28,9 +28,13 @@ def train(
     format: Layout = None,
     skip_bad: SkipBad = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of DATA to learn from; else train, or trainval.")
+    ] = None,
     val_data: Annotated[
         Path | None, typer.Option(help="Data to validate on; else the split val or test of DATA.")
     ] = None,
+    val_split: Annotated[str | None, typer.Option(help="Split to validate on; else val, or test.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
@@ -45,6 +49,8 @@ def train(
         format=format,
         skip_bad=skip_bad,
         init=init,
+        split=split,
         val_data=val_data,
+        val_split=val_split,
         device=device,
     )

@@ -24,7 +24,9 @@ def train_from_paths(
     format: str | None = None,
     skip_bad: bool = False,
     init: Path | None = None,
+    split: str | None = None,
     val_data: Path | None = None,
+    val_split: str | None = None,
     device: str = "auto",
 ) -> FitResult:
     """Read recipe and data, train, and say where the weights are.
@@ -38,7 +40,9 @@ def train_from_paths(
         format: layout of the data.
         skip_bad: leave out what is damaged.
         init: weights to start from.
+        split: of ``data`` to learn from; train or else trainval where None.
         val_data: data to validate on.
+        val_split: to validate on; val or else test where None.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -48,7 +52,15 @@ def train_from_paths(
     """
     tell = say if os.environ.get("RANK", "0") == "0" else None
     settings = _recipe(recipe, overrides, output if resume else None)
-    train_set, val_set = training_sets(data, val_data=val_data, format=format, skip_bad=skip_bad, say=tell)
+    train_set, val_set = training_sets(
+        data,
+        train_split=split,
+        val_data=val_data,
+        val_split=val_split,
+        format=format,
+        skip_bad=skip_bad,
+        say=tell,
+    )
     try:
         result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
     except KeyboardInterrupt:

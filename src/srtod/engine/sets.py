@@ -12,6 +12,7 @@ from srtod.errors import InputError
 def training_sets(
     data: Path,
     *,
+    train_split: str | None = None,
     val_data: Path | None = None,
     val_split: str | None = None,
     format: str | None = None,
@@ -26,6 +27,7 @@ def training_sets(
 
     Args:
         data: a folder or file in a known layout.
+        train_split: the split to learn from; chosen as said above where None.
         val_data: another one to validate on.
         val_split: the split to validate on; chosen as said above where None.
         format: the layout of both; recognised where None.
@@ -36,7 +38,7 @@ def training_sets(
         InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets.
     """
     names = splits(data, format=format)
-    split = next((name for name in ("train", "trainval") if name in names), None)
+    split = train_split or next((name for name in ("train", "trainval") if name in names), None)
     train = checked(read(data, format=format, split=split), skip_bad=skip_bad, say=say)
     if val_data is not None:
         split = val_split or held_out_split(splits(val_data, format=format))

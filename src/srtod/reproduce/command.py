@@ -42,6 +42,7 @@ def reproduce_table(
         title=table.title,
         rows=own,
         columns=table.columns,
+        splits=table.splits,
         published=table.scores,
         notes=(_about(table), _about_matching(is_matched)),
         asked={"table": name, "--matched": is_matched},

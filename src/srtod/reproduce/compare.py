@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from srtod.data import splits
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import training_sets
 from srtod.errors import InputError
@@ -34,6 +35,7 @@ class Comparison:
         title: of the table.
         rows: all of the table's, whether they are run or not.
         columns: names of metrics.
+        splits: to learn from and to evaluate on, where the data have both; None leaves the usual ones.
         published: numbers to set beside ours, fractions of 1, by row.
         notes: what the reader of the table should know before all.
         asked: what decides the rows, as plain values for the plan.
@@ -42,6 +44,7 @@ class Comparison:
     title: str
     rows: tuple[Row, ...]
     columns: tuple[str, ...] = COLUMNS
+    splits: tuple[str, str] | None = None
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +81,7 @@ def compare(
     options = options.settled()
     chosen = comparison.rows if rows is None else rows
     recipes = {row.key: _recipe(row, options) for row in chosen}
-    train_set, held_out = _sets(data, options)
+    train_set, held_out = _sets(data, comparison.splits, options)
     plan = _plan(comparison, recipes, data, output, sets=(train_set, held_out), options=options, began=began)
     train_set, held_out = share(train_set, plan.fraction), share(held_out, plan.held_out)
     runs = runs_of(_shortened(recipes, plan, train_set), options.seeds, output / "runs")
@@ -107,9 +110,19 @@ def _recipe(row: Row, options: Options) -> Recipe:
     return resolve(row, overlays=overlays, changes=options.changes)
 
 
-def _sets(data: Path, options: Options) -> tuple[AnnotatedSet, AnnotatedSet]:
+def _sets(data: Path, usual: tuple[str, str] | None, options: Options) -> tuple[AnnotatedSet, AnnotatedSet]:
+    train_split, val_split = None, options.split
+    if usual is not None and options.split in {None, usual[1]}:
+        train_split, val_split = (
+            usual if set(usual) <= set(splits(data, format=options.format)) else (None, val_split)
+        )
     train_set, held_out = training_sets(
-        data, val_split=options.split, format=options.format, skip_bad=options.skip_bad, say=say
+        data,
+        train_split=train_split,
+        val_split=val_split,
+        format=options.format,
+        skip_bad=options.skip_bad,
+        say=say,
     )
     if held_out is None:
         raise InputError(f"{data}: has no split val or test to evaluate on; name one with --split")

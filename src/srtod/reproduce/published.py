@@ -22,6 +22,7 @@ class PublishedTable:
         name: ``table-1`` ...
         title: what it shows.
         dataset: that it is of.
+        splits: of it that were trained and evaluated on, where these are not the usual ones.
         columns: metrics, in the paper's order.
         rows: in the paper's order.
         scores: published metrics of each row by its key, as fractions of 1.
@@ -30,6 +31,7 @@ class PublishedTable:
     name: str
     title: str
     dataset: str
+    splits: tuple[str, str] | None
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     scores: dict[str, Scores]
@@ -64,6 +66,7 @@ def _table(name: str, said: dict[str, Any]) -> PublishedTable:
         name=name,
         title=said["title"],
         dataset=said["dataset"],
+        splits=_splits(said),
         columns=columns,
         rows=tuple(_row(key, row) for key, row in said["rows"].items()),
         scores={
@@ -73,6 +76,11 @@ def _table(name: str, said: dict[str, Any]) -> PublishedTable:
             for key, row in said["rows"].items()
         },
     )
+
+
+def _splits(said: dict[str, Any]) -> tuple[str, str] | None:
+    splits = said.get("splits")
+    return None if splits is None else (splits["train"], splits["held_out"])
 
 
 def _row(key: str, said: dict[str, Any]) -> Row:
