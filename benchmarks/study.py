@@ -1,8 +1,8 @@
 """Does self-reconstruction help, and which of its parts? Rows that differ in one thing each, several seeds.
 
-    uv run benchmarks/study.py DATA --output STUDY --seeds 3 --epochs 12 --json RESULT.json
+    uv run benchmarks/study.py DATA --output STUDY --seeds 3 --json RESULT.json
 
-Called again it goes on; --rows chooses, further rows and seeds may be asked for later. Every row is compared
+Without internet add --set model.pretrained_backbone=FILE. Called again it goes on; --rows chooses, further rows and seeds may be asked for later. Every row is compared
 seed by seed with the row that has the same anchors and no self-reconstruction; all else is the same.
 """
 
