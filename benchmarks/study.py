@@ -2,8 +2,9 @@
 
     uv run benchmarks/study.py DATA --output STUDY --seeds 3 --json RESULT.json
 
-Without internet add --set model.pretrained_backbone=FILE. Called again it goes on; --rows chooses, further rows and seeds may be asked for later. Every row is compared
-seed by seed with the row that has the same anchors and no self-reconstruction; all else is the same.
+Called again it goes on; --rows chooses, further rows and seeds may be asked for later. Every row is compared
+seed by seed with the row that has the same anchors and no self-reconstruction; all else is the same. Without
+internet add --set model.pretrained_backbone=FILE.
 """
 
 import argparse
