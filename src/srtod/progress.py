@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+__all__ = ["Progress", "counting_bar", "say"]
+
 
 def counting_bar(total: int, *, shown: bool) -> Progress:
     """Return a bar for ``total`` pieces; it stays hidden for a single one."""

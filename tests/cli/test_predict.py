@@ -54,6 +54,16 @@ def test_a_folder_goes_in_and_results_come_out(tmp_path, weights, monkeypatch, c
     assert (out / "pictures" / "a.png").is_file() and (out / "pictures" / "sub" / "a.png").is_file()
 
 
+def test_an_image_in_slices(tmp_path, weights, monkeypatch, capsys):
+    options = ["--slice", 32, "--overlap", 0.25, "--full-image", "--batch-size", 2, "--no-pictures"]
+    out = tmp_path / "out"
+    assert run(monkeypatch, image(tmp_path / "a.png"), "--weights", weights, "--output", out, *options) == 0
+    assert "slices of a.png" in capsys.readouterr().err
+    corners = [row["bbox"] for row in json.loads((out / "detections.json").read_text())]
+    assert max(x for x, _, _, _ in corners) > 32
+    assert all(x + w <= 64.01 and y + h <= 48.01 for x, y, w, h in corners)
+
+
 def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsys):
     image(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"no image")
@@ -73,6 +83,9 @@ def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsy
         ({"--device": "gpu"}, "device 'gpu': not one of auto, cpu, cuda, cuda:1, mps"),
         ({"--score-threshold": "7"}, "score_threshold"),
         ({"--batch-size": "0"}, "batch-size"),
+        ({"--slice": "8"}, "slice 8: windows need at least 32 pixels"),
+        ({"--slice": "64", "--merge": "mean"}, "merge 'mean'"),
+        ({"--overlap": "0.2"}, "add --slice"),
         ({"--annotations": "none.json"}, "none.json"),
     ],
 )

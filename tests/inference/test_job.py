@@ -6,7 +6,7 @@ from PIL import Image
 
 from srtod.data import ImageRecord
 from srtod.errors import InputError
-from srtod.inference import ImageFile, collect_images, load_detector, predict, predict_files
+from srtod.inference import ImageFile, Slicing, collect_images, load_detector, predict, predict_files
 
 
 def listed(folder):
@@ -101,3 +101,30 @@ def test_ground_truth_is_drawn(detector, tmp_path, write_image):
     changed = (plain[-height:] != marked[-height:]).any(axis=2)
     assert changed[5 * 20 : 40 * 20, 30 * 20 : 60 * 20].mean() > 0.9
     assert (marked[-height:][~(plain[-height:] == 255).all(axis=2) & changed] == 255).all(axis=1).any()
+
+
+def test_slices_of_an_image_of_any_size(tmp_path, monkeypatch, picture, sees_all, capsys):
+    boxes = [(60, 20, 68, 28), (190, 90, 200, 99), (5, 5, 9, 9)]
+    Image.fromarray(picture((210, 130), boxes)).save(tmp_path / "a.tif")
+    images = collect_images([tmp_path / "a.tif"])
+    found = []
+    for name, most in (("whole", 10**6), ("bands", 100)):
+        monkeypatch.setattr("srtod.data.images.MAX_PIXELS", most)
+        predict_files(sees_all(), images, tmp_path / name, slicing=Slicing(64, 0.25), batch_size=3)
+        assert "slices of a.tif" in capsys.readouterr().err
+        rows = json.loads((tmp_path / name / "detections.json").read_text())
+        found.append(sorted(tuple(row["bbox"]) for row in rows))
+        assert (tmp_path / name / "pictures" / "a.png").is_file()
+    assert found == [sorted((x, y, right - x, bottom - y) for x, y, right, bottom in boxes)] * 2
+    whole, bands = (Image.open(tmp_path / name / "pictures" / "a.png") for name in ("whole", "bands"))
+    assert (np.asarray(whole) == np.asarray(bands)).all()
+
+
+def test_a_large_image_is_refused_whole_and_taken_in_slices(tmp_path, monkeypatch, picture, sees_all):
+    Image.fromarray(picture((210, 130), [])).save(tmp_path / "a.png")
+    images = collect_images([tmp_path / "a.png"])
+    monkeypatch.setattr("srtod.data.images.MAX_PIXELS", 100)
+    with pytest.raises(InputError, match=r"a\.png: more than .*srtod predict --slice"):
+        predict_files(sees_all(), images, tmp_path / "out")
+    done = predict_files(sees_all(), images, tmp_path / "out", slicing=Slicing(64, 0.25))
+    assert (done.images, done.detections) == (1, 0)

@@ -1,11 +1,14 @@
 """Options that several verbs share, and readers of their values."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from srtod.errors import InputError
+
+if TYPE_CHECKING:
+    from srtod.inference import Slicing
 
 Layout = Annotated[
     str | None,
@@ -20,6 +23,41 @@ SkipBad = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images that go through the network together.")]
+
+Slice = Annotated[
+    int | None,
+    typer.Option(help="Look at images in slices of so many pixels a side, as large as they may be."),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(help="Part of its side that a slice shares with the next; default 0.2.", show_default=False),
+]
+FullImage = Annotated[
+    bool, typer.Option("--full-image", help="Look at the whole image, shrunk, beside its slices.")
+]
+Merge = Annotated[
+    str | None,
+    typer.Option(help="How slices are merged: greedy (default) or nms.", show_default=False),
+]
+
+
+def slicing_of(
+    side: int | None, *, overlap: float | None, full_image: bool, merge: str | None
+) -> "Slicing | None":
+    """Put the options of slicing together; None without ``--slice``.
+
+    Raises:
+        InputError: a value out of range, or one of the others without ``--slice``.
+    """
+    from srtod.inference import Slicing
+
+    if side is None:
+        if full_image or overlap is not None or merge is not None:
+            raise InputError("--overlap, --full-image and --merge are about slices; add --slice, such as 640")
+        return None
+    given = {"overlap": overlap, "merge": merge}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return Slicing(side, full_image=full_image, **options)
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import BatchSize, Device, SkipBad
+from srtod.cli.options import BatchSize, Device, FullImage, Merge, Overlap, SkipBad, Slice, slicing_of
 
 
 def predict(
@@ -25,6 +25,10 @@ def predict(
     picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
     device: Device = "auto",
     batch_size: BatchSize = 1,
+    slice: Slice = None,
+    overlap: Overlap = None,
+    full_image: FullImage = False,
+    merge: Merge = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures.")
     ] = True,
@@ -40,6 +44,7 @@ def predict(
         with_annotations,
     )
 
+    slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
     images, annotated = collect_images(inputs), None
     if annotations is not None:
         annotated = read(annotations, split=split)
@@ -50,6 +55,7 @@ def predict(
         images,
         output,
         batch_size=batch_size,
+        slicing=slicing,
         pictures=pictures,
         picture_score=picture_score,
         skip_bad=skip_bad,

@@ -25,6 +25,10 @@ _ORIENTATION = 0x0112
 _BLACK = (0, 0, 0, 255)
 
 
+class TooManyPixels(InputError):  # noqa: N818 - it is told to users as any InputError
+    """An image of more pixels than are taken, told from its header before anything is unpacked."""
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the image files under ``folder`` and its sub-folders, in the order of their names."""
     return sorted(
@@ -145,9 +149,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, UnidentifiedImageError):
         return InputError(f"{path}: not an image, or of a kind that cannot be read; save it as JPEG or PNG")
     if isinstance(error, Image.DecompressionBombError):
-        return InputError(
+        return TooManyPixels(
             f"{path}: more than {MAX_PIXELS // 10**6} million pixels (a decompression bomb?): refused; "
-            "cut it into tiles"
+            "cut it into tiles, or look at it in slices (srtod predict --slice)"
         )
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{path}: cannot be read: {os.strerror(error.errno)}")

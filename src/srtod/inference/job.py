@@ -1,6 +1,6 @@
 """The work of ``srtod predict``: images in, one new folder with results and pictures out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from srtod.files import atomic_folder
 from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import predict
+from srtod.inference.slices import Slicing
 from srtod.inference.writers import PICTURE_SCORE, picture_names, results_file, results_of, write_picture
-from srtod.progress import counting_bar
+from srtod.progress import Progress, counting_bar
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def predict_files(
     output: Path,
     *,
     batch_size: int = 1,
+    slicing: Slicing | None = None,
     pictures: bool = True,
     picture_score: float = PICTURE_SCORE,
     skip_bad: bool = False,
@@ -46,7 +48,8 @@ def predict_files(
         finder: a detector in evaluation mode, or what else finds objects.
         images: what to look at.
         output: a folder that does not exist yet or is empty.
-        batch_size: images that go through the network together.
+        batch_size: images, or slices of one, that go through the network together.
+        slicing: look at each image in slices; then it may be larger than what is read whole.
         pictures: whether to draw annotated pictures.
         picture_score: detections below are not drawn.
         skip_bad: leave images out that cannot be read, instead of stopping.
@@ -60,14 +63,22 @@ def predict_files(
     numbers = category_ids or range(1, len(finder.classes) + 1)
     skipped: list[str] = []
     seen = 0
-    with atomic_folder(output) as folder, counting_bar(len(images), shown=progress) as bar:
+    pieces = len(images) if slicing is None else 2
+    with atomic_folder(output) as folder, counting_bar(pieces, shown=progress) as bar:
         task = bar.add_task("predict", total=len(images))
 
         def leave_out(path: Path, error: InputError) -> None:
             skipped.append(str(error))
             bar.advance(task)
 
-        found = predict(finder, by_path, batch_size=batch_size, on_bad=leave_out if skip_bad else None)
+        found = predict(
+            finder,
+            by_path,
+            batch_size=batch_size,
+            slicing=slicing,
+            on_bad=leave_out if skip_bad else None,
+            on_pass=_shows_slices(bar),
+        )
         with results_file(folder / "detections.json") as results:
             for prediction in found:
                 image, name = by_path[prediction.path]
@@ -80,3 +91,17 @@ def predict_files(
         if not seen:
             raise InputError(f"none of the {len(images)} images can be read; the first: {skipped[0]}")
     return Done(images=seen, detections=results.count, skipped=tuple(skipped))
+
+
+def _shows_slices(bar: Progress) -> Callable[[Path, int, int], None]:
+    """Make what shows a bar of the slices of the image at hand."""
+    task = bar.add_task("slices", visible=False)
+    shown: list[Path] = []
+
+    def show(path: Path, done: int, total: int) -> None:
+        if shown != [path]:
+            shown[:] = [path]
+            bar.reset(task, total=total, visible=True, description=f"slices of {path.name}")
+        bar.advance(task, done)
+
+    return show

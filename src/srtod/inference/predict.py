@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from srtod.data.images import read_image
+from srtod.data.pixels import Pixels, open_pixels
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.devices import choose_device
 from srtod.errors import InputError
-from srtod.inference.finder import Finder
+from srtod.inference.finder import Finder, to_tensor
+from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import for_inference, prefers_channels_last
+from srtod.types import Detections
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,14 @@ class Prediction:
 
     Attributes:
         path: the file.
-        image: uint8 ``[H, W, 3]``, RGB, EXIF orientation applied.
+        image: uint8 ``[H, W, 3]``, RGB, EXIF orientation applied; in slices, what gives parts of it.
         boxes: float32 ``[M, 4]``, x1 y1 x2 y2 in pixels of the image.
         scores: float32 ``[M]``, descending.
         labels: int64 ``[M]``, counted from 0.
     """
 
     path: Path
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | Pixels
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -61,21 +63,46 @@ def predict(
     paths: Iterable[str | Path],
     *,
     batch_size: int = 1,
+    slicing: Slicing | None = None,
     on_bad: Callable[[Path, InputError], None] | None = None,
+    on_pass: Callable[[Path, int, int], None] = lambda *_: None,
 ) -> Iterator[Prediction]:
     """Yield the detections of one image after the other; no more than one batch of images is held.
+
+    In slices an image may have any size: one too large to be read whole is read in bands.
 
     Args:
         finder: a detector in evaluation mode, or what else finds objects; its device is used.
         paths: image files.
-        batch_size: images that go through the network together.
+        batch_size: images, or slices of one, that go through the network together.
+        slicing: look at each image in slices, and put together what they show.
         on_bad: called with each image that cannot be read, which is then left out; None raises instead.
+        on_pass: in slices, called with the image, how many of its slices were just looked at, and how many
+            it has.
 
     Raises:
         InputError: an image cannot be read, or ``batch_size`` is not positive.
     """
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: it must be at least 1")
+    if slicing is None:
+        yield from _predict_whole(finder, paths, batch_size, on_bad)
+        return
+    for path in map(Path, paths):
+        try:
+            yield _predict_sliced(finder, path, slicing, batch_size, on_pass)
+        except InputError as error:
+            if on_bad is None:
+                raise
+            on_bad(path, error)
+
+
+def _predict_whole(
+    finder: Finder,
+    paths: Iterable[str | Path],
+    batch_size: int,
+    on_bad: Callable[[Path, InputError], None] | None,
+) -> Iterator[Prediction]:
     batch: list[tuple[Path, NDArray[np.uint8]]] = []
     for path in map(Path, paths):
         try:
@@ -90,9 +117,15 @@ def predict(
     yield from _detect(finder, batch)
 
 
-def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return an image ``[H, W, 3]`` in 0..255 as the detectors take it: float ``[3, H, W]`` in 0..1."""
-    return torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous().float().div_(255)
+def _predict_sliced(
+    finder: Finder, path: Path, slicing: Slicing, batch_size: int, on_pass: Callable[[Path, int, int], None]
+) -> Prediction:
+    pixels = open_pixels(path)
+    total = slicing.passes(pixels.size)
+    found = find_in_slices(
+        finder, pixels, slicing, batch_size=batch_size, on_pass=lambda done: on_pass(path, done, total)
+    )
+    return _prediction(path, pixels, found)
 
 
 def _detect(finder: Finder, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iterator[Prediction]:
@@ -101,10 +134,14 @@ def _detect(finder: Finder, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iter
     with torch.inference_mode():
         results = finder([to_tensor(image, finder.device) for _, image in batch])
     for (path, image), found in zip(batch, results, strict=True):
-        yield Prediction(
-            path=path,
-            image=image,
-            boxes=found["boxes"].float().cpu().numpy(),
-            scores=found["scores"].float().cpu().numpy(),
-            labels=found["labels"].cpu().numpy(),
-        )
+        yield _prediction(path, image, found)
+
+
+def _prediction(path: Path, image: NDArray[np.uint8] | Pixels, found: Detections) -> Prediction:
+    return Prediction(
+        path=path,
+        image=image,
+        boxes=found["boxes"].float().cpu().numpy(),
+        scores=found["scores"].float().cpu().numpy(),
+        labels=found["labels"].cpu().numpy(),
+    )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
+from srtod.data.pixels import LoadedPixels, Pixels, Window
 from srtod.plots.crops import Crop, choose_crops
 from srtod.plots.legend import Entry, draw_legend
 from srtod.plots.marks import Labels, Rect, hatch, outline
@@ -24,7 +25,7 @@ FEW = 12
 class _Scene:
     """What is to be drawn on one image, in its pixels."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     labels: NDArray[np.int64]
@@ -34,7 +35,7 @@ class _Scene:
 
     @property
     def size(self) -> tuple[int, int]:
-        return self.pixels.shape[1], self.pixels.shape[0]
+        return self.pixels.size
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Plan:
 
 
 def draw_detections(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | Pixels,
     boxes: ArrayLike,
     scores: ArrayLike,
     labels: ArrayLike,
@@ -78,7 +79,7 @@ def draw_detections(
     image only where there are few.
 
     Args:
-        image: uint8 ``[H, W, 3]``, RGB.
+        image: uint8 ``[H, W, 3]``, RGB, or one that is too large for that, which is drawn shrunk.
         boxes: ``[M, 4]``, x1 y1 x2 y2 in pixels of the image; M may be 0.
         scores: ``[M]``, in 0..1.
         labels: ``[M]``, indices into ``classes``.
@@ -96,7 +97,7 @@ def draw_detections(
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= min_score]
     scene = _Scene(
-        pixels=image,
+        pixels=LoadedPixels(image) if isinstance(image, np.ndarray) else image,
         boxes=_boxes(boxes)[order],
         scores=scores[order],
         labels=np.asarray(labels, dtype=np.int64)[order],
@@ -105,7 +106,7 @@ def draw_detections(
         classes=tuple(classes),
     )
     plan = _lay_out(scene, insets)
-    tiles = [_draw_tile(scene, plan, crop, name) for name, crop in _named(plan.crops)]
+    tiles = _draw_tiles(scene, plan)
     body = _join(_draw_view(scene, plan), tiles, round(10 * plan.unit), below=plan.below)
     note = _note(scene, plan, min_score=min_score, hidden=len(scores) - len(order))
     width = max(body.width, NARROWEST)
@@ -162,7 +163,8 @@ def _named(crops: list[Crop]) -> list[tuple[str, Crop]]:
 def _draw_view(scene: _Scene, plan: _Plan) -> Image.Image:
     scale, unit = plan.scale, plan.unit
     how = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS
-    view = Image.fromarray(scene.pixels).resize(plan.size, how, reducing_gap=3.0)
+    pixels, _ = scene.pixels.shrunk(2 * LONGEST_VIEW)
+    view = Image.fromarray(pixels).resize(plan.size, how, reducing_gap=3.0)
     view, frames = _draw_scene(view, scene, (0, 0), scale, width=round(unit))
     draw = ImageDraw.Draw(view)
     tags = Labels(draw, font(round(15 * unit), bold=True), taken=[rect for _, rect in frames])
@@ -175,11 +177,18 @@ def _draw_view(scene: _Scene, plan: _Plan) -> Image.Image:
     return view
 
 
-def _draw_tile(scene: _Scene, plan: _Plan, crop: Crop, name: str) -> Image.Image:
+def _draw_tiles(scene: _Scene, plan: _Plan) -> list[Image.Image]:
+    parts = scene.pixels.crops([Window(*crop.corners) for crop in plan.crops])
+    return [
+        _draw_tile(scene, plan, crop, name, pixels)
+        for (name, crop), pixels in zip(_named(plan.crops), parts, strict=True)
+    ]
+
+
+def _draw_tile(scene: _Scene, plan: _Plan, crop: Crop, name: str, pixels: NDArray[np.uint8]) -> Image.Image:
     unit, zoom = plan.unit, plan.tile / crop.side
-    pixels = Image.fromarray(scene.pixels).crop(crop.corners)
-    pixels = pixels.resize((plan.tile, plan.tile), Image.Resampling.LANCZOS)
-    picture, frames = _draw_scene(pixels, scene, (crop.x, crop.y), zoom, width=max(2, round(1.5 * unit)))
+    view = Image.fromarray(pixels).resize((plan.tile, plan.tile), Image.Resampling.LANCZOS)
+    picture, frames = _draw_scene(view, scene, (crop.x, crop.y), zoom, width=max(2, round(1.5 * unit)))
     draw = ImageDraw.Draw(picture)
     size = round(15 * unit)
     tag = (0, 0, round(1.5 * size), round(1.5 * size))
@@ -257,6 +266,8 @@ def _entries(scene: _Scene) -> list[Entry]:
 
 def _note(scene: _Scene, plan: _Plan, *, min_score: float, hidden: int) -> str:
     parts = [f"{scene.size[0]} x {scene.size[1]} px"]
+    if plan.scale < 1:
+        parts.append(f"shown {1 / plan.scale:.1f} times smaller")
     if plan.crops:
         parts.append(f"insets enlarged {plan.tile // plan.crops[0].side} times")
     if hidden:

@@ -1,0 +1,94 @@
+"""An image whose pixels are asked for piece by piece, whether or not all of them fit into memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from srtod.data.images import TooManyPixels, read_image
+
+
+class Window(NamedTuple):
+    """A part of an image: its edges in whole pixels, right and bottom excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Pixels(Protocol):
+    """RGB pixels, uint8, of an image that may be too large to be held."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
+
+    def bands(self, spans: Sequence[tuple[int, int]]) -> Iterator[NDArray[np.uint8]]:
+        """Yield ``[bottom - top, width, 3]`` for each span of rows (top, bottom), in ascending order."""
+        ...
+
+    def crops(self, windows: Sequence[Window]) -> list[NDArray[np.uint8]]:
+        """Return the pixels of each window, ``[h, w, 3]``."""
+        ...
+
+    def shrunk(self, longest: int) -> tuple[NDArray[np.uint8], int]:
+        """Return the whole image, shrunk by a whole factor so that no side is longer, and the factor."""
+        ...
+
+
+class LoadedPixels:
+    """An image that is in memory.
+
+    Args:
+        pixels: uint8 ``[H, W, 3]``, RGB.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels = pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def bands(self, spans: Sequence[tuple[int, int]]) -> Iterator[NDArray[np.uint8]]:
+        """Yield views of the rows."""
+        return (self.pixels[top:bottom] for top, bottom in spans)
+
+    def crops(self, windows: Sequence[Window]) -> list[NDArray[np.uint8]]:
+        """Return views of the windows."""
+        return [self.pixels[top:bottom, left:right] for left, top, right, bottom in windows]
+
+    def shrunk(self, longest: int) -> tuple[NDArray[np.uint8], int]:
+        """Return the image, each pixel the mean of a square, and the square's side."""
+        factor = shrinking(self.size, longest)
+        return reduced(self.pixels, factor), factor
+
+
+def open_pixels(path: Path) -> Pixels:
+    """Open an image file: read it, or where it has too many pixels for that, prepare to read it in bands.
+
+    Raises:
+        InputError: the file is missing or no image; a large one is of a kind that cannot be read in bands.
+    """
+    try:
+        return LoadedPixels(read_image(path))
+    except TooManyPixels:
+        from srtod.data.large import LargeImage
+
+        return LargeImage(path)
+
+
+def shrinking(size: tuple[int, int], longest: int) -> int:
+    """By which whole factor an image is shrunk so that no side is longer than ``longest``."""
+    return max(1, -(-max(size) // longest))
+
+
+def reduced(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Return an image ``[H, W, 3]``, each pixel the mean of ``factor`` x ``factor``; sizes rounded up."""
+    return pixels if factor == 1 else np.array(Image.fromarray(pixels).reduce(factor))

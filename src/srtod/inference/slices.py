@@ -1,0 +1,196 @@
+"""Large images in slices: windows that overlap go through the network, and what they show is put together."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from srtod.boxes.merging import Sightings, merge_sightings, suppress_sightings
+from srtod.data.pixels import Pixels, Window, shrinking
+from srtod.errors import InputError
+from srtod.inference.finder import Finder, to_tensor
+from srtod.types import Detections
+
+LONGEST_WHOLE = 2048
+"""The pass over the whole image sees it shrunk by a whole factor to at most so many pixels a side."""
+SMALLEST_SIDE = 32
+MOST_OVERLAP = 0.9
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """How an image is sliced.
+
+    Attributes:
+        side: of the windows in pixels; an image that is smaller is taken as it is.
+        overlap: the part of its side that a window shares with the next one, 0..0.9. Objects smaller
+            than that are whole in at least one window.
+        full_image: look at the whole image, too, shrunk to :data:`LONGEST_WHOLE`, for objects larger than a
+            window.
+        merge: ``greedy`` (:func:`~srtod.boxes.merging.merge_sightings`), which puts cut objects together, or
+            ``nms``, plain non-maximum suppression.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    side: int = 640
+    overlap: float = 0.2
+    full_image: bool = False
+    merge: Literal["greedy", "nms"] = "greedy"
+
+    def __post_init__(self) -> None:
+        if self.side < SMALLEST_SIDE:
+            raise InputError(f"slice {self.side}: windows need at least {SMALLEST_SIDE} pixels a side")
+        if not 0 <= self.overlap <= MOST_OVERLAP:
+            raise InputError(f"overlap {self.overlap}: give a part of the window's side, 0 to {MOST_OVERLAP}")
+        if self.merge not in ("greedy", "nms"):
+            raise InputError(f"merge {self.merge!r}: use greedy or nms")
+
+    def windows(self, size: tuple[int, int]) -> list[Window]:
+        """Plan windows that cover an image of this width and height, row by row.
+
+        They are all of the same size; the last of a row or column is shifted inward, onto its neighbour.
+        """
+        width, height = (min(self.side, length) for length in size)
+        lefts, tops = (_starts(length, self.side, self.overlap) for length in size)
+        return [Window(left, top, left + width, top + height) for top in tops for left in lefts]
+
+    def passes(self, size: tuple[int, int]) -> int:
+        """How many images go through the network for one of this size."""
+        return len(self.windows(size)) + self.full_image
+
+
+def find_in_slices(
+    finder: Finder,
+    pixels: Pixels,
+    slicing: Slicing,
+    *,
+    batch_size: int = 1,
+    on_pass: Callable[[int], None] = lambda _: None,
+) -> Detections:
+    """Find the objects of one image, however large: no more than a band of windows is in memory.
+
+    Args:
+        finder: looks at the windows.
+        pixels: the image.
+        slicing: how it is sliced.
+        batch_size: windows that go through the network together.
+        on_pass: called with the number of windows that were just looked at.
+
+    Returns:
+        Boxes in pixels of the whole image, on the CPU, by descending score.
+    """
+    windows = slicing.windows(pixels.size)
+    pieces = ((window, to_tensor(piece, finder.device)) for window, piece in _pieces(pixels, windows))
+    seen = _look(finder, pieces, pixels.size, batch_size, on_pass)
+    if slicing.full_image:
+        shrunk, factor = pixels.shrunk(LONGEST_WHOLE)
+        seen.append(_look_at_whole(finder, to_tensor(shrunk, finder.device), pixels.size, factor))
+        on_pass(1)
+    return _merged(seen, slicing)
+
+
+class SlicedFinder:
+    """Finds objects in images by slices, so that it can stand wherever something that finds is asked for.
+
+    Args:
+        finder: looks at the windows.
+        slicing: how images are sliced.
+        batch_size: windows that go through the network together.
+    """
+
+    def __init__(self, finder: Finder, slicing: Slicing, *, batch_size: int = 1) -> None:
+        self.finder, self.slicing, self.batch_size = finder, slicing, batch_size
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self.finder.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes its images."""
+        return self.finder.device
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1; the results lie on the CPU."""
+        return [self._find(image) for image in images]
+
+    def _find(self, image: Tensor) -> Detections:
+        size = image.shape[2], image.shape[1]
+        pieces = (
+            (window, image[:, window.top : window.bottom, window.left : window.right].contiguous())
+            for window in self.slicing.windows(size)
+        )
+        seen = _look(self.finder, pieces, size, self.batch_size)
+        if self.slicing.full_image:
+            factor = shrinking(size, LONGEST_WHOLE)
+            shrunk = F.avg_pool2d(image[None], factor, ceil_mode=True)[0]
+            seen.append(_look_at_whole(self.finder, shrunk, size, factor))
+        return _merged(seen, self.slicing)
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    last = max(0, length - side)
+    step = max(1, side - round(side * overlap))
+    return [*range(0, last, step), last]
+
+
+def _pieces(pixels: Pixels, windows: Sequence[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    rows = [(span, list(group)) for span, group in groupby(windows, key=lambda w: (w.top, w.bottom))]
+    bands = pixels.bands([span for span, _ in rows])
+    for (_, group), band in zip(rows, bands, strict=True):
+        for window in group:
+            yield window, band[:, window.left : window.right]
+
+
+def _look(
+    finder: Finder,
+    pieces: Iterable[tuple[Window, Tensor]],
+    size: tuple[int, int],
+    batch_size: int,
+    on_pass: Callable[[int], None] = lambda _: None,
+) -> list[Sightings]:
+    """Look at pieces of an image of this size, some at a time."""
+    seen, pieces = [], iter(pieces)
+    while batch := list(islice(pieces, batch_size)):
+        with torch.inference_mode():
+            results = finder([piece for _, piece in batch])
+        for (window, _), found in zip(batch, results, strict=True):
+            offset = torch.tensor([window.left, window.top] * 2)
+            seen.append(_sightings(found, found["boxes"].float().cpu() + offset, _borders(window, size)))
+        on_pass(len(batch))
+    return seen
+
+
+def _look_at_whole(finder: Finder, shrunk: Tensor, size: tuple[int, int], factor: int) -> Sightings:
+    with torch.inference_mode():
+        (found,) = finder([shrunk])
+    edges = torch.tensor(size * 2)
+    boxes = (found["boxes"].float().cpu() * factor).minimum(edges)
+    return _sightings(found, boxes, _borders(Window(0, 0, *size), size))
+
+
+def _sightings(found: Detections, boxes: Tensor, borders: Tensor) -> Sightings:
+    scores, labels = found["scores"].float().cpu(), found["labels"].cpu()
+    return Sightings(boxes, scores, labels, borders.expand(len(boxes), 4))
+
+
+def _borders(window: Window, size: tuple[int, int]) -> Tensor:
+    """The edges of a window ``[4]``, infinite where they are the image's own, which cut nothing."""
+    inner = (window.left > 0, window.top > 0, window.right < size[0], window.bottom < size[1])
+    outside = torch.tensor([-torch.inf, -torch.inf, torch.inf, torch.inf])
+    return torch.where(torch.tensor(inner), torch.tensor(window, dtype=torch.float), outside)
+
+
+def _merged(seen: Sequence[Sightings], slicing: Slicing) -> Detections:
+    merge = merge_sightings if slicing.merge == "greedy" else suppress_sightings
+    found = merge(Sightings.together(seen))
+    return {"boxes": found.boxes, "scores": found.scores, "labels": found.labels}
