@@ -129,6 +129,26 @@ def test_saved_file_rebuilds_the_same_detector(system, tmp_path):
         assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+def test_half_precision_makes_a_file_of_half_the_size_that_finds_the_same(tmp_path):
+    detector = small(score_threshold=0.0).eval()
+    detector.save(tmp_path / "whole.safetensors")
+    detector.save(tmp_path / "half.safetensors", half=True)
+    whole, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half"))
+    assert half < 0.55 * whole
+    again = srtod.load(tmp_path / "half.safetensors")
+    assert {value.dtype for value in again.parameters()} == {torch.float32}
+    torch.testing.assert_close(again.state_dict(), detector.state_dict(), rtol=1e-3, atol=1e-6)
+
+
+def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
+    detector = small()
+    with torch.no_grad():
+        next(detector.parameters()).fill_(1e5)
+    with pytest.raises(InputError, match=r"w.safetensors in half precision: .* not finite"):
+        detector.save(tmp_path / "w.safetensors", half=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_without_weights_can_be_changed_when_loading(tmp_path):
     detector = small(score_threshold=0.0)
     detector.save(tmp_path / "w.safetensors")

@@ -126,13 +126,17 @@ class Detector(nn.Module):
             shown=(image.shape[1], image.shape[2]),
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write weights, configuration and version to one safetensors file, whole or not at all.
 
+        Args:
+            path: the file.
+            half: write numbers of 16 bits, for a file of half the size; :func:`~srtod.load` makes 32 of them.
+
         Raises:
-            InputError: the place cannot be written to.
+            InputError: the place cannot be written to, or a number is too large for 16 bits.
         """
-        write_weights(Path(path), self.state_dict(), self._config)
+        write_weights(Path(path), self.state_dict(), self._config, half=half)
 
     def _losses(self, batch: ImageBatch, truths: list[Truth]) -> dict[str, Tensor]:
         levels = self.pyramid(batch.normalised)

@@ -18,11 +18,20 @@ from srtod.schema import validated
 _METADATA_KEY = "srtod"
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor], config: DetectorConfig) -> None:
-    """Write a state dict with its configuration and this version as metadata."""
+def write_weights(
+    path: Path, state: Mapping[str, Tensor], config: DetectorConfig, *, half: bool = False
+) -> None:
+    """Write a state dict with its configuration and this version as metadata.
+
+    Raises:
+        InputError: the place cannot be written to; or, with ``half``, a number is too large for float16.
+    """
     held = config.model_dump(mode="json") | {"pretrained_backbone": False}
     metadata = {_METADATA_KEY: json.dumps({"version": version("srtod"), "config": held})}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    if half:
+        tensors = {key: _halved(tensor) for key, tensor in tensors.items()}
+        check_finite(tensors, f"{path} in half precision")
     with atomic_file(path) as scratch:
         scratch.write_bytes(save(tensors, metadata))
 
@@ -52,3 +61,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
         raise InputError(f"{path}: its srtod configuration is damaged") from error
     check_finite(state, str(path))
     return state, validated(DetectorConfig, held | {"pretrained_backbone": False}, where=str(path))
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
