@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from srtod.cli import benchmark, data, evaluate, explain, predict, quickstart, recipes, reproduce, train
+from srtod.cli import (
+    benchmark,
+    data,
+    evaluate,
+    explain,
+    predict,
+    quickstart,
+    recipes,
+    reproduce,
+    serve,
+    train,
+)
 from srtod.errors import SrtodError
 
 app = typer.Typer(
@@ -23,6 +34,7 @@ app.command()(predict.predict)
 app.command()(explain.explain)
 app.command()(benchmark.benchmark)
 app.add_typer(reproduce.app, name="reproduce")
+app.command()(serve.serve)
 
 
 def main() -> None:

@@ -1,0 +1,35 @@
+"""``srtod serve``."""
+
+from typing import Annotated
+
+import typer
+
+from srtod.cli.options import Device
+
+
+def serve(
+    *,
+    weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    score_threshold: Annotated[
+        float | None, typer.Option(help="Keep detections of at least this score; default: as trained.")
+    ] = None,
+    device: Device = "auto",
+    max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = 64.0,
+    max_megapixels: Annotated[float, typer.Option(help="Largest image, in million pixels.")] = 25.0,
+    queue: Annotated[int, typer.Option(help="Requests that may wait; more are answered by 503.")] = 8,
+    timeout: Annotated[float, typer.Option(help="Seconds a request may take.")] = 120.0,
+) -> None:
+    """Serve a page to look at detections and maps, and the same for programs (REST)."""
+    from srtod import serve as server
+    from srtod.inference import load_detector
+
+    limits = server.Limits(
+        upload_megabytes=max_upload, megapixels=max_megapixels, waiting=queue, seconds=timeout
+    )
+    server.require_extra()
+    detector = load_detector(weights, device=device, score_threshold=score_threshold)
+    server.serve(detector, host=host, port=port, limits=limits)

@@ -1,0 +1,176 @@
+"""The routes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from PIL import Image
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from srtod import __version__
+from srtod.data.images import TooManyPixels
+from srtod.errors import InputError
+from srtod.inference.finder import Finder
+from srtod.serve.guard import Guard, problem, too_large
+from srtod.serve.layers import png
+from srtod.serve.limits import Limits
+from srtod.serve.schema import About, CocoDetections, Maps, Problem
+from srtod.serve.served import Served
+from srtod.serve.uploads import Upload, clean_name
+from srtod.serve.worker import BusyError, Worker
+
+Answer = TypeVar("Answer")
+
+PAGE = Path(__file__).parent / "page"
+
+_SAID_OF = {
+    400: "asked for under a foreign name",
+    408: "the bytes took too long to arrive",
+    413: "too many bytes or pixels",
+    415: "no image, or not sent as a form",
+    422: "the image cannot be read, or an option is wrong",
+    500: "the server failed",
+    503: "busy; the header Retry-After says for how many seconds",
+    504: "the work took too long",
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text} for status, text in _SAID_OF.items()
+}
+
+pages = APIRouter(include_in_schema=False)
+routes = APIRouter()
+
+
+def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collection[str] = ()) -> FastAPI:
+    """Build the application around one finder, which all requests share.
+
+    Args:
+        finder: a detector in evaluation mode, or a program made from one.
+        limits: what is refused.
+        hosts: names under which the server may be asked for; empty allows all.
+    """
+    limits = limits or Limits()
+    worker = Worker(limits.waiting)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        worker.close()
+
+    app = FastAPI(
+        title="srtod",
+        version=__version__,
+        description="Find tiny objects in images. Errors are a JSON object whose `detail` is one sentence.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.served, app.state.limits, app.state.worker = Served(finder), limits, worker
+    app.include_router(pages)
+    app.include_router(routes)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.add_middleware(Guard, limits=limits, hosts=hosts)
+    app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
+    app.add_exception_handler(StarletteHTTPException, _say)
+    return app
+
+
+@pages.get("/")
+async def index() -> FileResponse:
+    """The page."""
+    return FileResponse(PAGE / "index.html")
+
+
+@pages.get("/docs")
+async def docs() -> FileResponse:
+    """The description of the routes, for people, without anything from elsewhere."""
+    return FileResponse(PAGE / "docs.html")
+
+
+@routes.get("/about")
+async def about(request: Request) -> About:
+    """What this server runs, and what it takes."""
+    served: Served = request.app.state.served
+    return served.about(request.app.state.limits)
+
+
+@routes.post("/detect", responses=_PROBLEMS)
+async def detect(
+    request: Request,
+    file: UploadFile,
+    score_threshold: Annotated[float, Query(ge=0, le=1, description="leave out what scores less")] = 0.0,
+    enhancement: Annotated[
+        bool,
+        Query(description="false: the same detector, its finest level not enhanced by self-reconstruction"),
+    ] = True,
+) -> CocoDetections:
+    """Find objects in an image: a COCO file with scores."""
+    upload, served = await _upload(request, file), request.app.state.served
+    pixels = request.app.state.limits.pixels
+    return await _work(
+        request,
+        lambda: served.detect(
+            upload.image(pixels), upload.name, score_threshold=score_threshold, enhancement=enhancement
+        ),
+    )
+
+
+@routes.post("/maps", responses=_PROBLEMS)
+async def maps(request: Request, file: UploadFile) -> Maps:
+    """What self-reconstruction sees in an image: difference, mask, finest level, rebuilt image."""
+    upload, served = await _upload(request, file), request.app.state.served
+    pixels = request.app.state.limits.pixels
+    return await _work(request, lambda: served.maps(upload.image(pixels)))
+
+
+@routes.post("/picture", responses=_PROBLEMS | {200: {"content": {"image/png": {}}}}, response_class=Response)
+async def picture(request: Request, file: UploadFile) -> Response:
+    """The image as the detector sees it, as PNG: for kinds that browsers cannot show, such as TIFF."""
+    upload, pixels = await _upload(request, file), request.app.state.limits.pixels
+    data = await _work(request, lambda: png(Image.fromarray(upload.image(pixels))))
+    return Response(data, media_type="image/png")
+
+
+async def _upload(request: Request, file: UploadFile) -> Upload:
+    kind = file.content_type or ""
+    if not kind.startswith("image/") and kind != "application/octet-stream":
+        raise HTTPException(415, "that is no image; send one, such as JPEG, PNG or TIFF")
+    limits: Limits = request.app.state.limits
+    data = await file.read()
+    if len(data) > limits.upload_bytes:
+        raise HTTPException(413, too_large(limits))
+    return Upload(clean_name(file.filename), data)
+
+
+async def _work(request: Request, job: Callable[[], Answer]) -> Answer:
+    """Have the worker do a job within the limits."""
+    worker: Worker = request.app.state.worker
+    limits: Limits = request.app.state.limits
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await asyncio.wrap_future(worker.submit(job))
+    except BusyError as busy:
+        raise HTTPException(503, str(busy), {"Retry-After": str(busy.retry_after)}) from None
+    except TimeoutError:
+        raise HTTPException(504, f"not done within {limits.seconds:g} s; try a smaller image") from None
+    except TooManyPixels as error:
+        raise HTTPException(413, str(error)) from None
+    except InputError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+async def _say(_: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _say_what_is_wrong(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return problem(422, f"{first['loc'][-1]}: {first['msg']}")

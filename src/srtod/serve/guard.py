@@ -1,0 +1,133 @@
+"""What stands before every route: who may ask, how much may come in, and what never goes out."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from srtod.serve.limits import Limits
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer."""
+
+FAILED = "the server failed on this request; its log says why"
+
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """Refuse foreign pages, other hosts' names and bodies that are too large, too slow or of another kind.
+
+    An exception that nobody caught becomes a sentence; its trace goes to the log alone.
+
+    Args:
+        app: the application behind.
+        limits: of size and time.
+        hosts: names under which the server may be asked for, so that no foreign name can be pointed at it;
+            empty allows all.
+    """
+
+    def __init__(self, app: ASGIApp, *, limits: Limits, hosts: Collection[str] = ()) -> None:
+        self.app = app
+        self.limits = limits
+        self.hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have the application answer it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        try:
+            if refusal is not None:
+                await refusal(scope, receive, answer.send)
+            else:
+                await self.app(scope, self._bounded(receive), answer.send)
+        except Exception:
+            _log.exception("%s %s", scope["method"], scope["path"])
+            if not answer.begun:
+                await problem(500, FAILED)(scope, receive, answer.send)
+
+    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
+        host = headers.get("host", "")
+        if self.hosts and _without_port(host) not in self.hosts:
+            return problem(400, "this server is not asked for under that name")
+        if method != "POST":
+            return None
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return problem(403, "pages of other sites may not ask this server")
+        if headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
+            return problem(415, "send the image as the file 'file' of a form (multipart/form-data)")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.limits.body_bytes:
+            return problem(413, too_large(self.limits))
+        return None
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Receive a body within the limits; what follows it (the end of the connection) may take any time."""
+        came, complete = 0, False
+        deadline = asyncio.get_running_loop().time() + self.limits.upload_seconds
+
+        async def receive_within_limits() -> Message:
+            nonlocal came, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "the request took too long to arrive") from None
+            came += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if came > self.limits.body_bytes:
+                raise HTTPException(413, too_large(self.limits))
+            return message
+
+        return receive_within_limits
+
+
+class _Answer:
+    """Sends an answer with :data:`HEADERS`, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer that says in one sentence why there is none."""
+    return JSONResponse({"detail": sentence}, status_code=status, headers=headers)
+
+
+def too_large(limits: Limits) -> str:
+    """What is said to a file that is too large."""
+    return f"the file is too large; this server takes {limits.upload_megabytes:g} MB at most"
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name.lower() if colon and port.isdecimal() else host.lower()

@@ -1,0 +1,52 @@
+"""How much one server takes on."""
+
+from dataclasses import dataclass, fields
+
+from srtod.errors import InputError
+
+MEGA = 1_000_000
+MULTIPART_BYTES = 8_192
+"""What a form may add to the bytes of its file: boundaries, headers, the name."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused, and how long anything may take.
+
+    Attributes:
+        upload_megabytes: largest file.
+        megapixels: largest image, told from its header before it is unpacked.
+        waiting: requests that may wait while one is worked on; a further one is answered by 503.
+        seconds: that a request may take from its last byte to its answer (504 after that).
+        upload_seconds: that the bytes of a request may take to arrive (408 after that).
+
+    Raises:
+        InputError: one of them is not positive; ``waiting`` may be 0.
+    """
+
+    upload_megabytes: float = 64.0
+    megapixels: float = 25.0
+    waiting: int = 8
+    seconds: float = 120.0
+    upload_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (value > 0 or (field.name == "waiting" and value == 0)):
+                raise InputError(f"{field.name.replace('_', ' ')} {value}: must be more than 0")
+
+    @property
+    def body_bytes(self) -> int:
+        """Largest body of a request, the form around the file included."""
+        return self.upload_bytes + MULTIPART_BYTES
+
+    @property
+    def upload_bytes(self) -> int:
+        """Largest file in bytes."""
+        return int(self.upload_megabytes * MEGA)
+
+    @property
+    def pixels(self) -> int:
+        """Largest image in pixels."""
+        return int(self.megapixels * MEGA)

@@ -1,0 +1,145 @@
+"""What one server has loaded: a finder and, where it reconstructs, its twin without enhancement."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from srtod import __version__
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError
+from srtod.inference.finder import Finder
+from srtod.inference.predict import to_tensor
+from srtod.metrics.results import coco_results
+from srtod.plots.palette import class_colour, hex_colour
+from srtod.serve.layers import layers_of
+from srtod.serve.limits import Limits
+from srtod.serve.schema import (
+    About,
+    ClassColour,
+    CocoAnnotation,
+    CocoCategory,
+    CocoDetections,
+    CocoImage,
+    Maps,
+)
+from srtod.types import Detections
+
+NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction, so it has no maps."
+NO_LEVELS = "An exported program gives detections alone, so it has no maps."
+
+
+class Served:
+    """Images to what the routes answer.
+
+    Args:
+        finder: a detector in evaluation mode, or a program made from one.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self.finder = finder
+        self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
+        self._plain = None if self._detector is None else without_enhancement(self._detector)
+
+    def about(self, limits: Limits) -> About:
+        """Tell what is loaded and what is taken."""
+        finder = self.finder
+        return About(
+            version=__version__,
+            model=_describe(finder),
+            classes=[
+                ClassColour(id=label + 1, name=name, colour=hex_colour(class_colour(label)))
+                for label, name in enumerate(finder.classes)
+            ],
+            has_maps=self._detector is not None,
+            no_maps_because=self._no_maps_because(),
+            max_upload_bytes=limits.upload_bytes,
+            max_pixels=limits.pixels,
+        )
+
+    def detect(
+        self, image: NDArray[np.uint8], name: str, *, score_threshold: float, enhancement: bool
+    ) -> CocoDetections:
+        """Find objects.
+
+        Args:
+            image: uint8 ``[H, W, 3]``, RGB.
+            name: of the image in the answer.
+            score_threshold: detections below are left out.
+            enhancement: False switches the enhancement of the finest level off.
+
+        Raises:
+            InputError: there is no enhancement to switch off.
+        """
+        finder = self.finder if enhancement else self._plain
+        if finder is None:
+            raise InputError(f"{self._no_maps_because()} There is no enhancement to switch off either.")
+        with torch.inference_mode():
+            found = finder([to_tensor(image, finder.device)])[0]
+        return _coco(found, image, name, finder.classes, score_threshold)
+
+    def maps(self, image: NDArray[np.uint8]) -> Maps:
+        """Tell what self-reconstruction sees in an image, uint8 ``[H, W, 3]``.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self._detector is None:
+            raise InputError(self._no_maps_because())
+        maps = self._detector.explain(to_tensor(image, self._detector.device))
+        return Maps(
+            layers=layers_of(image, {name: values.float().cpu().numpy() for name, values in maps.items()})
+        )
+
+    def _no_maps_because(self) -> str:
+        if self._detector is not None:
+            return ""
+        return NO_RECONSTRUCTION if isinstance(self.finder, Detector) else NO_LEVELS
+
+
+def without_enhancement(detector: Detector) -> Detector:
+    """Return the same detector, sharing all weights, whose head reads the levels as they are.
+
+    It is what is left when the enhancement is switched off, and no detector that was trained without.
+    """
+    plain = Detector(
+        preprocess=detector.preprocess,
+        pyramid=detector.pyramid,
+        self_reconstruction=None,
+        head=detector.head,
+        config=DetectorConfig.model_validate(detector.config | {"self_reconstruction": None}),
+    )
+    return plain.eval()
+
+
+def _describe(finder: Finder) -> str:
+    if not isinstance(finder, Detector):
+        return "exported program"
+    config = finder.config
+    plus = " + self-reconstruction" if config["self_reconstruction"] else ""
+    return f"{config['system']}{plus}, {config['backbone']}"
+
+
+def _coco(
+    found: Detections,
+    image: NDArray[np.uint8],
+    name: str,
+    classes: tuple[str, ...],
+    score_threshold: float,
+) -> CocoDetections:
+    kept = found["scores"] >= score_threshold
+    rows = coco_results(
+        found["boxes"][kept].double().cpu().numpy().round(3),
+        found["scores"][kept].double().cpu().numpy().round(6),
+        found["labels"][kept].cpu().numpy(),
+        image_id=1,
+        categories=range(1, len(classes) + 1),
+    )
+    return CocoDetections(
+        images=[CocoImage(id=1, file_name=name, width=image.shape[1], height=image.shape[0])],
+        categories=[CocoCategory(id=number, name=own) for number, own in enumerate(classes, start=1)],
+        annotations=[
+            CocoAnnotation(id=number, area=round(row["bbox"][2] * row["bbox"][3], 3), **row)
+            for number, row in enumerate(rows, start=1)
+        ],
+    )

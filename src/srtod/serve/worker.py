@@ -1,0 +1,61 @@
+"""One thread that works for all requests, with a short queue before it."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from srtod.errors import SrtodError
+
+Result = TypeVar("Result")
+
+
+class BusyError(SrtodError):
+    """The queue is full.
+
+    Attributes:
+        retry_after: whole seconds until a place is likely to be free.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"the server is busy; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Worker:
+    """Does one job after the other, so that requests share one model and its memory.
+
+    Args:
+        waiting: jobs that may wait while one is worked on.
+    """
+
+    def __init__(self, waiting: int) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="detector")
+        self._places = threading.BoundedSemaphore(waiting + 1)
+        self._last_seconds = 0.0
+
+    def submit(self, job: Callable[[], Result]) -> Future[Result]:
+        """Queue a job; cancelling what is returned takes it out again unless it has begun.
+
+        Raises:
+            BusyError: the queue is full.
+        """
+        if not self._places.acquire(blocking=False):
+            raise BusyError(max(1, math.ceil(self._last_seconds)))
+
+        def timed() -> Result:
+            start = time.perf_counter()
+            try:
+                return job()
+            finally:
+                self._last_seconds = time.perf_counter() - start
+
+        future = self._thread.submit(timed)
+        future.add_done_callback(lambda _: self._places.release())
+        return future
+
+    def close(self) -> None:
+        """Drop what waits, and end the thread when it is done with its job."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
