@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -37,6 +37,24 @@ class Detections(TypedDict):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+
+
+class Finder(Protocol):
+    """Images to detections: a detector in evaluation mode, or a program made from one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes its images."""
+        ...
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""
+        ...
 
 
 @dataclass(frozen=True)

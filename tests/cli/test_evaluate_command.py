@@ -123,6 +123,17 @@ def test_weights_on_data(srtod, dataset, weights, tmp_path):
     }
 
 
+def test_slices_with_metrics_on_whole_images(srtod, dataset, weights, tmp_path):
+    places = (dataset, "--weights", weights, "--save-detections", tmp_path / "found.json", "--device", "cpu")
+    code, out, _ = srtod("evaluate", *places, "--slice", 32, "--overlap", 0.5, "--batch-size", 3)
+    found = json.loads((tmp_path / "found.json").read_text())
+
+    assert code == 0
+    assert "images: 1" in out
+    assert max(result["bbox"][0] for result in found) > 32
+    assert max(result["bbox"][2] for result in found) <= 64
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -153,6 +164,8 @@ def test_neither_one_nor_the_other(srtod, given):
         ["--batch-size", "1"],
         ["--skip-bad"],
         ["--save-detections", "d.json"],
+        ["--slice", "64"],
+        ["--full-image"],
     ],
 )
 def test_options_of_weights_do_not_go_with_two_files(srtod, two_files, extra):

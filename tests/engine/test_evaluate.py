@@ -251,6 +251,22 @@ def test_damaged_data_stops_or_is_left_out(coco_folder, capsys):
     assert "train1.png" in shown
 
 
+class FindsSquares:
+    """What finds objects and is no network: the brightest pixels, whatever looks for them."""
+
+    classes = ("square",)
+    device = torch.device("cpu")
+
+    def __call__(self, images):
+        return bright().eval()(images)
+
+
+def test_what_finds_need_not_be_a_network(squares):
+    assert detect(FindsSquares(), data(squares), progress=False) == detect(
+        bright(), data(squares), progress=False
+    )
+
+
 def test_a_detector_of_ours(squares):
     from srtod.detectors.zoo import build_detector
 

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srtod.cli.options import BatchSize, Device, Layout, SkipBad
+from srtod.cli.options import (
+    BatchSize,
+    Device,
+    FullImage,
+    Layout,
+    Merge,
+    Overlap,
+    SkipBad,
+    Slice,
+    slicing_of,
+)
 from srtod.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +35,10 @@ def evaluate(
     format: Layout = None,
     device: Device = "auto",
     batch_size: BatchSize = 1,
+    slice: Slice = None,
+    overlap: Overlap = None,
+    full_image: FullImage = False,
+    merge: Merge = None,
     skip_bad: SkipBad = False,
     save_detections: Annotated[
         Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
@@ -53,10 +67,11 @@ def evaluate(
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
     elif annotations is None and detections is None and data is not None and weights is not None:
         from srtod.engine.evaluate import evaluate_data
-        from srtod.inference import load_detector
+        from srtod.inference import in_slices, load_detector
 
+        slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
         metrics = evaluate_data(
-            load_detector(weights, device=device),
+            in_slices(load_detector(weights, device=device), slicing, batch_size=batch_size),
             data,
             split=split,
             format=format,
@@ -83,6 +98,7 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
 
 def _refuse_options_of_weights(context: typer.Context) -> None:
     names = ("data", "weights", "split", "format", "device", "batch_size", "skip_bad", "save_detections")
+    names += ("slice", "overlap", "full_image", "merge")
     sources = {name: context.get_parameter_source(name) for name in names}
     given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
     if given:

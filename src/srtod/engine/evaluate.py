@@ -3,18 +3,19 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch import nn
 
 from srtod import metrics
 from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset, collate
 from srtod.data.records import AnnotatedSet
-from srtod.detectors.detector import Detector
 from srtod.engine.sets import checked, held_out_split
 from srtod.errors import InputError, did_you_mean
 from srtod.files import write_json
@@ -22,14 +23,14 @@ from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.metrics.results import coco_results, with_names
 from srtod.modes import evaluating
 from srtod.progress import counting_bar, say
-from srtod.types import Detections
+from srtod.types import Detections, Finder
 
 _READERS = 2
 _READ_AHEAD = 4
 
 
 def detect(
-    detector: Detector,
+    detector: Finder,
     dataset: DetectionDataset,
     *,
     device: torch.device | str | None = None,
@@ -40,10 +41,11 @@ def detect(
     """Run a detector over a data set.
 
     Args:
-        detector: is put into evaluation mode; at the end each of its parts has its own mode again.
+        detector: what finds objects. A network is put into evaluation mode; at the end each of its parts has
+            its own mode again.
         dataset: its classes are matched with the detector's by name; what the detector finds of other
             classes is left out.
-        device: where to run; the detector is moved there. None leaves it where it is, or takes the
+        device: where to run; a network is moved there. None leaves it where it is, or takes the
             accelerator's device.
         batch_size: images a forward pass.
         progress: show a bar on stderr.
@@ -58,14 +60,14 @@ def detect(
     """
     if accelerator is not None:
         detector, device = accelerator.unwrap_model(detector), device or accelerator.device
-    device = torch.device(device or next(detector.parameters()).device)
+    device, in_evaluation = _prepared(detector, device)
     labels = match_classes(detector.classes, dataset.classes)
     categories = [None if label is None else label + 1 for label in labels]
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
     found: list[tuple[int, list[dict[str, Any]]]] = []
     with (
-        evaluating(detector.to(device)),
+        in_evaluation,
         torch.inference_mode(),
         counting_bar(len(share), shown=progress and first == 0) as bar,
     ):
@@ -82,7 +84,7 @@ def detect(
 
 
 def evaluate(
-    detector: Detector,
+    detector: Finder,
     annotated_set: AnnotatedSet,
     *,
     device: torch.device | str | None = None,
@@ -104,7 +106,7 @@ def evaluate(
 
 
 def evaluate_data(
-    detector: Detector,
+    detector: Finder,
     data: Path,
     *,
     split: str | None = None,
@@ -151,6 +153,16 @@ def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | Non
             f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
         )
     return [wanted.index(name) if name in wanted else None for name in known]
+
+
+def _prepared(
+    finder: Finder, device: torch.device | str | None
+) -> tuple[torch.device, AbstractContextManager[None]]:
+    """The device to run on, where a network then lies, and the context in which it is evaluated."""
+    if not isinstance(finder, nn.Module):
+        return finder.device, nullcontext()
+    device = torch.device(device or next(finder.parameters()).device)
+    return device, evaluating(finder.to(device))
 
 
 def _results(

@@ -4,7 +4,7 @@ from srtod.inference.explain import explain_file
 from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
 from srtod.inference.job import predict_files
 from srtod.inference.predict import Prediction, load_detector, predict
-from srtod.inference.slices import SlicedFinder, Slicing, find_in_slices
+from srtod.inference.slices import SlicedFinder, Slicing, find_in_slices, in_slices
 from srtod.inference.speed import for_inference
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "find_in_slices",
     "for_inference",
     "ids_of_classes",
+    "in_slices",
     "load_detector",
     "predict",
     "predict_files",

@@ -137,6 +137,11 @@ class SlicedFinder:
         return _merged(seen, self.slicing)
 
 
+def in_slices(finder: Finder, slicing: Slicing | None, *, batch_size: int = 1) -> Finder:
+    """Let something that finds look at slices; without ``slicing`` it stays as it is."""
+    return finder if slicing is None else SlicedFinder(finder, slicing, batch_size=batch_size)
+
+
 def _starts(length: int, side: int, overlap: float) -> list[int]:
     last = max(0, length - side)
     step = max(1, side - round(side * overlap))
