@@ -1,31 +1,57 @@
 import io
+import shutil
+import threading
+import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+import uvicorn
+from fastapi.testclient import TestClient
 from PIL import Image
 
 import srtod
+from srtod.serve.app import create_app
+from srtod.serve.limits import Limits
+from srtod.serve.run import listen
 
 
 class Planted:
-    """Finds what was planted, whatever the image shows; ``gate`` holds it up, ``seen`` counts its images."""
+    """Finds what was planted and a bird as wide as the image; ``gate`` holds it up, ``sizes`` are seen."""
 
     classes = ("drone", "bird")
     device = torch.device("cpu")
 
     def __init__(self):
-        self.boxes = torch.tensor([[10.0, 12, 16, 17], [40, 20, 44, 23], [30, 30, 36, 36]])
-        self.scores = torch.tensor([0.9, 0.6, 0.2])
-        self.labels = torch.tensor([0, 1, 0])
+        self.boxes = [[10.0, 12, 16, 17], [40, 20, 44, 23]]
         self.sizes = []
-        self.gate = None
+        self.gate = threading.Event()
+        self.gate.set()
 
     def __call__(self, images):
-        if self.gate is not None:
-            assert self.gate.wait(timeout=30)
-        self.sizes += [tuple(image.shape[1:]) for image in images]
-        return [{"boxes": self.boxes, "scores": self.scores, "labels": self.labels} for _ in images]
+        assert self.gate.wait(timeout=30)
+        (image,) = images
+        height, width = image.shape[1:]
+        self.sizes.append((width, height))
+        boxes = torch.tensor([*self.boxes, [0.0, height / 2, width, height]])
+        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.6, 0.2]), "labels": torch.tensor([0, 0, 1])}]
+
+
+@pytest.fixture
+def planted():
+    return Planted()
+
+
+@pytest.fixture
+def client():
+    """Make a client of an application around a finder."""
+
+    def make(finder, *, hosts=(), **limits):
+        app = create_app(finder, limits=Limits(**limits), hosts=hosts)
+        return TestClient(app, raise_server_exceptions=False)
+
+    return make
 
 
 def small_detector(*, self_reconstruction):
@@ -43,11 +69,6 @@ def small_detector(*, self_reconstruction):
     ).eval()
 
 
-@pytest.fixture
-def planted():
-    return Planted()
-
-
 @pytest.fixture(scope="session")
 def detector():
     return small_detector(self_reconstruction={"head": "lite"})
@@ -58,8 +79,10 @@ def plain_detector():
     return small_detector(self_reconstruction=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def picture():
+    """Make the bytes of an image file of noise."""
+
     def make(width=64, height=48, kind="PNG", seed=0):
         pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
         stream = io.BytesIO()
@@ -67,3 +90,40 @@ def picture():
         return stream.getvalue()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Serve a finder at a free port of this machine; gives its address."""
+
+    @contextmanager
+    def start(finder, **limits):
+        listening = listen("127.0.0.1", 0)
+        app = create_app(finder, limits=Limits(**limits), hosts=("127.0.0.1",))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium of this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip(f"the page is tried in a browser, and none of {', '.join(names)} is installed here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()

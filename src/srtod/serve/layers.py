@@ -54,7 +54,7 @@ def png(picture: Image.Image) -> bytes:
 def _layer(panel: Panel) -> Layer:
     title, text = TEXTS[panel.name]
     if panel.name == "mask":
-        text += f" It covers {panel.pixels.mean():.0%} of the image."
+        text += f" It covers {panel.pixels.mean():.1%} of the image."
     picture, colours = _picture(panel)
     return Layer(
         name=panel.name,

@@ -72,13 +72,14 @@ export class Camera extends EventTarget {
     return Math.min(Math.max(scale, Math.min(this.fitScale, 1) / 2), LARGEST);
   }
 
-  #go(goal, jump = matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  #go(goal, jump = false) {
+    const still = jump || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#fitted = false;
     goal.x = Math.min(Math.max(goal.x, 0), this.image.width);
     goal.y = Math.min(Math.max(goal.y, 0), this.image.height);
     const resting = this.#goal === null;
-    this.#goal = jump ? null : goal;
-    if (jump) {
+    this.#goal = still ? null : goal;
+    if (still) {
       Object.assign(this, goal);
       this.#moved();
     } else if (resting) {

@@ -22,7 +22,7 @@ export function filters(state, page) {
 
 function showScore(state, page, bars) {
   page.querySelector("#score").value = state.minScore;
-  page.querySelector("#score-shown").value = state.minScore.toFixed(2);
+  page.querySelector("#score-shown").textContent = state.minScore.toFixed(2);
   bars.forEach((bar, at) => bar.classList.toggle("out", (at + 1) / BINS <= state.minScore + 1e-9));
 }
 
@@ -47,14 +47,14 @@ function addClasses(state, page) {
     const swatch = element("i", { class: "swatch" });
     swatch.style.background = colour;
     return element("label", { class: "row" }, box, swatch, element("span", {}, name),
-      element("output", { "data-class": id }));
+      element("span", { "data-class": id }));
   }));
 }
 
 function showCounts(state, page) {
-  for (const output of page.querySelectorAll("#classes output")) {
+  for (const count of page.querySelectorAll("#classes [data-class]")) {
     const own = (state.current?.found ?? []).filter(({ category, score }) => (
-      category === Number(output.dataset.class) && score >= state.minScore));
-    output.value = state.current?.found ? own.length : "";
+      category === Number(count.dataset.class) && score >= state.minScore));
+    count.textContent = state.current?.found ? own.length : "";
   }
 }

@@ -125,7 +125,7 @@ function build() {
     button.addEventListener("click", actions[button.dataset.do]);
   }
   camera.addEventListener("move", () => {
-    find("#zoom").value = `${Math.round(camera.scale * devicePixelRatio * 100)} %`;
+    find("#zoom").textContent = `${Math.round(camera.scale * devicePixelRatio * 100)} %`;
   });
   let shown = null;
   state.when(["picture", "current"], () => {

@@ -1,0 +1,179 @@
+import io
+import struct
+import tempfile
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srtod.inference.predict import load_detector, to_tensor
+from srtod.serve.served import without_enhancement
+
+
+def png_header(width, height):
+    """A file that says to be a PNG of that size."""
+    data = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + data + struct.pack(">I", zlib.crc32(data))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\x00\x00\x00\x00IDAT"
+
+
+def small_file_of_many_pixels():
+    stream = io.BytesIO()
+    Image.new("RGB", (2000, 1000)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def send(client, path, data, name="photo.png", kind="image/png"):
+    return client.post(path, files={"file": (name, data, kind)})
+
+
+def test_detect_answers_with_a_coco_file(client, planted, picture):
+    answer = send(client(planted), "/detect", picture(), name="../day 1/photo.png")
+    assert answer.status_code == 200
+    coco = answer.json()
+    assert coco["images"] == [{"id": 1, "file_name": "photo.png", "width": 64, "height": 48}]
+    assert coco["categories"] == [{"id": 1, "name": "drone"}, {"id": 2, "name": "bird"}]
+    first, *_, last = coco["annotations"]
+    assert first == {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [10.0, 12.0, 6.0, 5.0],
+        "area": 30.0,
+        "iscrowd": 0,
+        "score": 0.9,
+    }
+    assert (last["category_id"], last["bbox"]) == (2, [0.0, 24.0, 64.0, 24.0])
+
+
+def test_detect_leaves_out_what_scores_less(client, planted, picture):
+    answer = send(client(planted), "/detect?score_threshold=0.5", picture())
+    assert [own["score"] for own in answer.json()["annotations"]] == [0.9, 0.6]
+
+
+def test_every_kind_of_image_is_read(client, planted, picture):
+    asked = client(planted)
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "JPEG2000"):
+        data = picture(40, 30, kind)
+        answer = send(asked, "/detect", data, name="x", kind="application/octet-stream")
+        assert answer.json()["images"][0]["width"] == 40, kind
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status", "sentence"),
+    [
+        (b"no image", "image/png", 422, "photo.png: not an image"),
+        (b"", "image/png", 422, "photo.png: empty file"),
+        ("half", "image/png", 422, "photo.png: damaged image"),
+        (b"text", "text/plain", 415, "no image"),
+        (b"x" * 300_000, "image/png", 413, "too large; this server takes 0.2 MB"),
+        ("wide", "image/png", 413, "2000 x 1000 pixels; this server takes 1 million"),
+        (png_header(60_000, 60_000), "image/png", 413, "decompression bomb"),
+    ],
+    ids=["text", "empty", "half", "wrong-kind", "large-file", "many-pixels", "bomb"],
+)
+def test_bad_files_are_refused_in_a_sentence(client, planted, picture, data, kind, status, sentence):
+    data = {"half": picture()[:2000], "wide": small_file_of_many_pixels()}.get(data, data)
+    for path in ("/detect", "/maps", "/picture"):
+        answer = send(client(planted, upload_megabytes=0.2, megapixels=1), path, data, kind=kind)
+        assert answer.status_code == status
+        assert list(answer.json()) == ["detail"] and sentence in answer.json()["detail"]
+        assert tempfile.gettempdir() not in answer.text
+    assert planted.sizes == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "sentence"),
+    [
+        ({"json": {}}, 415, "multipart/form-data"),
+        ({"content": b"bytes", "headers": {"content-type": "image/png"}}, 415, "multipart/form-data"),
+        ({"files": {"image": b"x"}}, 422, "file: Field required"),
+        ({"files": {"file": b"x"}, "params": {"score_threshold": "7"}}, 422, "score_threshold: "),
+        ({"files": {"file": b"x"}, "params": {"enhancement": "perhaps"}}, 422, "enhancement: "),
+    ],
+)
+def test_bad_requests_are_refused_in_a_sentence(client, planted, request_, status, sentence):
+    answer = client(planted).post("/detect", **request_)
+    assert answer.status_code == status and sentence in answer.json()["detail"]
+
+
+def test_a_failure_inside_tells_nothing_but_that_it_failed(client, picture, caplog):
+    class Broken:
+        classes = ("drone",)
+        device = torch.device("cpu")
+
+        def __call__(self, images):
+            raise RuntimeError("/home/somebody/secret.safetensors")
+
+    answer = send(client(Broken()), "/detect", picture())
+    assert answer.status_code == 500 and "secret" not in answer.text
+    assert answer.json() == {"detail": "the server failed on this request; its log says why"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "secret.safetensors" in caplog.text
+
+
+def test_without_self_reconstruction_there_are_no_maps(client, planted, plain_detector, picture):
+    for finder, words in ((planted, "exported program"), (plain_detector, "without self-reconstruction")):
+        asked = client(finder)
+        about = asked.get("/about").json()
+        assert not about["has_maps"] and words in about["no_maps_because"]
+        for path in ("/maps", "/detect?enhancement=false"):
+            answer = send(asked, path, picture())
+            assert answer.status_code == 422 and words in answer.json()["detail"]
+
+
+def test_about_tells_what_is_loaded_and_taken(client, detector):
+    about = client(detector, upload_megabytes=2, megapixels=3).get("/about").json()
+    assert about["model"] == "faster-rcnn + self-reconstruction, test_resnet" and about["has_maps"]
+    assert [own["name"] for own in about["classes"]] == ["drone", "bird"]
+    assert (about["max_upload_bytes"], about["max_pixels"]) == (2_000_000, 3_000_000)
+
+
+def test_the_enhancement_can_be_switched_off(client, detector, picture):
+    asked, data = client(detector), picture()
+    on, off = (
+        send(asked, f"/detect?enhancement={word}", data).json()["annotations"] for word in ("true", "false")
+    )
+    assert on != off
+    image = torch.rand(3, 48, 64)
+    plain = without_enhancement(detector)
+    with torch.no_grad():
+        expected = detector.head.detect(
+            detector.pyramid(detector.preprocess([image]).normalised), detector.preprocess([image])
+        )[0]
+        torch.testing.assert_close(plain([image])[0]["boxes"], expected["boxes"])
+    assert plain.head is detector.head and detector.self_reconstruction is not None
+
+
+def test_weights_made_fast_can_be_compared_too(client, detector, picture, tmp_path):
+    detector.save(tmp_path / "w.safetensors")
+    asked = client(load_detector(tmp_path / "w.safetensors", device="cpu"))
+    assert send(asked, "/detect?enhancement=false", picture()).status_code == 200
+    assert len(send(asked, "/maps", picture()).json()["layers"]) == 5
+
+
+def test_the_picture_is_what_the_detector_sees(client, planted, picture, tmp_path):
+    data = picture(30, 20, "TIFF")
+    answer = send(client(planted), "/picture", data, name="a.tif", kind="image/tiff")
+    assert answer.headers["content-type"] == "image/png"
+    (tmp_path / "a.png").write_bytes(answer.content)
+    (tmp_path / "a.tif").write_bytes(data)
+    seen = [np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "a.tif")]
+    np.testing.assert_array_equal(*seen)
+    assert to_tensor(seen[0].copy(), torch.device("cpu")).shape == (3, 20, 30)
+
+
+def test_page_and_description_need_nothing_from_elsewhere(client, planted):
+    from srtod.serve.app import PAGE
+
+    asked = client(planted)
+    for path in ("/", "/docs", "/openapi.json", *(f"/page/{own.name}" for own in PAGE.iterdir())):
+        answer = asked.get(path)
+        assert answer.status_code == 200
+        elsewhere = answer.text.replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in elsewhere and "https://" not in elsewhere
+    assert {"/detect", "/maps", "/picture", "/about"} == set(asked.get("/openapi.json").json()["paths"])
+    assert asked.get("/page/../app.py").status_code == 404
+    assert asked.get("/page/%2e%2e/app.py").status_code == 404
