@@ -49,8 +49,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
         InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
+    _refuse_used(path)
     scratch: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +62,26 @@ def atomic_folder(path: Path) -> Generator[Path]:
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def growing_folder(path: Path) -> Generator[None]:
+    """Make a folder for files that are written as the work goes on, and stay if it ends badly.
+
+    Raises:
+        InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
+    """
+    path, begun = Path(path), False
+    _refuse_used(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        begun = True
+        yield
+    except OSError as error:
+        raise _unwritable(path, error, begun=begun) from error
+    finally:
+        if begun and not any(path.iterdir()):
+            path.rmdir()
 
 
 def require_writable(path: Path) -> None:
@@ -117,6 +136,11 @@ def read_json(path: Path) -> Any:
 def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -86,6 +87,7 @@ def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsy
         ({"--slice": "8"}, "slice 8: windows need at least 32 pixels"),
         ({"--slice": "64", "--merge": "mean"}, "merge 'mean'"),
         ({"--overlap": "0.2"}, "add --slice"),
+        ({"--every": "2"}, "--every and --track are about videos"),
         ({"--annotations": "none.json"}, "none.json"),
     ],
 )
@@ -95,6 +97,26 @@ def test_bad_arguments_end_with_exit_code_2(tmp_path, weights, monkeypatch, caps
     assert run(monkeypatch, image(tmp_path / "a.png"), *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_video_goes_in_and_lines_come_out(tmp_path, weights, monkeypatch, capsys):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in range(0, 200, 50):
+            frame = np.full((48, 64, 3), shade, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    out = tmp_path / "out"
+    options = ["--weights", weights, "--output", out, "--device", "cpu", "--every", 2, "--track"]
+    assert run(monkeypatch, tmp_path / "a.mp4", *options) == 0
+    told = [json.loads(line) for line in (out / "a.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in told] == [0, 2]
+    assert all("track_id" in detection for line in told for detection in line["detections"])
+    assert (out / "a.mp4").stat().st_size > 0
+    assert "in 2 frames of 1 videos" in capsys.readouterr().out
+    assert run(monkeypatch, tmp_path / "a.mp4", *options[:-3], "--annotations", "gt.json") == 2
+    assert "--annotations and --split are about images" in capsys.readouterr().err
 
 
 def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monkeypatch):

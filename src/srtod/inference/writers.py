@@ -27,15 +27,15 @@ def results_of(
         categories=range(1, len(classes) + 1),
     )
     return with_names(
-        [_rounded(result) for result in results],
+        [rounded(result) for result in results],
         file_names={image.image_id: image.file_name},
         classes=classes,
         category_ids=category_ids,
     )
 
 
-def _rounded(result: dict[str, Any]) -> dict[str, Any]:
-    """Keep the digits that mean something, which halves the files."""
+def rounded(result: dict[str, Any]) -> dict[str, Any]:
+    """Keep the digits of a COCO result that mean something, which halves the files."""
     return result | {"bbox": [round(side, 4) for side in result["bbox"]], "score": round(result["score"], 7)}
 
 

@@ -1,0 +1,332 @@
+"""Videos: what is decoded, what is written, and what remains when something breaks."""
+
+import json
+import sys
+from fractions import Fraction
+from itertools import islice
+
+import av
+import numpy as np
+import pytest
+
+from srtod.errors import InputError, SrtodError
+from srtod.inference.slices import Slicing
+from srtod.inference.video import Video, VideoSetting, collect_videos, predict_videos
+from srtod.inference.video.decoding import upright
+from srtod.inference.video.encoding import video_file
+from srtod.inference.video.tracking import Tracks
+
+RATE = 10
+
+
+def squares(index):
+    """Where two bright squares are in a frame: they move to the right, 9 and 3 pixels a frame."""
+    return [(4 + 9 * index, 10, 12 + 9 * index, 18), (4 + 3 * index, 40, 12 + 3 * index, 48)]
+
+
+def write(path, frames=12, codec="libx264", shape=(64, 128)):
+    """A video of the squares."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=RATE)
+        stream.height, stream.width, stream.pix_fmt = *shape, "yuv420p"
+        for index in range(frames):
+            pixels = np.full((*shape, 3), 20, np.uint8)
+            for left, top, right, bottom in squares(index):
+                pixels[top:bottom, left:right] = 240
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def video(path, *, live=False):
+    return Video(str(path), path.stem, live)
+
+
+@pytest.fixture
+def finds_squares():
+    """Finds what is bright, the lower one first and surer."""
+    import torch
+
+    class FindsSquares:
+        classes = ("square",)
+        device = torch.device("cpu")
+        fails_after = None
+
+        def __init__(self):
+            self.frames = 0
+
+        def __call__(self, images):
+            return [self._find(image) for image in images]
+
+        def _find(self, image):
+            self.frames += 1
+            if self.frames == self.fails_after:
+                raise KeyboardInterrupt
+            boxes = []
+            for top in (30, 0):
+                rows, columns = (image.mean(0)[top : top + 30] > 0.5).nonzero().T
+                if len(rows):
+                    sides = [columns.min(), rows.min() + top, columns.max() + 1, rows.max() + 1 + top]
+                    boxes.append([float(side) for side in sides])
+            count = len(boxes)
+            return {
+                "boxes": torch.tensor(boxes).reshape(-1, 4),
+                "scores": torch.tensor([0.9, 0.8])[:count],
+                "labels": torch.zeros(count, dtype=torch.long),
+            }
+
+    return FindsSquares()
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frame_count(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_line_a_frame_and_an_annotated_video(tmp_path, finds_squares):
+    path, out = write(tmp_path / "a.mp4"), tmp_path / "out"
+    done = predict_videos(finds_squares, [video(path)], out)
+    assert (done.videos, done.frames, done.detections, done.notes) == (1, 12, 24, [])
+    told = lines(out / "a.jsonl")
+    assert [line["frame"] for line in told] == list(range(12))
+    assert [line["time"] for line in told] == pytest.approx([index / RATE for index in range(12)])
+    for index, line in enumerate(told):
+        expected = sorted((x, y, x2 - x, y2 - y) for x, y, x2, y2 in squares(index))
+        assert np.abs(np.array(sorted(d["bbox"] for d in line["detections"])) - expected).max() <= 1
+    assert told[0]["detections"][0].keys() == {"bbox", "score", "category_id", "category_name"}
+    assert told[0]["detections"][0]["category_name"] == "square"
+    with av.open(str(out / "a.mp4")) as annotated:
+        assert annotated.streams.video[0].average_rate == RATE
+        pixels = next(annotated.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert frame_count(out / "a.mp4") == 12
+    assert pixels.shape == (64, 128, 3)
+    assert (pixels[38, 3:13, 0] - pixels[38, 3:13, 2] > 60).all()  # an orange line above the lower square
+
+
+def test_frames_are_passed_over_and_times_stay(tmp_path, finds_squares):
+    path = write(tmp_path / "a.mp4")
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(every=5))
+    told = lines(tmp_path / "out" / "a.jsonl")
+    assert [(line["frame"], line["time"]) for line in told] == [(0, 0.0), (5, 0.5), (10, 1.0)]
+    assert finds_squares.frames == 3
+    with av.open(str(tmp_path / "out" / "a.mp4")) as annotated:
+        assert annotated.streams.video[0].average_rate == RATE / 5
+
+
+@pytest.mark.parametrize("setting", [VideoSetting(batch_size=5), VideoSetting(slicing=Slicing(64, 0.25))])
+def test_batches_and_slices_find_the_same(tmp_path, finds_squares, setting):
+    path = write(tmp_path / "a.mp4")
+    predict_videos(finds_squares, [video(path)], tmp_path / "one")
+    predict_videos(finds_squares, [video(path)], tmp_path / "two", setting)
+    one, two = (
+        [sorted(d["bbox"] for d in line["detections"]) for line in lines(tmp_path / name / "a.jsonl")]
+        for name in ("one", "two")
+    )
+    assert one == two and len(one) == 12
+
+
+def test_without_pictures_only_lines_are_written(tmp_path, finds_squares):
+    path = write(tmp_path / "a.mp4")
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(pictures=False))
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+
+
+def test_tracks_follow_objects_that_move_by_more_than_their_size(tmp_path, finds_squares):
+    path = write(tmp_path / "a.mp4")
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(track=True))
+    told = lines(tmp_path / "out" / "a.jsonl")
+    for lower in (False, True):
+        tracks = [
+            detection["track_id"]
+            for line in told
+            for detection in line["detections"]
+            if (detection["bbox"][1] > 30) == lower
+        ]
+        assert tracks[0] is None
+        assert len(set(tracks[1:])) == 1 and tracks[1] in (1, 2)
+
+
+def test_classes_have_tracks_of_their_own():
+    tracks = Tracks(Fraction(10), min_score=0.3)
+    box, told = np.array([[10, 10, 18, 18]], np.float32), []
+    for label in (0, 0, 1, 1, 0):
+        told += tracks.number(box, np.array([0.9], np.float32), np.array([label]))
+    assert told == [None, 1, None, 2, 1]
+    assert tracks.number(box[:0], np.zeros(0, np.float32), np.zeros(0, np.int64)) == []
+
+
+def test_weak_detections_begin_no_track_and_go_on_with_one():
+    tracks = Tracks(Fraction(10), min_score=0.3)
+    box, label = np.array([[10, 10, 18, 18]], np.float32), np.array([0])
+    told = [tracks.number(box, np.array([s], np.float32), label)[0] for s in (0.2, 0.2, 0.5, 0.5, 0.2)]
+    assert told == [None, None, None, 1, 1]
+
+
+def test_ctrl_c_keeps_the_lines_and_no_half_video(tmp_path, finds_squares):
+    finds_squares.fails_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        predict_videos(finds_squares, [video(write(tmp_path / "a.mp4"))], tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+    assert [line["frame"] for line in lines(tmp_path / "out" / "a.jsonl")] == [0, 1, 2, 3]
+
+
+def test_ctrl_c_is_the_end_of_a_stream(tmp_path, finds_squares):
+    finds_squares.fails_after = 5
+    done = predict_videos(finds_squares, [video(write(tmp_path / "a.mp4"), live=True)], tmp_path / "out")
+    assert done.frames == 4 and "stopped after 4 frames" in done.notes[0]
+    assert frame_count(tmp_path / "out" / "a.mp4") == 4
+
+
+class Breaking:
+    """A container whose connection is lost after some packets."""
+
+    def __init__(self, container, packets):
+        self._container, self._packets = container, packets
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._container.close()
+
+    def demux(self, stream):
+        yield from islice(self._container.demux(stream), self._packets)
+        raise av.error.ConnectionResetError(104, "Connection reset by peer")
+
+
+@pytest.fixture
+def connection_lost(monkeypatch):
+    """Lets the connection to a place be lost after 6 packets."""
+    opened = av.open
+
+    def lose(path):
+        def open_breaking(name, *args, **options):
+            container = opened(name, *args, **options)
+            return Breaking(container, 6) if name == str(path) else container
+
+        monkeypatch.setattr(av, "open", open_breaking)
+
+    return lose
+
+
+def test_a_stream_that_breaks_keeps_what_was_found(tmp_path, finds_squares, connection_lost):
+    path = write(tmp_path / "a.mkv", codec="mpeg4")
+    connection_lost(path)
+    with pytest.raises(
+        SrtodError, match=r"a\.mkv: the stream broke: .*; \d frames are in .*a\.jsonl"
+    ) as error:
+        predict_videos(finds_squares, [video(path, live=True)], tmp_path / "out")
+    assert error.value.exit_code == 1
+    kept = len(lines(tmp_path / "out" / "a.jsonl"))
+    assert 0 < kept <= 6
+    assert frame_count(tmp_path / "out" / "a.mp4") == kept
+
+
+def test_a_file_that_breaks_keeps_its_lines(tmp_path, finds_squares, connection_lost):
+    path = write(tmp_path / "a.mkv", codec="mpeg4")
+    connection_lost(path)
+    with pytest.raises(InputError, match=r"a\.mkv: damaged: .*; \d frames are in .*a\.jsonl"):
+        predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "again", skip_bad=True)
+    assert done.videos == 0 and done.notes[0].startswith("left out: ")
+
+
+def test_a_stream_that_ends_says_so(tmp_path, finds_squares):
+    path = write(tmp_path / "a.mkv", codec="mpeg4")
+    done = predict_videos(finds_squares, [video(path, live=True)], tmp_path / "out")
+    assert done.frames == 12 and done.notes == [f"{path}: the stream ended after 12 frames"]
+
+
+def test_a_file_that_is_cut_short_says_so(tmp_path, finds_squares):
+    path = write(tmp_path / "a.mkv", frames=100, codec="mpeg4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert 10 < done.frames < 95
+    assert f"ends after {done.frames} of about 100 frames" in done.notes[-1]
+    assert frame_count(tmp_path / "out" / "a.mp4") == done.frames
+
+
+def test_damaged_packets_are_passed_over(tmp_path, finds_squares):
+    path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    third = len(content) // 3
+    content[third : third + 200] = bytes(200)
+    path.write_bytes(content)
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert done.frames > 30
+
+
+def sound(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_bytes(b"words" * 100), "not a video that can be read: Invalid data"),
+        (lambda path: path.write_bytes(b""), "not a video that can be read"),
+        (lambda path: None, "not a video that can be read: No such file"),
+        (sound, "holds no pictures"),
+        (lambda path: path.write_bytes(write(path).read_bytes()[:1000]), "not a video that can be read"),
+    ],
+)
+def test_what_is_no_video_is_told_and_leaves_nothing(tmp_path, finds_squares, make, message):
+    path = tmp_path / "a.mp4"
+    make(path)
+    with pytest.raises(InputError) as error:
+        predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert str(error.value).startswith(f"{path}: {message}") and "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stream_that_is_not_there_hides_the_password(tmp_path, finds_squares):
+    (stream,) = collect_videos(["rtsp://me:secret@127.0.0.1:9/door"])
+    with pytest.raises(InputError) as error:
+        predict_videos(finds_squares, [stream], tmp_path / "out")
+    assert "rtsp://***@127.0.0.1:9/door: cannot be reached" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_odd_sizes_are_filled_up(tmp_path):
+    with video_file(tmp_path / "a.mp4", Fraction(10)) as writer:
+        for _ in range(3):
+            writer.add(np.zeros((49, 65, 3), np.uint8))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (66, 50)
+
+
+def test_frames_are_turned_upright():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert (upright(pixels, 0) == pixels).all()
+    assert (upright(pixels, 90)[-1, 0] == pixels[0, 0]).all()
+    assert (upright(pixels, -90)[0, -1] == pixels[0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"every": 0}, "every 0: it must"), ({"batch_size": 0}, "batch size 0: it must")]
+)
+def test_settings_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        VideoSetting(**options)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("av", "video"), ("trackers", "tracking")])
+def test_a_missing_package_is_named(tmp_path, finds_squares, monkeypatch, package, extra):
+    path = write(tmp_path / "a.mp4")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"pip install 'srtod\[{extra}\]'"):
+        predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(track=True))
+    assert not (tmp_path / "out").exists()
