@@ -1,10 +1,14 @@
 """Files of the Hugging Face hub, and no long wait where it cannot be reached."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.utils import get_session
+
+WEIGHTS = "model.safetensors"
+"""The file of a repository, or of a folder, that holds a detector."""
 
 _PATIENCE = 10.0
 """Seconds in which the hub must answer."""
@@ -38,3 +42,26 @@ def newest(repository: str, file: str) -> Path:
             return cached
         raise
     return Path(hf_hub_download(repository, file))
+
+
+def upload(folder: Path, repository: str, *, private: bool, message: str, keep: Sequence[str]) -> str:
+    """Put the files of a folder into a repository in one commit, and return the commit's address.
+
+    Args:
+        folder: what to put there.
+        repository: ``owner/name``; made if it is not there.
+        private: whether a new one is.
+        message: of the commit.
+        keep: files that stay as they are where the repository has them.
+
+    Raises:
+        Exception: the hub does not answer, or refuses.
+    """
+    reach()
+    api = HfApi()
+    api.create_repo(repository, private=private, exist_ok=True)
+    there = [name for name in keep if api.file_exists(repository, name)]
+    commit = api.upload_folder(
+        repo_id=repository, folder_path=folder, commit_message=message, ignore_patterns=there
+    )
+    return commit.commit_url

@@ -11,6 +11,7 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.images import check_image, check_images
 from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
+from srtod.detectors.pretrained import push_to_hub, save_pretrained
 from srtod.detectors.weights import write_weights
 from srtod.errors import InputError
 from srtod.heads.base import Head
@@ -125,6 +126,21 @@ class Detector(nn.Module):
             size=batch.sizes[0],
             shown=(image.shape[1], image.shape[2]),
         )
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **changes: Any) -> "Detector":
+        """Load a detector: :func:`srtod.load` by the name that users of the hub know."""
+        from srtod.detectors.zoo import load
+
+        return load(source, **changes)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights and a card into a folder (:func:`~srtod.detectors.pretrained.save_pretrained`)."""
+        save_pretrained(self, folder)
+
+    def push_to_hub(self, repository: str, *, private: bool = False, message: str = "srtod detector") -> str:
+        """Put weights and a card on the hub (:func:`~srtod.detectors.pretrained.push_to_hub`)."""
+        return push_to_hub(self, repository, private=private, message=message)
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write weights, configuration and version to one safetensors file, whole or not at all.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -15,7 +16,8 @@ from srtod.files import atomic_file
 from srtod.finite import check_finite
 from srtod.schema import validated
 
-_METADATA_KEY = "srtod"
+METADATA_KEY = "srtod"
+"""Where a file of ours keeps its :func:`description`."""
 
 
 def write_weights(
@@ -26,8 +28,7 @@ def write_weights(
     Raises:
         InputError: the place cannot be written to; or, with ``half``, a number is too large for float16.
     """
-    held = config.model_dump(mode="json") | {"pretrained_backbone": False}
-    metadata = {_METADATA_KEY: json.dumps({"version": version("srtod"), "config": held})}
+    metadata = {METADATA_KEY: description(config.model_dump(mode="json"))}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     if half:
         tensors = {key: _halved(tensor) for key, tensor in tensors.items()}
@@ -51,16 +52,31 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
-    if _METADATA_KEY not in metadata:
+    if METADATA_KEY not in metadata:
         raise InputError(
             f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
         )
-    try:
-        held = json.loads(metadata[_METADATA_KEY])["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: its srtod configuration is damaged") from error
+    config = described(metadata[METADATA_KEY], where=path)
     check_finite(state, str(path))
-    return state, validated(DetectorConfig, held | {"pretrained_backbone": False}, where=str(path))
+    return state, config
+
+
+def description(config: Mapping[str, Any]) -> str:
+    """A detector's ``config`` and this version as JSON, which files of all kinds carry."""
+    return json.dumps({"version": version("srtod"), "config": {**config, "pretrained_backbone": False}})
+
+
+def described(text: str, *, where: Path) -> DetectorConfig:
+    """Read what :func:`description` wrote into the file ``where``.
+
+    Raises:
+        InputError: it is damaged, or of a version with other options.
+    """
+    try:
+        held = json.loads(text)["config"] | {"pretrained_backbone": False}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{where}: its srtod configuration is damaged") from error
+    return validated(DetectorConfig, held, where=str(where))
 
 
 def _halved(tensor: Tensor) -> Tensor:

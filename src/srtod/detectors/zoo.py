@@ -137,7 +137,8 @@ def load(source: str | Path, **changes: Any) -> Detector:
     """Load a detector that :meth:`Detector.save` wrote, in evaluation mode.
 
     Args:
-        source: a file, or a repository ``owner/name`` of the Hugging Face hub with ``model.safetensors``.
+        source: a file; a folder or a repository ``owner/name`` of the Hugging Face hub with
+            ``model.safetensors``.
         **changes: options that are to be others than the file says, such as ``score_threshold=0.3``; those
             of :data:`~srtod.detectors.config.CHANGEABLE`.
 
@@ -167,10 +168,12 @@ def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
 
 def _local(source: str | Path) -> Path:
     path = Path(source)
+    if path.is_dir():
+        return path / hub.WEIGHTS
     if isinstance(source, Path) or path.suffix or path.parent.is_dir() or source.count("/") != 1:
         return path
     try:
-        return hub.newest(source, "model.safetensors")
+        return hub.newest(source, hub.WEIGHTS)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
