@@ -12,6 +12,8 @@ from PIL import Image
 pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
+expect.set_options(timeout=20_000)  # on busy machines
+
 GREY, WHITE = 96, 255
 ORANGE = (230, 159, 0)
 """The colour of the first class."""

@@ -51,7 +51,7 @@ export class Work {
     try {
       await step();
     } catch (error) {
-      item.problem = error instanceof TypeError ? "the server cannot be reached" : error.message;
+      item.problem = error instanceof TypeError ? "the server cannot be reached; open the image again when it runs" : error.message;
       this.#tell(item, item.problem);
     }
     item.working = false;
