@@ -2,7 +2,7 @@
 
 ``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's.
 ``attach`` adds self-reconstruction to a detector of torchvision or transformers, ``detach`` takes it off,
-``explain`` shows what it sees.
+``explain`` shows what it sees. ``to_supervision`` gives what was found to other tools.
 """
 
 from importlib import import_module
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from srtod.detectors.detector import Detector
     from srtod.detectors.mmdet import load_mmdet
     from srtod.detectors.zoo import build_detector, load
+    from srtod.interop.supervision import to_supervision
 
 __version__ = version("srtod")
 
@@ -26,6 +27,7 @@ __all__ = [
     "explain",
     "load",
     "load_mmdet",
+    "to_supervision",
 ]
 
 _HOMES = {
@@ -36,6 +38,7 @@ _HOMES = {
     "explain": "srtod.detectors.attach",
     "load": "srtod.detectors.zoo",
     "load_mmdet": "srtod.detectors.mmdet",
+    "to_supervision": "srtod.interop.supervision",
 }
 
 
