@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ def strip(top: int, bottom: int, width: int) -> NDArray[np.uint8]:
 
 def _tiff(path: Path, size: int, **layout: Any) -> Path:
     import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
 
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     shape = {"count": 3, "width": size, "height": size, "dtype": "uint8", "photometric": "RGB"}
     with rasterio.open(path, "w", driver="GTiff", **shape, **layout) as dataset:
         for top in range(0, size, STRIP):
