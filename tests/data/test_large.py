@@ -63,8 +63,10 @@ KINDS = {
 }
 
 
+@pytest.mark.parametrize("rows", [256, 7])
 @pytest.mark.parametrize("kind", KINDS)
-def test_bands_are_the_image(tmp_path, kind):
+def test_bands_are_the_image(tmp_path, monkeypatch, kind, rows):
+    monkeypatch.setattr(large, "_ROWS", rows)
     path = KINDS[kind](tmp_path / "a")
     image = LargeImage(path)
     assert image.size == (90, 70)

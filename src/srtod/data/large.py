@@ -21,6 +21,8 @@ MOST_COLUMNS = 200_000
 OVERVIEW = 5120
 """Longest side of the shrunk copy that is made while the rows go by."""
 
+_ROWS = 256
+"""Rows that are converted together."""
 # Only formats that are read row by row, known by how their files begin; some others lead to further files.
 _BEGINNINGS = {
     b"\xff\xd8\xff": "JPEG",
@@ -69,14 +71,17 @@ class LargeImage:
         Raises:
             InputError: the file is damaged.
         """
-        overview = _Overview(self.size)
+        overview, width = _Overview(self.size), self.size[0]
         with self._open() as dataset:
-            held, first = np.empty((0, self.size[0], 3), np.uint8), 0
+            held, first = np.empty((0, width, 3), np.uint8), 0
             for top, bottom in spans:
-                kept, begin = held[max(0, top - first) :], first + len(held)
-                rows = _read(dataset, Window(0, max(begin, top), self.size[0], bottom))
-                held, first = np.concatenate([kept, rows]) if len(kept) else rows, top
-                overview.add(rows)
+                kept = held[max(0, top - first) :]
+                held, first = np.empty((bottom - top, width, 3), np.uint8), top
+                held[: len(kept)] = kept
+                for start in range(top + len(kept), bottom, _ROWS):
+                    end = min(start + _ROWS, bottom)
+                    held[start - top : end - top] = rows = _read(dataset, Window(0, start, width, end))
+                    overview.add(rows)
                 yield held
         self._overview = overview.finished() if self._overview is None else self._overview
 
