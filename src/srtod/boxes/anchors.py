@@ -109,7 +109,7 @@ def usable_anchors(
 
 def per_anchor(predicted: Tensor, values: int) -> Tensor:
     """Turn a map ``[B, A values, h, w]`` into float32 ``[B, h w A, values]``, in the order of the anchors."""
-    return predicted.permute(0, 2, 3, 1).reshape(len(predicted), -1, values).float()
+    return predicted.permute(0, 2, 3, 1).reshape(predicted.shape[0], -1, values).float()
 
 
 def scaled_boxes(boxes: Tensor, factor: float) -> Tensor:

@@ -13,7 +13,7 @@ _MAX_LOG_RATIO = abs(log(16 / 1000))
 _KINDS_KEPT = 4
 """Pairs of type and device whose scales are kept."""
 
-Size = tuple[int, int] | tuple[Tensor, Tensor]
+Size = tuple[int | Tensor, int | Tensor]
 """(height, width) of an image in pixels, or ``[N]`` each where every box has an image of its own."""
 
 

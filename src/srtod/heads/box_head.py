@@ -123,13 +123,15 @@ class BoxStage(nn.Module):
 
     def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: Size) -> Tensor:
         """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped."""
-        rows = torch.arange(len(boxes), device=boxes.device)
+        rows = torch.arange(boxes.shape[0], device=boxes.device)
         return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
 
     def refine_all(self, boxes: Tensor, deltas: Tensor, size: Size) -> Tensor:
         """Apply to boxes ``[N, 4]`` all their deltas ``[N, D, 4]``, clipped; ``[N, D, 4]``."""
-        refined = [self.coder.decode(boxes, own, size) for own in deltas.unbind(1)]
-        return torch.stack(refined, dim=1)
+        times = deltas.shape[1]
+        height, width = (side if isinstance(side, int) else side.repeat_interleave(times) for side in size)
+        references = boxes.repeat_interleave(times, dim=0)
+        return self.coder.decode(references, deltas.flatten(0, 1), (height, width)).unflatten(0, (-1, times))
 
     @staticmethod
     def _of_class(deltas: Tensor, labels: Tensor, rows: Tensor) -> Tensor:

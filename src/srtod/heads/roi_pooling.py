@@ -48,7 +48,7 @@ class RoIPooling(nn.Module):
         if len(self.strides) == 1:
             return self._align(levels[0], rois, self.strides[0])
         rows_of = self._rows_by_level(rois[:, 1:])
-        shape = (len(rois), levels[0].shape[1], self.output_size, self.output_size)
+        shape = (rois.shape[0], levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
         for level, rows, stride in zip(levels, rows_of, self.strides, strict=True):
             pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
