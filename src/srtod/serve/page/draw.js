@@ -1,7 +1,10 @@
 // One picture on a canvas: image, map, grid of pixels, boxes.
 
 const LEAST_SIDE = 9;
+const LABEL_FROM = 90;
 const GRID_FROM = 14;
+const [THIN, BOLD] = [1.5, 2.5];
+const [DARK, LIGHT] = ["rgb(0 0 0 / 0.45)", "rgb(255 255 255 / 0.95)"];
 
 /**
  * Draw a scene.
@@ -24,12 +27,10 @@ export function draw(context, scene, view, ratio) {
   if (scene.layer) drawLayer(context, scene);
   if (view.scale >= GRID_FROM) drawGrid(context, scene, view);
   context.setTransform(ratio, 0, 0, ratio, left, top);
-  for (const box of scene.boxes) drawBox(context, box, view.scale, {});
   const marked = (box) => box && scene.boxes.find((own) => own.id === box.id);
-  const hovered = marked(scene.hovered);
-  const selected = marked(scene.selected);
-  if (hovered && hovered !== selected) drawBox(context, hovered, view.scale, { hovered: true });
-  if (selected) drawBox(context, selected, view.scale, { selected: true });
+  const [hovered, selected] = [marked(scene.hovered), marked(scene.selected)];
+  drawBoxes(context, scene.boxes.filter((box) => box !== hovered && box !== selected), view);
+  for (const box of new Set([hovered, selected])) if (box) drawMarked(context, box, view, box === selected);
 }
 
 /** Draw the part of the image that is seen, which is fast at any zoom. */
@@ -64,26 +65,47 @@ function drawGrid(context, scene, view) {
   context.stroke();
 }
 
-/** A box in CSS pixels from the image's corner; one too small to be seen is drawn larger around its middle. */
-function drawBox(context, box, scale, { hovered = false, selected = false }) {
-  const w = Math.max(box.w * scale, LEAST_SIDE);
-  const h = Math.max(box.h * scale, LEAST_SIDE);
-  const x = (box.x + box.w / 2) * scale - w / 2;
-  const y = (box.y + box.h / 2) * scale - h / 2;
-  const line = selected || box.only ? 2.5 : 1.5;
-  const away = line / 2 + 0.5;
-  const frame = [x - away, y - away, w + 2 * away, h + 2 * away];
-  context.lineJoin = "round";
-  context.lineWidth = line + 2;
-  context.strokeStyle = hovered || selected ? "rgb(255 255 255 / 0.95)" : "rgb(0 0 0 / 0.45)";
-  context.strokeRect(...frame);
-  context.lineWidth = line;
-  context.strokeStyle = box.colour;
-  context.strokeRect(...frame);
-  if (hovered || selected || w >= 90) drawLabel(context, box, x - away, y - away);
+/** All boxes of a colour and width are one path: thousands are drawn as fast as one. */
+function drawBoxes(context, boxes, view) {
+  const groups = Map.groupBy(boxes, ({ colour, only }) => `${colour} ${only ? BOLD : THIN}`);
+  for (const group of groups.values()) {
+    const line = group[0].only ? BOLD : THIN;
+    stroke(context, group.map((box) => frame(box, view.scale, line)), group[0].colour, line, DARK);
+  }
+  for (const box of boxes) {
+    if (box.w * view.scale >= LABEL_FROM) drawLabel(context, box, frame(box, view.scale, THIN));
+  }
 }
 
-function drawLabel(context, box, x, y) {
+/** A box that is pointed at or chosen: a light rim, and what it is. */
+function drawMarked(context, box, view, selected) {
+  const line = selected || box.only ? BOLD : THIN;
+  const own = frame(box, view.scale, line);
+  stroke(context, [own], box.colour, line, LIGHT);
+  drawLabel(context, box, own);
+}
+
+/** Around a box, in CSS pixels from the image's corner; what is too small to be seen gets a larger one. */
+function frame(box, scale, line) {
+  const away = line / 2 + 0.5;
+  const w = Math.max(box.w * scale, LEAST_SIDE) + 2 * away;
+  const h = Math.max(box.h * scale, LEAST_SIDE) + 2 * away;
+  return [(box.x + box.w / 2) * scale - w / 2, (box.y + box.h / 2) * scale - h / 2, w, h];
+}
+
+function stroke(context, frames, colour, line, rim) {
+  context.beginPath();
+  for (const own of frames) context.rect(...own);
+  context.lineJoin = "round";
+  context.lineWidth = line + 2;
+  context.strokeStyle = rim;
+  context.stroke();
+  context.lineWidth = line;
+  context.strokeStyle = colour;
+  context.stroke();
+}
+
+function drawLabel(context, box, [x, y]) {
   const text = `${box.name} ${box.score.toFixed(2)}`;
   context.font = "600 12px system-ui, sans-serif";
   const width = context.measureText(text).width + 10;

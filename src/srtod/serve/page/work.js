@@ -39,10 +39,11 @@ export class Work {
         return () => this.#try(item, () => this.#layers(item));
       }
     }
-    const plain = state.items.find(({ thumbnail, problem }) => !thumbnail && !problem);
-    if (plain) return () => this.#try(plain, () => this.#preview(plain));
     const other = state.items.find(({ found, problem }) => !found && !problem);
-    return other && (() => this.#try(other, () => this.#found(other)));
+    return other && (() => this.#try(other, async () => {
+      if (!other.thumbnail) await this.#preview(other);
+      await this.#found(other);
+    }));
   }
 
   async #try(item, step) {
