@@ -86,7 +86,7 @@ def test_two_files(srtod, two_files, tmp_path):
 def test_a_file_that_cannot_be_written_is_told_before_any_work(
     srtod, dataset, weights, tmp_path, monkeypatch, option
 ):
-    monkeypatch.setattr("srtod.inference.load_detector", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("srtod.inference.load_finder", lambda *_, **__: pytest.fail("loaded"))
     code, out, err = srtod("evaluate", dataset, "--weights", weights, option, tmp_path)
 
     assert (code, out) == (2, "")

@@ -29,7 +29,7 @@ def evaluate(
     ] = None,
     *,
     weights: Annotated[
-        str | None, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")
+        str | None, typer.Option(help="Weights of a detector (.safetensors), an exported file, or a hub id.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
     format: Layout = None,
@@ -67,11 +67,11 @@ def evaluate(
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
     elif annotations is None and detections is None and data is not None and weights is not None:
         from srtod.engine.evaluate import evaluate_data
-        from srtod.inference import in_slices, load_detector
+        from srtod.inference import in_slices, load_finder
 
         slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
         metrics = evaluate_data(
-            in_slices(load_detector(weights, device=device), slicing, batch_size=batch_size),
+            in_slices(load_finder(weights, device=device), slicing, batch_size=batch_size),
             data,
             split=split,
             format=format,

@@ -9,6 +9,7 @@ from srtod.cli import (
     data,
     evaluate,
     explain,
+    export,
     predict,
     quickstart,
     recipes,
@@ -32,6 +33,7 @@ app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(explain.explain)
+app.command()(export.export)
 app.command()(benchmark.benchmark)
 app.add_typer(reproduce.app, name="reproduce")
 app.command()(serve.serve)

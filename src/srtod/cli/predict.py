@@ -21,7 +21,9 @@ def predict(
         ),
     ],
     *,
-    weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), an exported file, or a hub id.")],
+    weights: Annotated[
+        str, typer.Option(help="Weights of a detector (.safetensors), an exported file, or a hub id.")
+    ],
     output: Annotated[
         Path,
         typer.Option(help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files."),

@@ -3,6 +3,7 @@
 from srtod.inference.explain import explain_file
 from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
 from srtod.inference.job import predict_files
+from srtod.inference.load import load_finder
 from srtod.inference.predict import Prediction, load_detector, predict
 from srtod.inference.slices import SlicedFinder, Slicing, find_in_slices, in_slices
 from srtod.inference.speed import for_inference
@@ -19,6 +20,7 @@ __all__ = [
     "ids_of_classes",
     "in_slices",
     "load_detector",
+    "load_finder",
     "predict",
     "predict_files",
     "with_annotations",

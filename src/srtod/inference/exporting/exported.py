@@ -1,0 +1,51 @@
+"""An exported file in the place of its detector."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.images import check_images
+from srtod.detectors.preprocess import Preprocess
+from srtod.inference.exporting.runtimes import Run
+from srtod.types import Detections
+
+
+class ExportedDetector:
+    """An exported file that finds what its detector found.
+
+    Args:
+        run: the program.
+        config: of the detector.
+    """
+
+    def __init__(self, run: Run, config: DetectorConfig) -> None:
+        self._run = run
+        self._config = config
+        self._preprocess = Preprocess(resize=config.resize)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self._config.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes its images."""
+        return torch.device("cpu")
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes.
+
+        Raises:
+            InputError: no images, or a wrong one.
+        """
+        check_images(images)
+        batch = self._preprocess(images)
+        boxes, scores, labels, image_of = self._run(batch.raw, torch.tensor(batch.sizes))
+        found = [
+            Detections(boxes=boxes[own], scores=scores[own], labels=labels[own])
+            for own in (image_of == index for index in range(len(images)))
+        ]
+        return self._preprocess.restore(found, batch)

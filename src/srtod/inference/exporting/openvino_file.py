@@ -1,0 +1,58 @@
+"""OpenVINO files: the ONNX program in OpenVINO's own form."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from srtod.detectors.weights import METADATA_KEY
+from srtod.files import atomic_file
+from srtod.inference.exporting.onnx_file import converted
+from srtod.inference.exporting.program import INPUTS, OUTPUTS
+from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
+
+_KEYS = [METADATA_KEY, "description"]
+
+
+def write(program: ExportedProgram, description: str, path: Path) -> None:
+    """Write ``path`` (.xml, the operators) and a file of the same name with the ending .bin (the weights).
+
+    Raises:
+        InputError: the extra is not installed, or the place cannot be written to.
+    """
+    openvino = extra("openvino")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        converted(program).save(folder / "program.onnx", external_data=False)
+        model = openvino.Core().read_model(folder / "program.onnx")
+        model.set_rt_info(description, _KEYS)
+        openvino.save_model(model, folder / "program.xml", compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):  # the file that people name comes last, when all is there
+            with atomic_file(path.with_suffix(suffix)) as scratch:
+                scratch.write_bytes((folder / f"program{suffix}").read_bytes())
+
+
+def read(path: Path) -> Opened:
+    """Open an OpenVINO file on the CPU in full precision, with as many threads as torch takes.
+
+    Raises:
+        InputError: the extra is not installed, or the file is damaged or not ours.
+    """
+    openvino = extra("openvino")
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    try:
+        core = openvino.Core()
+        model = core.read_model(path)
+        compiled = core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+    if not model.has_rt_info(_KEYS):
+        raise without_description(path)
+
+    def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        found = compiled(dict(zip(INPUTS, (images.numpy(), sizes.numpy()), strict=True)))
+        return tuple(torch.from_numpy(found[name].copy()) for name in OUTPUTS)
+
+    return Opened(run, model.get_rt_info(_KEYS).value)

@@ -1,0 +1,46 @@
+"""PyTorch's exported programs (.pt2), which need torch and torchvision and no code of ours."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from srtod.detectors.weights import METADATA_KEY
+from srtod.files import atomic_file
+from srtod.inference.exporting.nms import in_one_plane
+from srtod.inference.exporting.runtimes import Opened, unreadable, without_description
+
+_ENTRY = f"{METADATA_KEY}.json"
+
+
+def write(program: ExportedProgram, description: str, path: Path) -> None:
+    """Write a program of torch's and torchvision's operators.
+
+    Raises:
+        InputError: the place cannot be written to.
+    """
+    plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: in_one_plane})
+    with atomic_file(path) as scratch:
+        torch.export.save(plain, scratch, extra_files={_ENTRY: description})
+
+
+def read(path: Path) -> Opened:
+    """Open a program on the CPU. Loading one can execute code: take those of people that you trust.
+
+    Raises:
+        InputError: the file is damaged or not ours.
+    """
+    entries = {_ENTRY: ""}
+    try:
+        program = torch.export.load(path, extra_files=entries)
+    except Exception as error:
+        raise unreadable(path, error) from error
+    if not entries[_ENTRY]:
+        raise without_description(path)
+    module = program.module()
+
+    def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        return module(images, sizes)
+
+    return Opened(run, entries[_ENTRY])

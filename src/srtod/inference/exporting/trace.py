@@ -1,0 +1,54 @@
+"""From a detector to a graph of tensor operators, open for any number and size of images."""
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from srtod.detectors.detector import Detector
+from srtod.errors import InputError
+from srtod.inference.exporting.program import INPUTS, Program
+from srtod.inference.exporting.support import require_exportable
+from srtod.inference.speed import for_inference
+
+_EXAMPLE = (200, 264)
+"""(height, width) of the images that are traced: no side of any level is 1, and no two are the same."""
+
+_LONGEST = 2**16
+"""Bounds what the tracer multiplies sizes to; pixels of a side."""
+
+_MOST_IMAGES = 2**12
+
+
+def traced(detector: Detector) -> ExportedProgram:
+    """Trace a detector on the CPU.
+
+    Args:
+        detector: stays as it is.
+
+    Returns:
+        The program: :data:`~srtod.inference.exporting.program.INPUTS` to
+        :data:`~srtod.inference.exporting.program.OUTPUTS`. Non-maximum suppression is one operator of
+        :mod:`srtod.inference.exporting.nms` in it.
+
+    Raises:
+        InputError: the detector cannot be exported.
+    """
+    require_exportable(detector)
+    program = Program(for_inference(detector).cpu()).eval()
+    height, width = _EXAMPLE
+    images, sizes = torch.rand(2, 3, height, width), torch.tensor([[height, width], [height - 10, width]])
+    batch, side = Dim.DYNAMIC(min=1, max=_MOST_IMAGES), Dim.DYNAMIC(min=1, max=_LONGEST)
+    shapes = dict(zip(INPUTS, ({0: batch, 2: side, 3: side}, {0: batch}), strict=True))
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                program,
+                (images, sizes),
+                dynamic_shapes=shapes,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except Exception as error:  # whatever torch says where a layer cannot be followed
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"export: torch.export cannot follow {detector.config['system']} with the backbone "
+            f"{detector.config['backbone']} ({reason}); take another backbone"
+        ) from error
