@@ -116,7 +116,7 @@ def test_a_video_goes_in_and_lines_come_out(tmp_path, weights, monkeypatch, caps
     assert (out / "a.mp4").stat().st_size > 0
     assert "in 2 frames of 1 videos" in capsys.readouterr().out
     assert run(monkeypatch, tmp_path / "a.mp4", *options[:-3], "--annotations", "gt.json") == 2
-    assert "--annotations and --split are about images" in capsys.readouterr().err
+    assert "--annotations, --split and --labels are about images" in capsys.readouterr().err
 
 
 def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monkeypatch):

@@ -51,6 +51,13 @@ def predict(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures or videos.")
     ] = True,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Write what is drawn as labels to correct, too: coco, yolo, voc or visdrone.",
+            show_default=False,
+        ),
+    ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
@@ -66,8 +73,10 @@ def predict(
 
     slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
     if videos := collect_videos(inputs):
-        if annotations is not None or split is not None:
-            raise InputError("--annotations and --split are about images; leave them out for videos")
+        if annotations is not None or split is not None or labels is not None:
+            raise InputError(
+                "--annotations, --split and --labels are about images; leave them out for videos"
+            )
         setting = VideoSetting(
             every=every or 1,
             track=track,
@@ -94,6 +103,7 @@ def predict(
         slicing=slicing,
         pictures=pictures,
         picture_score=picture_score,
+        labels=labels,
         skip_bad=skip_bad,
         category_ids=() if annotated is None else ids_of_classes(detector.classes, annotated),
     )

@@ -25,11 +25,11 @@ def serve(
 ) -> None:
     """Serve a page to look at detections and maps, and the same for programs (REST)."""
     from srtod import serve as server
-    from srtod.inference import load_detector
+    from srtod.inference import load_finder
 
     limits = server.Limits(
         upload_megabytes=max_upload, megapixels=max_megapixels, waiting=queue, seconds=timeout
     )
     server.require_extra()
-    detector = load_detector(weights, device=device, score_threshold=score_threshold)
+    detector = load_finder(weights, device=device, score_threshold=score_threshold)
     server.serve(detector, host=host, port=port, limits=limits)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from srtod.data.records import ImageRecord
 from srtod.errors import InputError
 from srtod.files import atomic_folder
 from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
+from srtod.inference.labels import check_layout, labelled, write_labels
 from srtod.inference.predict import predict
 from srtod.inference.slices import Slicing
 from srtod.inference.writers import PICTURE_SCORE, picture_names, results_file, results_of, write_picture
@@ -38,6 +40,7 @@ def predict_files(
     slicing: Slicing | None = None,
     pictures: bool = True,
     picture_score: float = PICTURE_SCORE,
+    labels: str | None = None,
     skip_bad: bool = False,
     category_ids: Sequence[int] = (),
     progress: bool = True,
@@ -51,7 +54,8 @@ def predict_files(
         batch_size: images, or slices of one, that go through the network together.
         slicing: look at each image in slices; then it may be larger than what is read whole.
         pictures: whether to draw annotated pictures.
-        picture_score: detections below are not drawn.
+        picture_score: detections below are not drawn, and are no labels.
+        labels: write what was found as a data set of this layout, too (:mod:`srtod.inference.labels`).
         skip_bad: leave images out that cannot be read, instead of stopping.
         category_ids: the number of each class in the file; counted from 1 if left out.
         progress: show a progress bar on standard error.
@@ -59,9 +63,12 @@ def predict_files(
     Raises:
         InputError: an image cannot be read (with ``skip_bad``: none can), or ``output`` cannot be written.
     """
+    if labels is not None:
+        check_layout(labels)
     by_path = {image.path: (image, name) for image, name in zip(images, picture_names(images), strict=True)}
     numbers = category_ids or range(1, len(finder.classes) + 1)
     skipped: list[str] = []
+    records: list[ImageRecord] = []
     seen = 0
     pieces = len(images) if slicing is None else 2
     with atomic_folder(output) as folder, counting_bar(pieces, shown=progress) as bar:
@@ -86,10 +93,14 @@ def predict_files(
                 if pictures:
                     target = folder / "pictures" / name
                     write_picture(target, prediction, image, finder.classes, min_score=picture_score)
+                if labels is not None:
+                    records.append(labelled(prediction, image, min_score=picture_score))
                 seen += 1
                 bar.advance(task)
         if not seen:
             raise InputError(f"none of the {len(images)} images can be read; the first: {skipped[0]}")
+        if labels is not None:
+            write_labels(records, folder / "labels", labels, finder.classes, numbers)
     return Done(images=seen, detections=results.count, skipped=tuple(skipped))
 
 

@@ -38,6 +38,13 @@ class Prediction:
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels."""
+        if isinstance(self.image, np.ndarray):
+            return self.image.shape[1], self.image.shape[0]
+        return self.image.size
+
 
 def load_detector(
     weights: str | Path, *, device: str = "auto", score_threshold: float | None = None

@@ -9,7 +9,7 @@ from sahi.models.base import DetectionModel
 from sahi.prediction import ObjectPrediction
 from sahi.utils.compatibility import fix_full_shape_list, fix_shift_amount_list
 
-from srtod.inference import load_detector
+from srtod.inference import load_finder
 from srtod.inference.predict import to_tensor
 from srtod.types import Detections, Finder
 
@@ -25,7 +25,7 @@ class SrtodDetectionModel(DetectionModel):
 
     def load_model(self) -> None:
         """Load what ``model_path`` names, onto SAHI's device."""
-        self.set_model(load_detector(str(self.model_path), device=str(self.device)))
+        self.set_model(load_finder(str(self.model_path), device=str(self.device)))
 
     def set_model(self, model: Finder, **_: Any) -> None:
         """Take a detector in evaluation mode, or what else finds objects; it stays on its device."""
