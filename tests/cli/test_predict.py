@@ -136,3 +136,23 @@ def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monke
 
     summary = evaluate_files(TINY_PERSON / "val.json", out / "detections.json").summary
     assert set(summary) == {"AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "rai"], "--engine rai: use local or ray"),
+        (["--workers", "2"], "--workers and --shard-size are about --engine ray"),
+        (
+            ["--engine", "ray", "--labels", "coco"],
+            "--labels, --track and --every do not go with --engine ray",
+        ),
+        (["--engine", "ray"], "no such file of weights"),
+    ],
+)
+def test_options_of_the_engines_go_together(tmp_path, monkeypatch, capsys, options, message):
+    out = tmp_path / "out"
+    given = ["--weights", tmp_path / "no.safetensors", "--output", out, *options]
+    assert run(monkeypatch, image(tmp_path / "a.png"), *given) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()

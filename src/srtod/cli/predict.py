@@ -5,10 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srtod.cli.options import BatchSize, Device, FullImage, Merge, Overlap, SkipBad, Slice, slicing_of
+from srtod.cli.options import (
+    BatchSize,
+    Device,
+    FullImage,
+    Merge,
+    Overlap,
+    SkipBad,
+    Slice,
+    parse_choice,
+    slicing_of,
+)
 from srtod.errors import InputError
 
 if TYPE_CHECKING:
+    from srtod.inference.job import Done
     from srtod.inference.video import VideoDone
 
 
@@ -58,6 +69,15 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: very many images in shards, without pictures.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Of --engine ray; default 1.", show_default=False)
+    ] = None,
+    shard_size: Annotated[
+        int | None, typer.Option(min=1, help="Images of a shard; default 64.", show_default=False)
+    ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
@@ -69,9 +89,31 @@ def predict(
         predict_files,
         with_annotations,
     )
+    from srtod.inference.many import predict_with_ray
     from srtod.inference.video import VideoSetting, collect_videos, predict_videos
 
     slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
+    if parse_choice(engine, ("local", "ray"), option="--engine") == "ray":
+        if annotations or split or labels or track or every:
+            raise InputError(
+                "--annotations, --split, --labels, --track and --every do not go with --engine ray"
+            )
+        done = predict_with_ray(
+            inputs,
+            output,
+            weights=weights,
+            device=device,
+            score_threshold=score_threshold,
+            workers=workers or 1,
+            shard_size=shard_size or 64,
+            slicing=slicing,
+            batch_size=batch_size,
+            skip_bad=skip_bad,
+        )
+        _report(done, output)
+        return
+    if workers is not None or shard_size is not None:
+        raise InputError("--workers and --shard-size are about --engine ray; add it or leave them out")
     if videos := collect_videos(inputs):
         if annotations is not None or split is not None or labels is not None:
             raise InputError(
@@ -107,6 +149,10 @@ def predict(
         skip_bad=skip_bad,
         category_ids=() if annotated is None else ids_of_classes(detector.classes, annotated),
     )
+    _report(done, output)
+
+
+def _report(done: "Done", output: Path) -> None:
     for reason in done.skipped:
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"{done.detections} detections in {done.images} images: {output / 'detections.json'}")

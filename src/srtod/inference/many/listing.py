@@ -1,0 +1,96 @@
+"""Which of very many images to look at: folders, patterns, manifests, prefixes of object stores."""
+
+import posixpath
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from srtod.data.formats.texts import read_lines
+from srtod.data.images import SUFFIXES
+from srtod.errors import InputError
+from srtod.inference.inputs import collect_images
+
+MANIFEST = ".txt"
+
+
+def list_images(inputs: Iterable[str]) -> tuple[str, ...]:
+    """List images: paths on this machine, and addresses such as ``s3://bucket/day1/a.jpg``.
+
+    Args:
+        inputs: files, folders, patterns; manifests (``.txt``, one path or address a line, paths relative to
+            the manifest); addresses of images or of prefixes, as fsspec knows them (``s3://``).
+
+    Returns:
+        Every image once, in the order of the inputs.
+
+    Raises:
+        InputError: an input holds no images, or its store cannot be read.
+    """
+    return tuple(dict.fromkeys(image for given in inputs for image in _expand(given)))
+
+
+@contextmanager
+def local_copy(image: str) -> Generator[Path]:
+    """Yield a file of this machine with the image; one that was fetched is removed again.
+
+    Raises:
+        InputError: it cannot be fetched.
+    """
+    if not _is_address(image):
+        yield Path(image)
+        return
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / posixpath.basename(image)
+        try:
+            store, inside = _store(image)
+            store.get_file(inside, str(path))
+        except Exception as error:
+            raise _unreachable(image, error) from error
+        yield path
+
+
+def _expand(given: str) -> Iterable[str]:
+    if _is_address(given):
+        return _under(given)
+    if given.lower().endswith(MANIFEST):
+        return _manifest(Path(given))
+    return [str(image.path) for image in collect_images([given])]
+
+
+def _manifest(path: Path) -> Iterator[str]:
+    for line in filter(None, map(str.strip, read_lines(path))):
+        if _is_address(line):
+            yield line
+        elif not (path.parent / line).is_file():
+            raise InputError(f"{path}: {line}: no such image; give paths relative to this file, or addresses")
+        else:
+            yield str((path.parent / line).absolute())
+
+
+def _under(address: str) -> list[str]:
+    try:
+        store, inside = _store(address)
+        found = sorted(store.find(inside))
+    except Exception as error:
+        raise _unreachable(address, error) from error
+    images = [store.unstrip_protocol(path) for path in found if Path(path).suffix.lower() in SUFFIXES]
+    if not images:
+        raise InputError(f"{address}: no images there; known endings: {', '.join(sorted(SUFFIXES))}")
+    return images
+
+
+def _store(address: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    return url_to_fs(address)
+
+
+def _is_address(text: str) -> bool:
+    return "://" in text
+
+
+def _unreachable(address: str, error: Exception) -> InputError:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return InputError(f"{address}: cannot be read: {reason}")

@@ -1,0 +1,141 @@
+"""Shards with Ray Data: whatever dies, every image has its results exactly once."""
+
+import json
+import logging
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srtod.errors import InputError
+from srtod.inference.many import list_images, predict_many
+from srtod.inference.many.shards import shard_file
+
+IMAGES = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """One cluster for all tests, whose workers take what is defined here by value."""
+    ray = pytest.importorskip("ray")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+class Corner:
+    """Finds one box whose left edge is the value of the first pixel; leaves a trace of every image."""
+
+    classes = ("thing",)
+    device = torch.device("cpu")
+
+    def __init__(self, trace, *, dies_at=None):
+        self.trace, self.dies_at = trace, dies_at
+
+    def __call__(self, images):
+        return [self._find(image) for image in images]
+
+    def _find(self, image):
+        value = round(float(image[0, 0, 0]) * 255)
+        with (self.trace / f"{value}-{os.getpid()}").open("a") as stream:
+            stream.write("x")
+        mark = self.trace / "died"
+        if value == self.dies_at and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return {
+            "boxes": torch.tensor([[float(value), 0, 60, 5]]),
+            "scores": torch.tensor([0.5]),
+            "labels": torch.tensor([0]),
+        }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in" / "day").mkdir(parents=True)
+    for number in range(IMAGES):
+        pixels = np.full((32, 64, 3), number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / "day" / f"{number}.png")
+    (tmp_path / "trace").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(images, *, dies_at=None, asked=None, **options):
+        trace = tmp_path / "trace"
+        return predict_many(
+            lambda: Corner(trace, dies_at=dies_at),
+            images,
+            tmp_path / "out",
+            asked=asked or {},
+            shard_size=2,
+            progress=False,
+            **options,
+        )
+
+    return run
+
+
+def results(tmp_path):
+    return json.loads((tmp_path / "out" / "detections.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_nothing(folder, run, tmp_path):
+    images = list_images([str(folder)])
+    done = run(images, workers=2, dies_at=7)
+    assert (tmp_path / "trace" / "died").exists()
+    assert (done.images, done.detections, done.skipped) == (IMAGES, IMAGES, ())
+    found = results(tmp_path)
+    assert [row["image_id"] for row in found] == list(range(1, IMAGES + 1))
+    assert [row["file_name"] for row in found] == [f"{number}.png" for number in range(IMAGES)]
+    assert [row["bbox"][0] for row in found] == list(range(IMAGES))
+    processes = {path.name.partition("-")[2] for path in (tmp_path / "trace").glob("*-*")}
+    assert len(processes) >= 3  # two workers and the one in place of the dead
+
+
+@pytest.mark.slow
+def test_a_second_call_does_what_is_missing_alone(folder, run, tmp_path):
+    images = list_images([str(folder)])
+    run(images)
+    before = results(tmp_path)
+    shard_file(tmp_path / "out", 3).unlink()
+    (tmp_path / "out" / "detections.json").unlink()
+    shutil.rmtree(tmp_path / "trace")
+    (tmp_path / "trace").mkdir()
+    run(images)
+    assert results(tmp_path) == before
+    assert {path.name.partition("-")[0] for path in (tmp_path / "trace").iterdir()} == {"6", "7"}
+    with pytest.raises(InputError, match=r"plan.json: begun with other images"):
+        run(images[1:])
+    with pytest.raises(InputError, match=r"plan.json: begun with other asked"):
+        run(images, asked={"weights": "others"})
+
+
+@pytest.mark.slow
+def test_images_that_cannot_be_read_are_told_when_all_others_are_done(folder, run, tmp_path):
+    (folder / "day" / "3.png").write_bytes(b"")
+    (folder / "day" / "8.png").write_bytes(b"nothing")
+    images = list_images([str(folder)])
+    with pytest.raises(
+        InputError, match=r"3.png: .* \(and 1 more images\); all others are done: add --skip-bad"
+    ):
+        run(images)
+    assert not (tmp_path / "out" / "detections.json").exists()
+    done = run(images, skip_bad=True)
+    assert (done.images, len(done.skipped)) == (IMAGES - 2, 2)
+    assert len(results(tmp_path)) == IMAGES - 2
+
+
+@pytest.mark.slow
+def test_another_folder_is_left_alone(folder, run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    with pytest.raises(InputError, match=r"not empty, and no plan.json in it"):
+        run(list_images([str(folder)]))
