@@ -17,6 +17,13 @@ _LONGEST = 2**16
 
 _MOST_IMAGES = 2**12
 
+_CHECKS = (
+    torch.ops.aten._assert_scalar.default,
+    torch.ops.aten._assert_tensor_metadata.default,
+    torch.ops.aten.sym_constrain_range.default,
+    torch.ops.aten.sym_constrain_range_for_size.default,
+)
+
 
 def traced(detector: Detector) -> ExportedProgram:
     """Trace a detector on the CPU.
@@ -40,7 +47,7 @@ def traced(detector: Detector) -> ExportedProgram:
     shapes = dict(zip(INPUTS, ({0: batch, 2: side, 3: side}, {0: batch}), strict=True))
     try:
         with torch.no_grad():
-            return torch.export.export(
+            made = torch.export.export(
                 program,
                 (images, sizes),
                 dynamic_shapes=shapes,
@@ -52,3 +59,15 @@ def traced(detector: Detector) -> ExportedProgram:
             f"export: torch.export cannot follow {detector.config['system']} with the backbone "
             f"{detector.config['backbone']} ({reason}); take another backbone"
         ) from error
+    _drop_checks(made)
+    return made
+
+
+def _drop_checks(program: ExportedProgram) -> None:
+    """Take the tracer's checks out, in place: relations of sizes that hold for images of every size."""
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target in _CHECKS:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()

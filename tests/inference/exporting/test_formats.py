@@ -1,0 +1,75 @@
+"""One program finds in real images what the detector finds, whatever their number and size."""
+
+import pytest
+import torch
+
+from srtod.detectors.weights import description
+from srtod.errors import InputError
+from srtod.inference import for_inference, load_finder
+from srtod.inference.exporting import FORMATS, export, open_exported
+from srtod.inference.exporting.trace import traced
+
+SYSTEMS = ("faster-rcnn", "cascade-rcnn", "retinanet", "atss")
+
+
+def assert_same(finder, detector, images, same):
+    for batch in ([images[0]], [images[1]], list(images)):
+        with torch.inference_mode():
+            expected, found = for_inference(detector)(batch), finder(batch)
+        assert all(len(own["boxes"]) >= 20 for own in expected)
+        for own, other in zip(found, expected, strict=True):
+            assert same(own, other) >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("self_reconstruction", [False, True], ids=["plain", "self-reconstruction"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_format_finds_what_the_detector_finds(
+    system, self_reconstruction, photographs, draw, same, tmp_path
+):
+    detector = draw(system, self_reconstruction=self_reconstruction)
+    program, told = traced(detector), description(detector.config)
+    for own in FORMATS.values():
+        path = tmp_path / f"program{own.suffix}"
+        own.write(program, told, path)
+        assert_same(open_exported(path), detector, photographs, same)
+
+
+def test_an_exported_file_takes_the_place_of_weights(small_file, small_detector, photographs, same):
+    finder = load_finder(small_file)
+    assert finder.classes == ("person", "boat")
+    assert finder.device == torch.device("cpu")
+    assert_same(finder, small_detector, photographs, same)
+
+
+def test_tiny_and_odd_images_are_taken(small_file, small_detector, same):
+    finder = load_finder(small_file)
+    images = [torch.rand(3, 5, 9), torch.rand(3, 33, 31), torch.rand(3, 64, 1)]
+    with torch.inference_mode():
+        expected = small_detector(images)
+    for own, other in zip(finder(images), expected, strict=True):
+        assert same(own, other) >= 0.99
+
+
+def test_what_an_exported_file_cannot_change_is_refused(small_file):
+    with pytest.raises(InputError, match="score threshold is fixed"):
+        load_finder(small_file, score_threshold=0.3)
+    with pytest.raises(InputError, match="run on the CPU"):
+        load_finder(small_file, device="cuda")
+
+
+@pytest.mark.parametrize("suffix", [own.suffix for own in FORMATS.values()])
+def test_missing_and_damaged_files_are_told(suffix, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(InputError, match="no such exported file"):
+        load_finder(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="not a readable exported file"):
+        load_finder(path)
+
+
+def test_a_wrong_ending_or_format_is_told_before_any_work(small_detector, tmp_path):
+    with pytest.raises(InputError, match=r"ends in \.onnx"):
+        export(small_detector, tmp_path / "a.pt2", format="onnx")
+    with pytest.raises(InputError, match="use onnx, openvino, torch"):
+        export(small_detector, tmp_path / "a.onnx", format="tflite")
