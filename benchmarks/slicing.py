@@ -1,6 +1,6 @@
 """Ours against SAHI on the same detector, image and slices, in one run: time, memory, AP, doubled and lost.
 
-    uv run --with sahi benchmarks/slicing.py [--weights W DATA --split val --mosaic 4] [--json RESULT.json]
+    uv run benchmarks/slicing.py [--weights W DATA --split val --mosaic 4] [--json RESULT.json]
 
 Without weights the detector is one that reports the visible part of every planted object, off by up to half a
 pixel, with random scores: whatever differs then comes from slicing and merging alone. The scene is dense:
@@ -34,7 +34,7 @@ from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.files import write_json
 from srtod.inference import Slicing, find_in_slices, load_detector
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
-from srtod.inference.finder import Finder, to_tensor
+from srtod.inference.finder import Finder
 from srtod.metrics.results import coco_results
 from srtod.provenance import provenance
 from srtod.types import Detections
@@ -130,9 +130,11 @@ def sahi(kind: str, metric: str) -> Method:
     def find(finder: Finder, image: NDArray[np.uint8], options: argparse.Namespace) -> Detections:
         from sahi.predict import get_sliced_prediction
 
+        from srtod.interop.sahi import SrtodDetectionModel
+
         found = get_sliced_prediction(
             image,
-            _sahi_model(finder),
+            SrtodDetectionModel(model=finder, confidence_threshold=0.0, device="cpu"),
             slice_height=options.slice,
             slice_width=options.slice,
             overlap_height_ratio=options.overlap,
@@ -152,45 +154,6 @@ def sahi(kind: str, metric: str) -> Method:
         }
 
     return find
-
-
-def _sahi_model(finder: Finder) -> Any:
-    from sahi.models.base import DetectionModel
-    from sahi.prediction import ObjectPrediction
-
-    class Model(DetectionModel):
-        def load_model(self) -> None:
-            self.model = finder
-
-        def perform_batch_inference(self, images: list[NDArray[np.uint8]]) -> None:
-            with torch.inference_mode():
-                self._original_predictions = finder(
-                    [to_tensor(np.ascontiguousarray(image), finder.device) for image in images]
-                )
-
-        def perform_inference(self, image: NDArray[np.uint8]) -> None:
-            self.perform_batch_inference([image])
-
-        def _create_object_prediction_list_from_original_predictions(
-            self, shift_amount_list: Any = None, full_shape_list: Any = None
-        ) -> None:
-            self._object_prediction_list_per_image = [
-                [
-                    ObjectPrediction(box, label, finder.classes[label], None, score, shift, shape)
-                    for box, label, score in zip(
-                        found["boxes"].tolist(),
-                        found["labels"].tolist(),
-                        found["scores"].tolist(),
-                        strict=True,
-                    )
-                    if box[2] > box[0] and box[3] > box[1]
-                ]
-                for found, shift, shape in zip(
-                    self._original_predictions, shift_amount_list, full_shape_list, strict=True
-                )
-            ]
-
-    return Model(confidence_threshold=0.0, device="cpu")
 
 
 METHODS: dict[str, Method] = {
