@@ -124,7 +124,7 @@ def _tiff(path: Path, size: int, **layout: Any) -> Path:
 
 
 def _jpeg(folder: Path, size: int) -> Path:
-    import rasterio.shutil
+    import rasterio.shutil  # ty: ignore[import-not-found] - compiled
 
     source = _tiff(folder / "source.tif", size)
     rasterio.shutil.copy(source, folder / "image.jpg", driver="JPEG", quality=90)
