@@ -113,6 +113,8 @@ def _with_ray(
     make_finder: Callable[[], Finder], do: Callable[[Finder, int], None], shards: Sequence[int], workers: int
 ) -> Iterator[int]:
     """Yield the number of each shard when it is done."""
+    if "RAY_ADDRESS" not in os.environ:  # workers run in this very environment: "uv run" must not make others
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
         import ray.data
