@@ -22,10 +22,10 @@ def drawn_detector(system, *, self_reconstruction=False, **options):
     detector = srtod.build_detector(
         system, classes=("person", "boat"), self_reconstruction=self_reconstruction, **settings
     ).eval()
-    with torch.no_grad():
-        for name, layer in detector.head.named_modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.weight.std() < 0.05:
-                layer.weight.mul_(2 if name.endswith("deltas") else 5)
+    for name, layer in detector.head.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            layer.weight.data *= 0.2 if name.endswith("deltas") else 1.5 if system == "retinanet" else 1
     return detector
 
 
