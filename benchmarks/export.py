@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -119,11 +120,11 @@ def _share_of_same(found: Detections, expected: Detections) -> float:
 
 
 def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    table = Table(title=title)
-    for column in ("system", "self-reconstruction", "runtime"):
-        table.add_column(column)
+    table = Table(title=title, box=box.SIMPLE, padding=0, pad_edge=False)
+    for column in ("system", "head", "runtime"):
+        table.add_column(column, no_wrap=True)
     for column in ("ms", "fastest", "x PyTorch", "same", "export s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
     return table

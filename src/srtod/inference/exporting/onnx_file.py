@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
+from srtod.errors import InputError
 from srtod.files import atomic_file
 from srtod.inference.exporting.nms import as_onnx
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
@@ -30,19 +31,33 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
 
 
 def converted(program: ExportedProgram) -> Any:
-    """The program in ONNX's operators, a ``torch.onnx.ONNXProgram``."""
+    """The program in ONNX's operators, a ``torch.onnx.ONNXProgram``.
+
+    Args:
+        program: is used up: torch converts a program once.
+
+    Raises:
+        InputError: the extra is not installed, or ONNX has no operator for something in the program.
+    """
     extra("onnxscript")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "ONNX export for RoIAlign")  # 0 means the same as torchvision's -1
-        return torch.onnx.export(
-            program,
-            (),
-            input_names=INPUTS,
-            output_names=OUTPUTS,
-            opset_version=_OPSET,
-            custom_translation_table={torch.ops.srtod.grouped_nms.default: as_onnx},
-            verbose=False,
-        )
+        try:
+            return torch.onnx.export(
+                program,
+                (),
+                input_names=INPUTS,
+                output_names=OUTPUTS,
+                opset_version=_OPSET,
+                custom_translation_table={torch.ops.srtod.grouped_nms.default: as_onnx},
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            cause = str(error.__cause__ or error).strip().partition("\n")[0]
+            raise InputError(
+                f"export: something in this detector has no translation to ONNX ({cause}); "
+                "take --format torch, or another backbone"
+            ) from error
 
 
 def read(path: Path) -> Opened:

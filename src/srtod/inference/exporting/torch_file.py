@@ -1,5 +1,6 @@
 """PyTorch's exported programs (.pt2), which need torch and torchvision and no code of ours."""
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from srtod.detectors.weights import METADATA_KEY
 from srtod.files import atomic_file
 from srtod.inference.exporting.nms import in_one_plane
 from srtod.inference.exporting.runtimes import Opened, unreadable, without_description
+from srtod.inference.exporting.trace import drop_checks
 
 _ENTRY = f"{METADATA_KEY}.json"
 
@@ -20,7 +22,10 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
     Raises:
         InputError: the place cannot be written to.
     """
-    plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: in_one_plane})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)  # torchvision calls it
+        plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: in_one_plane})
+    drop_checks(plain)
     with atomic_file(path) as scratch:
         torch.export.save(plain, scratch, extra_files={_ENTRY: description})
 

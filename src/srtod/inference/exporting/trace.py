@@ -59,12 +59,16 @@ def traced(detector: Detector) -> ExportedProgram:
             f"export: torch.export cannot follow {detector.config['system']} with the backbone "
             f"{detector.config['backbone']} ({reason}); take another backbone"
         ) from error
-    _drop_checks(made)
+    drop_checks(made)
     return made
 
 
-def _drop_checks(program: ExportedProgram) -> None:
-    """Take the tracer's checks out, in place: relations of sizes that hold for images of every size."""
+def drop_checks(program: ExportedProgram) -> None:
+    """Take the tracer's checks out, in place.
+
+    They are what it assumed of sizes to choose the operators' forms. What the operators do holds for every
+    size, but the checks would refuse images so small that a level has a single cell.
+    """
     graph = program.graph_module.graph
     for node in list(graph.nodes):
         if node.target in _CHECKS:
