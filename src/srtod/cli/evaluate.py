@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srtod.assets import SHIPPED
 from srtod.cli.options import (
     BatchSize,
     Device,
+    FinderWeights,
     FullImage,
     Layout,
     Merge,
@@ -28,9 +30,7 @@ def evaluate(
         Path | None, typer.Argument(help="Folder or file in a known layout.", metavar="[DATA]")
     ] = None,
     *,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights of a detector (.safetensors), an exported file, or a hub id.")
-    ] = None,
+    weights: FinderWeights = SHIPPED,
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
     format: Layout = None,
     device: Device = "auto",
@@ -65,7 +65,7 @@ def evaluate(
     if annotations is not None and detections is not None:
         _refuse_options_of_weights(context)
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
-    elif annotations is None and detections is None and data is not None and weights is not None:
+    elif annotations is None and detections is None and data is not None:
         from srtod.engine.evaluate import evaluate_data
         from srtod.inference import in_slices, load_finder
 
@@ -81,7 +81,7 @@ def evaluate(
             save_detections=save_detections,
         )
     else:
-        raise InputError("evaluate what? give DATA and --weights, or --annotations and --detections")
+        raise InputError("evaluate what? give DATA, or --annotations and --detections")
     _show(metrics, json)
 
 

@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import Device
+from srtod.assets import SHIPPED
+from srtod.cli.options import Device, MapWeights
 from srtod.errors import InputError
 
 
 def explain(
     image: Annotated[Path, typer.Argument(help="The image.", metavar="IMAGE")],
     *,
-    weights: Annotated[
-        str, typer.Option(help="Weights with self-reconstruction (.safetensors), or a hub id.")
-    ],
+    weights: MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
     annotations: Annotated[
         Path | None, typer.Option(help="Mark the ground truth of these annotations.")

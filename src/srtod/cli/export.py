@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from srtod.assets import SHIPPED
+from srtod.cli.options import Weights
+
 
 def export(
     *,
-    weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")],
+    weights: Weights = SHIPPED,
     format: Annotated[str, typer.Option(help="onnx, openvino or torch.")],
     output: Annotated[Path, typer.Option(help="File to write: .onnx, .xml (and .bin), or .pt2.")],
     score_threshold: Annotated[

@@ -21,6 +21,23 @@ Layout = Annotated[
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out and list what is damaged, instead of stopping.")
 ]
+Weights = Annotated[
+    str,
+    typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones: those that come along."),
+]
+FinderWeights = Annotated[
+    str,
+    typer.Option(
+        help="Weights of a detector (.safetensors), an exported file, a hub id, or drones: those that come "
+        "along."
+    ),
+]
+MapWeights = Annotated[
+    str,
+    typer.Option(
+        help="Weights with self-reconstruction (.safetensors), a hub id, or drones: those that come along."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images that go through the network together.")]
 

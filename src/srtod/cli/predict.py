@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srtod.assets import SHIPPED
 from srtod.cli.options import (
     BatchSize,
     Device,
+    FinderWeights,
     FullImage,
     Merge,
     Overlap,
@@ -32,13 +34,11 @@ def predict(
         ),
     ],
     *,
-    weights: Annotated[
-        str, typer.Option(help="Weights of a detector (.safetensors), an exported file, or a hub id.")
-    ],
+    weights: FinderWeights = SHIPPED,
     output: Annotated[
         Path,
         typer.Option(help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files."),
-    ],
+    ] = Path("found"),
     annotations: Annotated[
         Path | None, typer.Option(help="Take image ids from these annotations, and draw their ground truth.")
     ] = None,

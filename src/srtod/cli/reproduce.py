@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from srtod.cli.options import Layout, SkipBad, parse_choice
+from srtod.assets import SHIPPED
+from srtod.cli.options import Layout, MapWeights, SkipBad, parse_choice
 
 if TYPE_CHECKING:
     from srtod.reproduce.options import Options
@@ -156,9 +157,7 @@ def _figure(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="Images; each is a row.", metavar="IMAGE")],
     *,
-    weights: Annotated[
-        str, typer.Option(help="Weights with self-reconstruction (.safetensors), or a hub id.")
-    ],
+    weights: MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="A .png, .pdf or .svg file, or a folder.")],
     annotations: Annotated[
         Path | None, typer.Option(help="Enlarge the smallest annotated object, not the smallest detection.")

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import Device
+from srtod.assets import SHIPPED
+from srtod.cli.options import Device, Weights
 
 
 def serve(
     *,
-    weights: Annotated[str, typer.Option(help="Weights of a detector (.safetensors), or a hub id.")],
+    weights: Weights = SHIPPED,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
     ] = "127.0.0.1",

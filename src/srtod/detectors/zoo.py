@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from srtod import hub
+from srtod.assets import SHIPPED, shipped_weights
 from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems.atss import atss
@@ -133,12 +134,13 @@ def _particular(system: str) -> list[str]:
     return [name for name, systems in SYSTEMS_READING.items() if system in systems]
 
 
-def load(source: str | Path, **changes: Any) -> Detector:
+def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
     """Load a detector that :meth:`Detector.save` wrote, in evaluation mode.
 
     Args:
         source: a file; a folder or a repository ``owner/name`` of the Hugging Face hub with
-            ``model.safetensors``.
+            ``model.safetensors``; or ``drones``, the detector of drones in the sky that comes along (a folder
+            of this name is ``./drones``).
         **changes: options that are to be others than the file says, such as ``score_threshold=0.3``; those
             of :data:`~srtod.detectors.config.CHANGEABLE`.
 
@@ -167,6 +169,8 @@ def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
 
 
 def _local(source: str | Path) -> Path:
+    if source == SHIPPED:
+        return shipped_weights()
     path = Path(source)
     if path.is_dir():
         return path / hub.WEIGHTS
