@@ -138,7 +138,6 @@ def test_slices_with_metrics_on_whole_images(srtod, dataset, weights, tmp_path):
     "given",
     [
         [],
-        ["DATA"],
         ["--weights", "w.safetensors"],
         ["--annotations", "a.json"],
         ["--detections", "d.json"],
@@ -150,7 +149,7 @@ def test_neither_one_nor_the_other(srtod, given):
 
     assert code == 2
     assert out == ""
-    assert err == "error: evaluate what? give DATA and --weights, or --annotations and --detections\n"
+    assert err == "error: evaluate what? give DATA, or --annotations and --detections\n"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from srtod.plots.explain import FOUND_COLOUR, TRUTH_COLOUR, choose_explained, explain_figure
+from srtod.plots.panels import panels_of
 
 NONE = np.zeros((0, 4))
 
 
-def maps(height, width):
+def maps(height, width, stride=4):
     chance = np.random.default_rng(0)
-    h, w = -(-height // 4), -(-width // 4)
+    h, w = -(-height // stride), -(-width // stride)
     return {
         "reconstruction": chance.random((3, height, width)),
         "difference": chance.random((1, height, width)) * 0.5,
@@ -28,6 +29,12 @@ def panels(figure):
     """Panels by row: those that show an image and no colour bar."""
     shown = [axis for axis in figure.axes if axis.images]
     return [shown[start : start + 6] for start in range(0, len(shown), 6)]
+
+
+def test_the_level_is_named_after_its_stride():
+    image = np.zeros((90, 150, 3), np.uint8)
+    titles = [panel.title for panel in panels_of(image, maps(90, 150, stride=8))]
+    assert titles[1:3] == ["P3 before", "P3 after"]
 
 
 def test_truth_is_marked_in_every_enlarged_map(tmp_path):

@@ -22,7 +22,7 @@ def explain(
     picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
     device: Device = "auto",
 ) -> None:
-    """Show why an object is found: P2 before and after, reconstruction, difference and mask."""
+    """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
     from srtod.data import read
     from srtod.inference import collect_images, explain_file, load_detector, with_annotations
 

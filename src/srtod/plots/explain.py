@@ -30,9 +30,9 @@ def explain_figure(
     crops: int = 2,
     title: str = "",
 ) -> "Figure":
-    """Draw input, P2 before and after, reconstruction, difference and mask; below, the same crops enlarged.
+    """Draw input, finest level before and after, reconstruction, difference, mask; below, crops enlarged.
 
-    Both P2 panels share one colour scale, so that they may be compared (see
+    Both panels of the level share one colour scale, so that they may be compared (see
     :func:`~srtod.plots.panels.panels_of`). With ``truth``, each map says how much larger its mean is on the
     marked objects than elsewhere.
 

@@ -1,5 +1,6 @@
 """The maps of self-reconstruction, made ready to be looked at."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,10 +48,11 @@ class Panel:
 
 
 def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[Panel]:
-    """Return input, P2 before, P2 after, reconstruction, difference and mask.
+    """Return input, the finest level before and after, reconstruction, difference and mask.
 
-    Both P2 panels share their limits, the 0.1th and the 99.9th percentile of the two together. The difference
-    starts at 0 and ends at its own 99.9th percentile. The mask lies in yellow over the grey image.
+    Both panels of the level, which is named after its stride (P2: 4), share their limits, the 0.1th and the
+    99.9th percentile of the two together. The difference starts at 0 and ends at its own 99.9th percentile.
+    The mask lies in yellow over the grey image.
 
     Args:
         image: uint8 ``[H, W, 3]``, RGB.
@@ -65,12 +67,13 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     low, high = (float(end) for end in np.percentile(np.concatenate((before, after)), (0.1, 99.9)))
     top = max(float(np.percentile(difference, 99.9)), 1e-3)
     reach = _level_reach(size, difference.shape, mask.shape)
+    level = f"P{round(math.log2(max(difference.shape) / max(mask.shape)))}"
     grey = image.mean(axis=2, keepdims=True, dtype=np.float32) / 255 * 0.6 + 0.05
     strength = 0.6 * stretch(mask[..., None], reach, (width, height))
     return [
         Panel("input", "input", image.astype(np.float32) / 255, size),
-        Panel("p2_before", "P2 before", before, reach, FEATURE_COLOURS, (low, high)),
-        Panel("p2_after", "P2 after", after, reach, FEATURE_COLOURS, (low, high)),
+        Panel("p2_before", f"{level} before", before, reach, FEATURE_COLOURS, (low, high)),
+        Panel("p2_after", f"{level} after", after, reach, FEATURE_COLOURS, (low, high)),
         Panel("reconstruction", "reconstruction", reconstruction, size),
         Panel("difference", "difference", difference, size, DIFFERENCE_COLOURS, (0.0, top)),
         Panel("mask", f"mask ({mask.mean():.1%} set)", grey * (1 - strength) + MASK_COLOUR * strength, size),
