@@ -103,6 +103,8 @@ def quickstart(
         raise InputError(f"{output}: exists and is not an empty folder; choose another with --output")
     recipe = load_recipe(RECIPE, [f"train.seed={seed}", *overrides])
     chosen = choose_device(device, among=ONE_GPU)
+    if recipe.model.self_reconstruction is None:
+        raise InputError("quickstart shows self-reconstruction: leave it on here, or train with srtod train")
     new_detector(recipe, ("drone",), None)  # a recipe that cannot be built is told before any work
     clock = _Clock()
     with clock.stage(

@@ -40,7 +40,9 @@ Rows = Annotated[
         show_default=False,
     ),
 ]
-Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each row; 3 or more tell a gain from chance.")]
+Seeds = Annotated[
+    int, typer.Option(min=1, help="Trainings of each row; 1 tells nothing of chance, 5 are better than 3.")
+]
 Budget = Annotated[
     float | None,
     typer.Option(help="Minutes for all: as many epochs as fit, the same for every row.", show_default=False),

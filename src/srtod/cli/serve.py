@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, Weights
+from srtod.cli.options import Device, FinderWeights
 
 
 def serve(
     *,
-    weights: Weights = SHIPPED,
+    weights: FinderWeights = SHIPPED,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
     ] = "127.0.0.1",

@@ -81,7 +81,7 @@ def fit(
     """
     accelerator = start_accelerator(recipe.train, device, output)
     on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
-    dataset, data = training_dataset(recipe, train_set)
+    dataset, data = training_dataset(recipe, train_set, val_set)
     batches = Batches(dataset, recipe.train, accelerator)
     state = load_state(output, data)
     detector = build(recipe, train_set.classes, init, bare=state is not None)
@@ -91,6 +91,10 @@ def fit(
     for line in introduction(recipe, run, batches, val_set):
         log.say(line)
     with log.open():
+        if state is None:
+            save_state(
+                run
+            )  # of step 0: going on needs nothing else, neither ``init`` nor the backbone's file
         try:
             _train(recipe.train, batches, val_set, run, log)
         except KeyboardInterrupt:

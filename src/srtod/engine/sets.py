@@ -22,8 +22,9 @@ def training_sets(
     """Read the training set and the validation set.
 
     The training set is the split ``train``, or else ``trainval``, where there are splits. The validation set
-    is ``val`` or else ``test`` of ``val_data``, or of ``data`` without it; none where ``data`` has neither. A
-    ``val`` that is part of ``trainval`` is not taken.
+    is ``val`` or else ``test`` of ``val_data``, or of ``data`` without it; none where ``data`` has neither.
+    What is learned from is never validated on: neither the same split, nor a ``val`` that is part of
+    ``trainval``.
 
     Args:
         data: a folder or file in a known layout.
@@ -35,7 +36,8 @@ def training_sets(
         say: shows a line; None shows nothing, nor a progress bar.
 
     Raises:
-        InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets.
+        InputError: a fault in the data (unless ``skip_bad``), other classes in the two sets, or a
+            ``val_split`` that is learned from.
     """
     names = splits(data, format=format)
     split = train_split or next((name for name in ("train", "trainval") if name in names), None)
@@ -43,12 +45,16 @@ def training_sets(
     if val_data is not None:
         split = val_split or held_out_split(splits(val_data, format=format))
         val = read(val_data, format=format, split=split)
-    elif split := val_split or held_out_split(
-        [name for name in names if (split, name) != ("trainval", "val")]
-    ):
-        val = read(data, format=format, split=split)
     else:
-        return train, None
+        others = [name for name in names if name != split and (split, name) != ("trainval", "val")]
+        if val_split in names and val_split not in others:
+            raise InputError(
+                f"{data}: {val_split} is learned from, whole or in part; validate on another --val-split"
+            )
+        held_out = val_split or held_out_split(others)
+        if held_out is None:
+            return train, None
+        val = read(data, format=format, split=held_out)
     if val.classes != train.classes:
         raise InputError(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "

@@ -43,11 +43,11 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
     Raises:
         InputError: the device is unknown or not there, or does not do the precision.
     """
-    choose_device(device, among=ONE_GPU)
+    chosen = choose_device(device, among=ONE_GPU)
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one configuration a process
     GradientState._reset_state()
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        cpu=chosen.type == "cpu",
         mixed_precision=_PRECISION[recipe.precision],
         gradient_accumulation_steps=recipe.accumulation,
         log_with="tensorboard",
@@ -127,13 +127,18 @@ def start_run(
     return run
 
 
-def training_dataset(recipe: Recipe, train_set: AnnotatedSet) -> tuple[DetectionDataset, dict[str, Any]]:
+def training_dataset(
+    recipe: Recipe, train_set: AnnotatedSet, val_set: AnnotatedSet | None
+) -> tuple[DetectionDataset, dict[str, Any]]:
     """Return the images as the recipe wants them, and what tells these data from others."""
+    held_out = () if val_set is None else val_set.records
     records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
     data = {
         "images": len(records),
         "boxes": sum(len(record.boxes) for record in records),
         "classes": list(train_set.classes),
+        "validation images": len(held_out),
+        "validation boxes": sum(len(record.boxes) for record in held_out),
     }
     dataset = DetectionDataset(
         records, classes=train_set.classes, transform=_augmentation(recipe.data), seed=recipe.train.seed

@@ -15,7 +15,8 @@ Pixels = Annotated[int, Field(gt=0)]
 class ModelRecipe(DetectorConfig):
     """The detector: every key of :class:`~srtod.detectors.config.DetectorConfig` but the classes.
 
-    Keys that the system has no part for have no effect, so that recipes of several systems can share them.
+    Keys that the system has no part for have no effect, so that recipes of several systems can share them;
+    but ``anchor_scale`` with receptive-field anchors, which is an error.
     """
 
     system: str = "faster-rcnn"

@@ -100,7 +100,7 @@ def receptive_field_anchors(
     if config.anchor_scale is not None:
         raise InputError(
             f"{config.system}: anchor_scale is not for receptive-field anchors, which have no scales; "
-            "rfla.fraction and rfla.fields set their size"
+            "rfla.fraction and rfla.fields set their size; leave it out (--set model.anchor_scale=null)"
         )
     if len(switches.fields) != len(pyramid.strides):
         raise InputError(

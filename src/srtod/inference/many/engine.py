@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from srtod.assets import SHIPPED, shipped_weights
 from srtod.errors import InputError
 from srtod.files import atomic_file
 from srtod.inference.finder import Finder
@@ -88,7 +89,8 @@ def predict_with_ray(
         InputError: nothing to look at, bad weights, or as :func:`predict_many`.
     """
     images = list_images(inputs)
-    where = str(Path(weights).absolute()) if Path(weights).exists() else weights
+    path = shipped_weights() if weights == SHIPPED else Path(weights)
+    where = str(path.absolute()) if path.exists() else weights
 
     def make_finder() -> Finder:
         return load_finder(where, device=device, score_threshold=score_threshold)
