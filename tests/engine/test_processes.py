@@ -26,7 +26,7 @@ def test_two_processes_have_the_losses_of_one(command, training, tmp_path, syste
         assert a[name].allclose(b[name], rtol=1e-3, atol=1e-5), name
 
 
-def test_accumulated_passes_have_the_losses_of_processes(command, training, tmp_path):
+def test_accumulated_passes_count_as_one_step(command, training, tmp_path):
     more = ("--set", "train.accumulation=2")
     assert command.run(*training(tmp_path / "one", *more), log=tmp_path / "log") == 0
     assert {line["step"] for line in logged(tmp_path / "one")} == {1, 2, 3, 4, 5, 6}
