@@ -48,7 +48,7 @@ def unseen(tmp_path_factory):
 
 def test_they_find_drones_that_they_have_not_seen(unseen):
     metrics = evaluate_data(srtod.load(), unseen, split="test")
-    assert metrics.to_json()["AP50"] > 0.5
+    assert metrics.to_json()["AP50"] > 0.35
 
 
 def test_a_photograph_needs_no_other_word(unseen, tmp_path, monkeypatch):
