@@ -83,6 +83,14 @@ def test_the_whole_image_sees_what_no_window_holds():
     assert merged(*rows, whole) == [[38, 9, 163, 52]]
 
 
+def test_a_joined_box_and_that_of_the_whole_image_are_one_object():
+    """The whole image shows less than half of each piece, so that the pieces are joined first."""
+    corners = [-INF, -INF, 100, 100], [80, 80, INF, INF]
+    pieces = ([40, 80, 100, 100], 0.6, corners[0]), ([80, 80, 100, 160], 0.8, corners[1])
+    whole = ([40, 90, 90, 160], 0.4, [-INF, -INF, INF, INF])
+    assert merged(*pieces, whole) == [[40, 80, 100, 160]]
+
+
 @pytest.mark.parametrize("merge", [merge_sightings, suppress_sightings])
 def test_classes_are_kept_apart(merge):
     rows = ([84, 10, 94, 20], 0.7, LEFT, 0), ([84, 10, 94, 20], 0.8, RIGHT, 1)

@@ -112,6 +112,17 @@ def test_the_whole_image_is_one_more_pass(found, sees_all):
     assert boxes == [box]
 
 
+@pytest.mark.parametrize("merge", ["greedy", "nms"])
+def test_an_image_of_one_window_is_looked_at_once(found, sees_all, picture, merge):
+    size, boxes = (60, 64), [(10, 10, 18, 18), (0, 40, 30, 64)]
+    finder, slicing = sees_all(), Slicing(64, 0.2, full_image=True, merge=merge)
+    assert found(size, boxes, slicing, finder) == sorted(boxes)
+    assert len(finder.batches) == slicing.passes(size) == 1
+    image = torch.from_numpy(picture(size, boxes)).permute(2, 0, 1) / 255
+    (detections,) = SlicedFinder(sees_all(), slicing)([image])
+    assert sorted(map(tuple, detections["boxes"].tolist())) == sorted(boxes)
+
+
 def test_plain_suppression_leaves_pieces(found):
     box = (60, 20, 68, 28)
     assert found((120, 60), [box], Slicing(64, 0.25, merge="nms")) == [box, (60, 20, 64, 28)][::-1]

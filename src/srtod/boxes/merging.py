@@ -22,7 +22,8 @@ class Sightings:
         scores: ``[N]``.
         labels: int64 ``[N]``.
         windows: ``[N, 4]``, left, top, right and bottom of the window that each was seen through; infinite
-            where the border is the image's own, because nothing is cut there.
+            where the border is the image's own, because nothing is cut there; NaN of joined boxes, which no
+            single window shows.
     """
 
     boxes: Tensor
@@ -66,7 +67,8 @@ def merge_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
         overlap: the share of a cut box to be covered (1) and the IoU of the same object (2, 3).
 
     Returns:
-        What remains, by descending score; a joined box has the best score of its parts and no window.
+        What remains, by descending score; a joined box has the best score of its parts and no window, so that
+        it meets all others in step 3.
     """
     pairs = _pairs_of_windows(seen)
     seen, pairs = _without(seen, _covered(seen, pairs, overlap), pairs)
@@ -151,8 +153,7 @@ def _joined(seen: Sightings, pairs: tuple[Tensor, Tensor]) -> Sightings:
     corners[:, :2].scatter_reduce_(0, columns, seen.boxes[:, :2], "amin", include_self=False)
     corners[:, 2:].scatter_reduce_(0, columns, seen.boxes[:, 2:], "amax", include_self=False)
     scores = seen.scores.new_zeros(len(groups)).scatter_reduce(0, part_of, seen.scores, "amax")
-    nowhere = seen.windows.new_tensor([-torch.inf, -torch.inf, torch.inf, torch.inf])
-    windows = torch.where(sizes[:, None] > 1, nowhere, seen.windows[groups])
+    windows = seen.windows[groups].masked_fill(sizes[:, None] > 1, torch.nan)
     return Sightings(corners, scores, seen.labels[groups], windows)
 
 

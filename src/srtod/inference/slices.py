@@ -32,7 +32,7 @@ class Slicing:
         overlap: the part of its side that a window shares with the next one, 0..0.9. Objects smaller
             than that are whole in at least one window.
         full_image: look at the whole image, too, shrunk to :data:`LONGEST_WHOLE`, for objects larger than a
-            window.
+            window; an image that fits into one window is looked at once.
         merge: ``greedy`` (:func:`~srtod.boxes.merging.merge_sightings`), which puts cut objects together, or
             ``nms``, plain non-maximum suppression.
 
@@ -62,9 +62,13 @@ class Slicing:
         lefts, tops = (_starts(length, self.side, self.overlap) for length in size)
         return [Window(left, top, left + width, top + height) for top in tops for left in lefts]
 
+    def looks_at_whole(self, size: tuple[int, int]) -> bool:
+        """Whether an image of this size is looked at as a whole beside its windows."""
+        return self.full_image and max(size) > self.side
+
     def passes(self, size: tuple[int, int]) -> int:
         """How many images go through the network for one of this size."""
-        return len(self.windows(size)) + self.full_image
+        return len(self.windows(size)) + self.looks_at_whole(size)
 
 
 def find_in_slices(
@@ -90,7 +94,7 @@ def find_in_slices(
     windows = slicing.windows(pixels.size)
     pieces = ((window, to_tensor(piece, finder.device)) for window, piece in _pieces(pixels, windows))
     seen = _look(finder, pieces, pixels.size, batch_size, on_pass)
-    if slicing.full_image:
+    if slicing.looks_at_whole(pixels.size):
         shrunk, factor = pixels.shrunk(LONGEST_WHOLE)
         seen.append(_look_at_whole(finder, to_tensor(shrunk, finder.device), pixels.size, factor))
         on_pass(1)
@@ -130,7 +134,7 @@ class SlicedFinder:
             for window in self.slicing.windows(size)
         )
         seen = _look(self.finder, pieces, size, self.batch_size)
-        if self.slicing.full_image:
+        if self.slicing.looks_at_whole(size):
             factor = shrinking(size, LONGEST_WHOLE)
             shrunk = F.avg_pool2d(image[None], factor, ceil_mode=True)[0]
             seen.append(_look_at_whole(self.finder, shrunk, size, factor))
