@@ -88,6 +88,28 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         pass
 
 
+def test_a_link_to_an_empty_folder_leads_to_the_result(tmp_path):
+    (tmp_path / "elsewhere" / "empty").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere" / "empty")
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert folder.parent == tmp_path / "elsewhere"
+    assert (tmp_path / "elsewhere" / "empty" / "a").read_text() == "1"
+    assert (tmp_path / "out").is_symlink() and names(tmp_path / "elsewhere") == ["empty"]
+
+
+def test_a_mount_point_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "disk")
+    with (
+        pytest.raises(InputError, match=r"disk: is a mount point, .*; name a new folder in it"),
+        atomic_folder(tmp_path / "out"),
+    ):
+        pytest.fail("begun")
+    assert names(tmp_path / "disk") == []
+
+
 def test_json_is_strict_both_ways(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {"é": 1})

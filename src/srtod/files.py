@@ -46,17 +46,19 @@ def atomic_folder(path: Path) -> Generator[Path]:
     """Yield a temporary folder beside ``path``; rename it to ``path`` when the block ends well.
 
     Raises:
-        InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
+        InputError: ``path`` exists and is not an empty folder, is a mount point, or the place cannot be
+            written to.
     """
-    path = Path(path)
+    path, target = Path(path), Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
     _refuse_used(path)
+    _refuse_mount(target)
     scratch: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         yield scratch
         scratch.chmod(0o777 & ~_umask())
-        scratch.replace(path)
+        scratch.replace(target)
     except OSError as error:
         raise _unwritable(path, error, begun=scratch is not None) from error
     finally:
@@ -141,6 +143,11 @@ def _refuse_folder(path: Path) -> None:
 def _refuse_used(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
+
+
+def _refuse_mount(path: Path) -> None:
+    if os.path.ismount(path):
+        raise InputError(f"{path}: is a mount point, which cannot be replaced; name a new folder in it")
 
 
 def _umask() -> int:
