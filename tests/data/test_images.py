@@ -102,6 +102,18 @@ def test_exif_orientation_is_applied(tmp_path, make_image):
         assert np.array_equal(read_image(path, size), np.rot90(stored, -1))
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_deflate"])
+def test_turned_tiff_files_have_their_displayed_size(tmp_path, compression):
+    pixels = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    path = tmp_path / "a.tif"
+    Image.fromarray(pixels).save(path, tiffinfo={0x0112: 6}, compression=compression)
+    assert image_size(path) == (4, 6)
+    for size in (None, (4, 6)):
+        assert np.array_equal(read_image(path, size), np.rot90(pixels, -1))
+    with pytest.raises(InputError, match=r"the image is 4 x 6 pixels, its annotations say 6 x 4"):
+        read_image(path, (6, 4))
+
+
 def test_stored_pixels_where_the_annotations_refer_to_them(tmp_path, make_image):
     path = _rotated(tmp_path / "a.png", make_image)
     assert np.array_equal(read_image(path, (6, 4)), np.asarray(Image.open(path)))

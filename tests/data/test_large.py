@@ -1,5 +1,7 @@
 """Large images, read in bands: the same pixels as images that are read whole."""
 
+import struct
+
 import numpy as np
 import pytest
 import rasterio
@@ -168,11 +170,29 @@ def test_what_is_not_done_is_said(tmp_path, monkeypatch):
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path / "turned.jpg", exif=exif)
-    with pytest.raises(InputError, match="EXIF orientation 6"):
+    with pytest.raises(InputError, match=r"turned\.jpg: orientation 6 turns the image"):
         LargeImage(tmp_path / "turned.jpg")
     monkeypatch.setattr(large, "MOST_PIXELS", 100)
     with pytest.raises(InputError, match="90 x 70 pixels"):
         LargeImage(save(tmp_path / "big.png"))
+
+
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("big", ["NO", "YES"])
+def test_turned_tiff_files_are_refused(tmp_path, order, big):
+    """The tag is put in by hand, in the place of another: rasterio does not write it."""
+    pixels = np.zeros((1, 5, 6), np.uint8)
+    path = geotiff(tmp_path / "a.tif", pixels, ENDIANNESS=order, BIGTIFF=big)
+    assert LargeImage(path).size == (6, 5)
+    code = "<" if order == "LITTLE" else ">"
+    entry = "HHQHHHH" if big == "YES" else "HHIHH"  # tag, kind, count, and the value with what fills it
+    rest = [0] * (len(entry) - 4)
+    planar = struct.pack(code + entry, 284, 3, 1, 1, *rest)
+    content = path.read_bytes()
+    assert content.count(planar) == 1
+    path.write_bytes(content.replace(planar, struct.pack(code + entry, 274, 3, 1, 6, *rest)))
+    with pytest.raises(InputError, match=r"a\.tif: orientation 6 turns the image"):
+        LargeImage(path)
 
 
 def test_images_of_many_pixels_are_opened_in_bands(tmp_path, monkeypatch):

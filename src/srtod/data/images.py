@@ -19,9 +19,11 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 2 * 89_478_485
 """Images of more pixels are refused: a small file can unpack to more memory than there is."""
 
+ORIENTATION = 0x0112
+"""The tag that says how stored pixels are to be turned, in EXIF and in TIFF."""
+
 # Only plain raster formats: some others (EPS) would start programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
-_ORIENTATION = 0x0112
 _BLACK = (0, 0, 0, 255)
 
 
@@ -36,15 +38,20 @@ def image_files(folder: Path) -> list[Path]:
     )
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height in pixels as displayed (EXIF orientation applied), from the header alone.
+def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
+    """Return width and height in pixels.
+
+    Args:
+        path: the file.
+        upright: as displayed, EXIF orientation applied. A PNG may tell it after its pixels, which are then
+            decoded. False: as stored, from the header alone, whatever the kind.
 
     Raises:
         InputError: the file is missing, empty or no image.
     """
     try:
         with _open(path) as image:
-            return _displayed_size(image)
+            return _displayed_size(image) if upright else image.size
     except InputError:
         raise
     except Exception as error:
@@ -55,10 +62,10 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
     """Read an image file as RGB.
 
     The content decides, not the file's ending. EXIF orientation is applied, unless only the stored pixels
-    have the expected ``size``: then the annotations were made on those. 16-bit pixels are scaled linearly
-    (65535 becomes 255; grey is rounded, of colours the high byte is taken), grey is repeated in three
-    channels, palettes are looked up, CMYK is converted without a colour profile, transparent pixels are laid
-    over black, and of an animation the first frame is read.
+    have the expected ``size``: then the annotations were made on those (to TIFF it is always applied). 16-bit
+    pixels are scaled linearly (65535 becomes 255; grey is rounded, of colours the high byte is taken), grey
+    is repeated in three channels, palettes are looked up, CMYK is converted without a colour profile,
+    transparent pixels are laid over black, and of an animation the first frame is read.
 
     Args:
         path: the file.
@@ -109,7 +116,9 @@ def _readable_formats() -> list[str]:
 
 def _displayed_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    return (height, width) if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
+    if image.format == "TIFF":  # which Pillow itself turns, and has swapped the size of
+        return width, height
+    return (height, width) if image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
 
 
 def _choose_orientation(path: Path, image: Image.Image, size: tuple[int, int] | None) -> bool:

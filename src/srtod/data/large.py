@@ -1,5 +1,6 @@
 """Images of many thousand pixels a side, read in bands of rows from top to bottom, through rasterio."""
 
+import struct
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.images import ORIENTATION
 from srtod.data.pixels import Window, reduced, shrinking
 from srtod.errors import InputError
 
@@ -180,11 +182,30 @@ def _check(path: Path, dataset: "DatasetReader") -> None:
             f"{path}: pixels of {', '.join(sorted(kinds))}, whose range is not known; "
             "save it with 8 or 16 bits"
         )
-    if (turned := dataset.tags().get("EXIF_Orientation", "1").strip("() ")) != "1":
+    if (turned := _orientation(path, dataset)) in range(2, 9):
         raise InputError(
-            f"{path}: EXIF orientation {turned} turns the image, which is not done at this size; "
-            "save it upright"
+            f"{path}: orientation {turned} turns the image, which is not done at this size; save it upright"
         )
+
+
+def _orientation(path: Path, dataset: "DatasetReader") -> int:
+    if dataset.driver == "GTiff":
+        return _orientation_of_tiff(path)
+    told = dataset.tags().get("EXIF_Orientation", "").strip("() ")
+    return int(told) if told.isdecimal() else 1
+
+
+def _orientation_of_tiff(path: Path) -> int:
+    """Read the tag from a TIFF's first directory, for GDAL leaves it out; 1, upright, where there is none."""
+    with path.open("rb") as file:
+        start = file.read(16)
+        order, is_big = "<" if start.startswith(b"II") else ">", 43 in start[2:4]
+        place, number, entry = ("8xQ", "Q", "HHQH6x") if is_big else ("4xI", "H", "HHIH2x")
+        file.seek(*struct.unpack_from(order + place, start))
+        (count,) = struct.unpack(order + number, file.read(struct.calcsize(order + number)))
+        entries = file.read(count * struct.calcsize(order + entry))
+    values = {tag: value for tag, _, _, value in struct.iter_unpack(order + entry, entries)}
+    return values.get(ORIENTATION, 1)
 
 
 def _read(dataset: "DatasetReader", window: Window) -> NDArray[np.uint8]:
