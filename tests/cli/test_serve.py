@@ -26,6 +26,7 @@ def run(monkeypatch, *arguments):
         ({"--device": "gpu"}, "device 'gpu': not one of"),
         ({"--timeout": "0"}, "seconds 0.0: must be more than 0"),
         ({"--max-megapixels": "-1"}, "megapixels -1.0: must be more than 0"),
+        ({"--max-upload": "inf"}, "upload megabytes inf: must be more than 0, and finite"),
         ({"--port": "70000"}, "--port"),
         ({"--host": "192.0.2.1"}, "192.0.2.1:0: cannot be listened at"),
     ],

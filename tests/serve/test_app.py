@@ -70,9 +70,10 @@ def test_every_kind_of_image_is_read(client, planted, picture):
         (b"text", "text/plain", 415, "no image"),
         (b"x" * 300_000, "image/png", 413, "too large; this server takes 0.2 MB"),
         ("wide", "image/png", 413, "2000 x 1000 pixels; this server takes 1 million"),
+        (png_header(500_000, 1), "image/png", 413, "500000 x 1 pixels; this server takes 1 million"),
         (png_header(60_000, 60_000), "image/png", 413, "decompression bomb"),
     ],
-    ids=["text", "empty", "half", "wrong-kind", "large-file", "many-pixels", "bomb"],
+    ids=["text", "empty", "half", "wrong-kind", "large-file", "many-pixels", "thin", "bomb"],
 )
 def test_bad_files_are_refused_in_a_sentence(client, planted, picture, data, kind, status, sentence):
     data = {"half": picture()[:2000], "wide": small_file_of_many_pixels()}.get(data, data)

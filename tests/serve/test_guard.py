@@ -35,6 +35,24 @@ def test_pages_of_other_sites_cannot_ask(client, planted, picture, site, status)
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("origin", "site", "status"),
+    [
+        ("http://10.0.0.2:8000", None, 200),
+        ("HTTP://10.0.0.2:8000", None, 200),
+        ("http://evil.example", None, 403),
+        ("http://10.0.0.2:9000", None, 403),
+        ("http://[", None, 403),
+        ("null", None, 403),
+        ("https://proxied.example", "same-origin", 200),
+    ],
+)
+def test_where_browsers_name_no_site_the_origin_decides(client, planted, picture, origin, site, status):
+    headers = {"host": "10.0.0.2:8000", "origin": origin} | ({"sec-fetch-site": site} if site else {})
+    answer = client(planted).post("/detect", files={"file": picture()}, headers=headers)
+    assert answer.status_code == status
+
+
 def exchange(limits, parts, *, headers=FORM, pause=0.0):
     """Send parts of a body through a guard to an application that reads all of it; gives what was sent."""
     sent, left = [], list(parts)
@@ -85,6 +103,36 @@ def test_a_body_that_takes_too_long_is_given_up():
     assert exchange(limits, [b"x"], pause=0.0)[0] == 200
 
 
+def test_uploads_are_refused_before_their_bytes_where_too_many_are_on_their_way():
+    limits, statuses, arrived = Limits(waiting=0), [], asyncio.Event()
+
+    async def reads_all(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive():
+        await arrived.wait()
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def ask_often():
+        guard, headers = Guard(reads_all, limits=limits), [(b"content-type", b"multipart/form-data")]
+        scope = {"type": "http", "method": "POST", "path": "/detect", "headers": headers}
+        asking = [asyncio.create_task(guard(scope, receive, send)) for _ in range(limits.at_once)]
+        await asyncio.sleep(0)
+        await guard(scope, receive, send)
+        assert statuses == [503]
+        arrived.set()
+        await asyncio.gather(*asking)
+        await guard(scope, receive, send)
+
+    asyncio.run(ask_often())
+    assert statuses == [503, *[200] * (limits.at_once + 1)]
+
+
 def post(address, data):
     return httpx2.post(f"{address}/detect", files={"file": ("x.png", data, "image/png")}, timeout=30)
 
@@ -122,7 +170,17 @@ def test_what_takes_too_long_is_given_up_and_what_waited_is_not_done(serving, pl
     assert begun in (51, 52) and last == 53
 
 
-@pytest.mark.parametrize("change", [{"seconds": 0}, {"waiting": -1}, {"megapixels": float("nan")}])
-def test_limits_are_positive(change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": 0},
+        {"waiting": -1},
+        {"megapixels": float("nan")},
+        {"megapixels": float("inf")},
+        {"upload_megabytes": float("inf")},
+        {"waiting": float("inf")},
+    ],
+)
+def test_limits_are_positive_and_finite(change):
     with pytest.raises(InputError, match="must be more than 0"):
         Limits(**change)

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """Refuse foreign pages, other hosts' names and bodies that are too large, too slow or of another kind.
+    """Refuse foreign pages, other hosts' names and bodies too large, too slow, too many or of another kind.
 
     An exception that nobody caught becomes a sentence; its trace goes to the log alone.
 
@@ -46,6 +46,7 @@ class Guard:
         self.app = app
         self.limits = limits
         self.hosts = frozenset(hosts)
+        self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have the application answer it."""
@@ -58,11 +59,26 @@ class Guard:
             if refusal is not None:
                 await refusal(scope, receive, answer.send)
             else:
-                await self.app(scope, self._bounded(receive), answer.send)
+                await self._have_answered(scope, self._bounded(receive), answer.send)
         except Exception:
             _log.exception("%s %s", scope["method"], scope["path"])
             if not answer.begun:
                 await problem(500, FAILED)(scope, receive, answer.send)
+
+    async def _have_answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the application answer; uploads beyond what memory is meant for are refused unread."""
+        if scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        if self._uploads == self.limits.at_once:
+            busy = problem(503, "the server is busy; try again in 1 s", {"Retry-After": "1"})
+            await busy(scope, receive, send)
+            return
+        self._uploads += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._uploads -= 1
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
@@ -70,7 +86,7 @@ class Guard:
             return problem(400, "this server is not asked for under that name")
         if method != "POST":
             return None
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if _is_foreign(headers):
             return problem(403, "pages of other sites may not ask this server")
         if headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
             return problem(415, "send the image as the file 'file' of a form (multipart/form-data)")
@@ -126,6 +142,15 @@ def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -
 def too_large(limits: Limits) -> str:
     """What is said to a file that is too large."""
     return f"the file is too large; this server takes {limits.upload_megabytes:g} MB at most"
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Tell whether a page of another site sent this; what is no browser says nothing of sites."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in ("none", "same-origin")
+    # Browsers leave it out where the server's address is neither https nor of their own machine.
+    return origin is not None and origin.rpartition("//")[2].lower() != headers.get("host", "").lower()
 
 
 def _without_port(host: str) -> str:

@@ -1,5 +1,6 @@
 """How much one server takes on."""
 
+import math
 from dataclasses import dataclass, fields
 
 from srtod.errors import InputError
@@ -7,6 +8,8 @@ from srtod.errors import InputError
 MEGA = 1_000_000
 MULTIPART_BYTES = 8_192
 """What a form may add to the bytes of its file: boundaries, headers, the name."""
+_ARRIVING = 4
+"""Uploads that may arrive while the queue is full; by then there may be room."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,14 @@ class Limits:
 
     Attributes:
         upload_megabytes: largest file.
-        megapixels: largest image, told from its header before it is unpacked.
+        megapixels: largest image, told from its header before it is unpacked; with its sides filled up to
+            multiples of 32, it may have twice as many pixels.
         waiting: requests that may wait while one is worked on; a further one is answered by 503.
         seconds: that a request may take from its last byte to its answer (504 after that).
         upload_seconds: that the bytes of a request may take to arrive (408 after that).
 
     Raises:
-        InputError: one of them is not positive; ``waiting`` may be 0.
+        InputError: one of them is not positive and finite; ``waiting`` may be 0.
     """
 
     upload_megabytes: float = 64.0
@@ -33,8 +37,14 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (value > 0 or (field.name == "waiting" and value == 0)):
-                raise InputError(f"{field.name.replace('_', ' ')} {value}: must be more than 0")
+            positive = value > 0 or (field.name == "waiting" and value == 0)
+            if not (positive and math.isfinite(value)):
+                raise InputError(f"{field.name.replace('_', ' ')} {value}: must be more than 0, and finite")
+
+    @property
+    def at_once(self) -> int:
+        """Uploads held at once, those included whose bytes are still to arrive."""
+        return self.waiting + 1 + _ARRIVING
 
     @property
     def body_bytes(self) -> int:

@@ -12,6 +12,8 @@ from srtod.errors import InputError
 from srtod.serve.limits import MEGA
 
 _LONGEST_NAME = 200
+_CELL = 32
+"""Detectors fill both sides up to a multiple of this."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Upload:
         """Decode it as ``srtod predict`` reads files: uint8 ``[H, W, 3]``, RGB, EXIF orientation applied.
 
         Args:
-            max_pixels: an image of more is refused by its header.
+            max_pixels: an image of more is refused by its header, and one of more than twice as many once its
+                sides are filled up: a line of single pixels would take 32 times its own memory.
 
         Raises:
             TooManyPixels: it has more pixels.
@@ -40,15 +43,20 @@ class Upload:
             path = Path(folder) / "upload"
             path.write_bytes(self.data)
             try:
-                width, height = image_size(path)
-                if width * height > max_pixels:
+                width, height = image_size(path, upright=False)
+                if width * height > max_pixels or _filled_up(width, height) > 2 * max_pixels:
                     raise TooManyPixels(
                         f"{path}: {width} x {height} pixels; this server takes {max_pixels / MEGA:g} million "
-                        "at most; cut it into tiles, or use 'srtod predict'"
+                        f"at most, twice that once its sides are filled up to multiples of {_CELL}; "
+                        "cut it into tiles, or use 'srtod predict'"
                     )
                 return read_image(path)
             except InputError as error:
                 raise type(error)(str(error).replace(str(path), self.name)) from None
+
+
+def _filled_up(width: int, height: int) -> int:
+    return -(-width // _CELL) * -(-height // _CELL) * _CELL**2
 
 
 def clean_name(name: str | None) -> str:
