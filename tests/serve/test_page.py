@@ -292,6 +292,35 @@ def test_a_busy_server_is_asked_again(open_page, planted):
     expect(page.locator("#count")).to_have_text("2 of 3")
 
 
+@pytest.mark.parametrize("wanted", ["Difference", "Side by side, enhancement off"])
+def test_what_fails_beside_the_boxes_is_said_once_and_leaves_them(open_page, detector, tmp_path, wanted):
+    page, asked = open_page(detector), []
+
+    def fail(route):
+        asked.append(route.request.url)
+        route.fulfill(status=500, json={"detail": "it failed"})
+
+    (tmp_path / "photo.png").write_bytes(scene())
+    page.set_input_files("#images-input", tmp_path / "photo.png")
+    put_score(page, 0)
+    expect(page.locator("#count")).to_have_text(re.compile(r"^(\d+) of \1$"))
+    for failing in ("**/maps", "**/detect?enhancement=false"):
+        page.route(failing, fail)
+    page.get_by_text(wanted, exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("photo.png: it failed")
+    expect(page.locator("#pane-found canvas")).to_have_attribute("aria-label", re.compile("found"))
+    page.unroute_all()
+    put_score(page, 0.01)
+    page.wait_for_timeout(100)
+    assert len(asked) == 1
+    page.set_input_files("#images-input", tmp_path / "photo.png")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#strip")).to_be_hidden()
+    with page.expect_download() as download:
+        page.click("[data-save=coco]")
+    assert len(json.loads(download.value.path().read_text())["images"]) == 1
+
+
 def test_a_file_that_is_too_large_is_not_sent(open_page, planted):
     page = open_page(planted, upload_megabytes=0.0001)
     drop(page)

@@ -46,8 +46,9 @@ function choice(state, name, title) {
 function explain(state, page) {
   const layer = state.current?.layers?.get(state.layer);
   page.querySelector("#layer-more").hidden = state.layer === "none";
+  const instead = state.current?.missed.layers ? "There are no maps of this image." : "The maps are being made …";
   page.querySelector("#layer-text").textContent = layer?.text
-    ?? (state.current ? "The maps are being made …" : "Open an image to see its maps.");
+    ?? (state.current ? instead : "Open an image to see its maps.");
   const scale = page.querySelector("#scale");
   scale.hidden = !layer?.colours.length;
   if (scale.hidden) return;

@@ -10,7 +10,7 @@ import { following, layers } from "./layers.js";
 import { List } from "./list.js";
 import { onOpen } from "./open.js";
 import { Pane } from "./pane.js";
-import { SIDES, countOf, sceneOf } from "./scene.js";
+import { SIDES, countOf, problemOf, sceneOf } from "./scene.js";
 import { State } from "./state.js";
 import { strip } from "./strip.js";
 import { theme } from "./theme.js";
@@ -76,8 +76,9 @@ function show(panes) {
   const item = state.current;
   find("#welcome").hidden = Boolean(item);
   find("#hud").hidden = !item?.bitmap;
-  find("#problem").hidden = !item?.problem;
-  find("#problem").textContent = item?.problem ? `${item.name}: ${item.problem}` : "";
+  const problem = problemOf(state);
+  find("#problem").hidden = !problem;
+  find("#problem").textContent = problem && `${item.name}: ${problem}`;
   panes.plain.figure.hidden = !(state.compare && item);
   find("#stage").classList.toggle("busy", Boolean(item?.working));
   for (const [side, pane] of Object.entries(panes)) {
@@ -91,8 +92,16 @@ function add(files, given) {
     say(given ? "There is no image among these files." : "");
     return;
   }
-  const items = files.map(({ file, name }) => ({ file, name, found: null, plain: null, layers: null, bitmap: null }));
-  state.set({ items: [...state.items, ...items], current: items[0], selected: null, hovered: null });
+  const items = files.map(itemOf);
+  state.set({ items: [...new Set([...state.items, ...items])], current: items[0], selected: null, hovered: null });
+}
+
+/** The item of a file: that of before where it is opened again, to be asked for what failed; else a new one. */
+function itemOf({ file, name }) {
+  const { size, lastModified } = file;
+  const same = (item) => item.name === name && item.file.size === size && item.file.lastModified === lastModified;
+  const item = state.items.find(same) ?? { file, name, found: null, plain: null, layers: null, bitmap: null };
+  return Object.assign(item, { problem: null, missed: {} });
 }
 
 function build() {

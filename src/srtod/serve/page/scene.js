@@ -30,10 +30,17 @@ export function sceneOf(state, side) {
 /** How many detections a side shows, in words. */
 export function countOf(state, side) {
   const item = state.current;
-  if (item?.problem) return "not looked at";
+  if (item?.problem || item?.missed[side]) return "not looked at";
   if (!item?.[side]) return "looking …";
   const only = onlyHere(state, side);
   return `${state.shown(item, side).length} found${only ? `, ${only.size} only here` : ""}`;
+}
+
+/** Why something that is asked for is not there; empty where nothing failed. */
+export function problemOf({ current: item, compare, layer }) {
+  if (!item) return "";
+  const { bitmap, plain, layers } = item.missed;
+  return item.problem || bitmap || (compare && plain) || (layer !== "none" && layers) || "";
 }
 
 /** Ids of what the other side has not; null where the sides are not compared. */

@@ -30,30 +30,34 @@ export class Work {
     const { state } = this;
     const item = state.current;
     if (item && !item.problem) {
-      if (!item.bitmap) return () => this.#try(item, () => this.#picture(item));
-      if (!item.found) return () => this.#try(item, () => this.#found(item));
-      if (state.about.has_maps && state.compare && !item.plain) {
-        return () => this.#try(item, () => this.#plain(item));
+      const lacks = (part) => !item[part] && !item.missed[part];
+      if (lacks("bitmap")) return () => this.#try(item, "bitmap", () => this.#picture(item));
+      if (lacks("found")) return () => this.#try(item, "found", () => this.#found(item));
+      if (state.about.has_maps && state.compare && lacks("plain")) {
+        return () => this.#try(item, "plain", () => this.#plain(item));
       }
-      if (state.about.has_maps && state.layer !== "none" && !item.layers) {
-        return () => this.#try(item, () => this.#layers(item));
+      if (state.about.has_maps && state.layer !== "none" && lacks("layers")) {
+        return () => this.#try(item, "layers", () => this.#layers(item));
       }
     }
     const other = state.items.find(({ found, problem }) => !found && !problem);
-    return other && (() => this.#try(other, async () => {
+    return other && (() => this.#try(other, "found", async () => {
       if (!other.thumbnail) await this.#preview(other);
       await this.#found(other);
     }));
   }
 
-  async #try(item, step) {
+  /** What fails is not asked for again; an image is a failed one only while nothing was found in it. */
+  async #try(item, part, step) {
     item.working = true;
     this.state.tell("items");
     try {
       await step();
     } catch (error) {
-      item.problem = error instanceof TypeError ? "the server cannot be reached; open the image again when it runs" : error.message;
-      this.#tell(item, item.problem);
+      const reason = error instanceof TypeError ? "the server cannot be reached; open the image again when it runs" : error.message;
+      if (item.found) item.missed[part] = reason;
+      else item.problem = reason;
+      this.#tell(item, reason);
     }
     item.working = false;
     this.state.tell("items");
