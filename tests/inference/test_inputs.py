@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,14 @@ def test_what_is_not_there_is_an_input_error(tmp_path, text, message):
         collect_images([tmp_path / text])
     with pytest.raises(InputError, match="no images were given"):
         collect_images([])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_no_result_can_hold_are_refused(tmp_path, write_image):
+    path = write_image(tmp_path / "a.jpg")
+    path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    with pytest.raises(InputError, match=r"^[ -~]*caf\\udce9.jpg: the name is not UTF-8; rename"):
+        collect_images([tmp_path])
 
 
 def test_annotations_give_ids_and_names(tmp_path, write_image):

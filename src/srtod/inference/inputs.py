@@ -36,11 +36,13 @@ def collect_images(inputs: Iterable[str | Path]) -> list[ImageFile]:
     that is named twice is taken once.
 
     Raises:
-        InputError: an input does not exist, or holds no images.
+        InputError: an input does not exist, or holds no images, or an image's path is not UTF-8.
     """
     paths = list(dict.fromkeys(path for text in inputs for path in _expand(Path(text))))
     if not paths:
         raise InputError("no images were given; name files, folders or patterns")
+    for path in paths:
+        _require_utf8(path)
     try:
         root = Path(os.path.commonpath([path.parent for path in paths]))
     except ValueError as error:
@@ -112,6 +114,15 @@ def _expand(path: Path) -> list[Path]:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps the name it was given
+
+
+def _require_utf8(path: Path) -> None:
+    """Results are files in UTF-8, and name the image."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError(f"{shown}: the name is not UTF-8; rename the file or folder") from error
 
 
 def _find_record(path: Path, records: dict[str, ImageRecord]) -> ImageRecord | None:
