@@ -32,6 +32,9 @@ def test_what_is_not_there_is_one_line(folder):
     (folder / "list.txt").write_text("day/c.png\n")
     with pytest.raises(InputError, match=r"list.txt: day/c.png: no such image"):
         list_images([str(folder / "list.txt")])
+    (folder / "empty.txt").write_text("\n")
+    with pytest.raises(InputError, match=r"empty.txt: no images in this list"):
+        list_images([str(folder / "empty.txt")])
     with pytest.raises(InputError, match=r"file://.*/none: no images there"):
         list_images([f"file://{folder}/none"])
     with pytest.raises(InputError, match=r"nostore://bucket/a: cannot be read"):

@@ -60,7 +60,10 @@ def _expand(given: str) -> Iterable[str]:
 
 
 def _manifest(path: Path) -> Iterator[str]:
-    for line in filter(None, map(str.strip, read_lines(path))):
+    lines = list(filter(None, map(str.strip, read_lines(path))))
+    if not lines:
+        raise InputError(f"{path}: no images in this list; write a path or an address a line")
+    for line in lines:
         if _is_address(line):
             yield line
         elif not (path.parent / line).is_file():
