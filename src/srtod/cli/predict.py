@@ -22,7 +22,6 @@ from srtod.errors import InputError
 
 if TYPE_CHECKING:
     from srtod.inference.job import Done
-    from srtod.inference.video import VideoDone
 
 
 def predict(
@@ -128,7 +127,10 @@ def predict(
             min_score=picture_score,
         )
         detector = load_finder(weights, device=device, score_threshold=score_threshold)
-        _tell(predict_videos(detector, videos, output, setting, skip_bad=skip_bad), output)
+        found = predict_videos(detector, videos, output, setting, skip_bad=skip_bad)
+        typer.echo(
+            f"{found.detections} detections in {found.frames} frames of {found.videos} videos: {output}"
+        )
         return
     if track or every is not None:
         raise InputError("--every and --track are about videos; leave them out for images")
@@ -156,9 +158,3 @@ def _report(done: "Done", output: Path) -> None:
     for reason in done.skipped:
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"{done.detections} detections in {done.images} images: {output / 'detections.json'}")
-
-
-def _tell(done: "VideoDone", output: Path) -> None:
-    for note in done.notes:
-        typer.echo(note, err=True)
-    typer.echo(f"{done.detections} detections in {done.frames} frames of {done.videos} videos: {output}")

@@ -19,11 +19,17 @@ def test_folders_and_patterns_in_natural_order(tmp_path):
     assert not any(video.live for video in collect_videos([tmp_path]))
 
 
-def test_the_same_name_twice_is_numbered(tmp_path):
-    for name in ("day/a.mp4", "night/a.mp4", "b.mp4"):
-        touch(tmp_path / name)
-    names = [video.name for video in collect_videos([tmp_path])]
-    assert len(set(names)) == 3 and "b" in names
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a/clip.mp4", "b/clip.mp4", "c/other.mp4"], ["clip", "clip-2", "other"]),
+        (["a/clip-2.mp4", "b/clip.mp4", "c/clip.mp4"], ["clip-2", "clip", "clip-3"]),
+        (["a/clip.mp4", "b/clip.mp4", "c/clip-2.mp4"], ["clip", "clip-2", "clip-2-2"]),
+        (["a/clip.mp4", "b/Clip.mp4"], ["clip", "Clip-2"]),
+    ],
+)
+def test_names_are_numbered_until_they_are_free(tmp_path, files, names):
+    assert [video.name for video in collect_videos([touch(tmp_path / file) for file in files])] == names
 
 
 @pytest.mark.parametrize(
@@ -32,8 +38,12 @@ def test_the_same_name_twice_is_numbered(tmp_path):
         (
             "rtsp://me:secret@10.0.0.2:554/door/1?low=1",
             "10.0.0.2-554-door-1",
-            "rtsp://***@10.0.0.2:554/door/1?low=1",
+            "rtsp://***@10.0.0.2:554/door/1",
         ),
+        ("rtsp://me:p@ss@cam/door", "cam-door", "rtsp://***@cam/door"),
+        ("rtsp://me:p?s#s@cam/door", "cam-door", "rtsp://***@cam/door"),
+        ("http://cam/video?user=me&password=secret", "cam-video", "http://cam/video"),
+        ("http://cam?password=secret", "cam", "http://cam"),
         ("RTMP://host/live", "host-live", "RTMP://host/live"),
         ("http://host/a.mp4", "host-a.mp4", "http://host/a.mp4"),
     ],
@@ -48,6 +58,15 @@ def test_images_are_no_videos_and_do_not_go_with_them(tmp_path):
     image, clip = touch(tmp_path / "both" / "a.png"), touch(tmp_path / "both" / "a.mp4")
     assert collect_videos([image]) == []
     assert collect_videos([tmp_path / "none.mp4"]) == []
-    for inputs in ([clip, image], [tmp_path / "both"]):
+    for inputs in ([clip, image], [tmp_path / "both"], [str(tmp_path / "both" / "*")]):
         with pytest.raises(InputError, match="images and videos are looked at one after the other"):
             collect_videos(inputs)
+
+
+@pytest.mark.parametrize("missing", ["typo.mp4", "typo*.mp4", "empty"])
+def test_what_is_not_there_is_named(tmp_path, missing):
+    clip = touch(tmp_path / "a.mp4")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError) as error:
+        collect_videos([clip, tmp_path / missing])
+    assert str(error.value) == f"{tmp_path / missing}: no such file or folder, or no video in it"

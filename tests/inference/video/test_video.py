@@ -11,7 +11,7 @@ import pytest
 
 from srtod.errors import InputError, SrtodError
 from srtod.inference.slices import Slicing
-from srtod.inference.video import Video, VideoSetting, collect_videos, predict_videos
+from srtod.inference.video import Video, VideoSetting, collect_videos, decoding, predict_videos
 from srtod.inference.video.decoding import upright
 from srtod.inference.video.encoding import video_file
 from srtod.inference.video.tracking import Tracks
@@ -254,14 +254,87 @@ def test_a_file_that_is_cut_short_says_so(tmp_path, finds_squares):
     assert frame_count(tmp_path / "out" / "a.mp4") == done.frames
 
 
-def test_damaged_packets_are_passed_over(tmp_path, finds_squares):
+class DamagedPacket:
+    """A packet that cannot be decoded."""
+
+    def decode(self):
+        raise av.error.InvalidDataError(1, "Invalid data found")
+
+
+class Damaged(Breaking):
+    """A container some of whose packets are damaged."""
+
+    def demux(self, stream):
+        for index, packet in enumerate(self._container.demux(stream)):
+            yield DamagedPacket() if index in self._packets else packet
+
+
+@pytest.fixture
+def damaged(monkeypatch):
+    """Damages packets of a video at a place."""
+    opened = av.open
+
+    def damage(path, packets):
+        def open_damaged(name, *args, **options):
+            container = opened(name, *args, **options)
+            return Damaged(container, packets) if name == str(path) else container
+
+        monkeypatch.setattr(av, "open", open_damaged)
+
+    return damage
+
+
+def test_damaged_packets_are_passed_over_and_counted(tmp_path, finds_squares, damaged):
     path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
-    content = bytearray(path.read_bytes())
-    third = len(content) // 3
-    content[third : third + 200] = bytes(200)
-    path.write_bytes(content)
+    damaged(path, {20, 21, 40})
     done = predict_videos(finds_squares, [video(path)], tmp_path / "out")
-    assert done.frames > 30
+    assert done.frames == 57 and done.notes == [f"{path}: 3 damaged packets were passed over"]
+
+
+def test_too_many_damaged_packets_in_a_row_end_the_video(tmp_path, finds_squares, damaged, monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_DAMAGED", 10)
+    path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
+    damaged(path, set(range(40, 50)))
+    with pytest.raises(
+        InputError, match=r"a\.avi: damaged: Invalid data found; replace it; \d+ frames are in"
+    ):
+        predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+
+
+def test_as_many_damaged_packets_with_a_sound_one_between_do_not(
+    tmp_path, finds_squares, damaged, monkeypatch
+):
+    monkeypatch.setattr(decoding, "MOST_DAMAGED", 10)
+    path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
+    damaged(path, set(range(30, 49)) - {39})
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert done.frames == 42 and f"{path}: 18 damaged packets were passed over" in done.notes
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_video_without_a_frame_leaves_nothing(tmp_path, finds_squares, damaged, live):
+    path = write(tmp_path / "a.avi", frames=12, codec="mpeg4")
+    damaged(path, set(range(12)))
+    with pytest.raises(InputError, match="holds no frame that can be decoded"):
+        predict_videos(finds_squares, [video(path, live=live)], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_notes_are_told_although_a_later_video_fails(tmp_path, finds_squares, damaged, capsys):
+    path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
+    damaged(path, {20})
+    (tmp_path / "b.mp4").write_bytes(b"words")
+    with pytest.raises(InputError, match=r"b\.mp4: not a video"):
+        predict_videos(finds_squares, [video(path), video(tmp_path / "b.mp4")], tmp_path / "out")
+    assert capsys.readouterr().err.count("1 damaged packets were passed over") == 1
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path, finds_squares, monkeypatch):
+    write(tmp_path / "a.mp4").rename(tmp_path / "12:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    done = predict_videos(finds_squares, collect_videos(["12:30:00.mp4"]), tmp_path / "out")
+    assert done.frames == 12 and frame_count(tmp_path / "out" / "12:30:00.mp4") == 12
 
 
 def sound(path):

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,8 +115,10 @@ def open_video(video: Video) -> Generator[OpenVideo]:
         import av
     except ImportError as error:
         raise InputError(f"{video}: videos are decoded by PyAV; pip install 'srtod[video]'") from error
+    # In a relative path, FFmpeg takes what comes before a colon for a protocol.
+    location = video.location if video.live else str(Path(video.location).absolute())
     try:
-        container = av.open(video.location, timeout=WAIT if video.live else None)
+        container = av.open(location, timeout=WAIT if video.live else None)
     except (av.error.FFmpegError, OSError) as error:
         what = "cannot be reached" if video.live else "not a video that can be read"
         raise InputError(f"{video}: {what}: {error.strerror or error}") from error

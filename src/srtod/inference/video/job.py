@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -20,7 +21,7 @@ from srtod.inference.video.results import Arrays, frame_line, frame_picture
 from srtod.inference.video.sources import Video
 from srtod.inference.video.tracking import Tracks
 from srtod.inference.writers import PICTURE_SCORE
-from srtod.progress import counting_bar
+from srtod.progress import counting_bar, say
 
 
 @dataclass
@@ -89,7 +90,7 @@ def predict_videos(
         output: a folder that does not exist yet or is empty.
         setting: how they are looked at.
         skip_bad: go on with the next video where one cannot be opened or is damaged.
-        progress: show a progress bar on standard error.
+        progress: show a progress bar on standard error, and the notes as they come.
 
     Raises:
         InputError: a video cannot be opened or is damaged, or ``output`` cannot be written.
@@ -98,12 +99,17 @@ def predict_videos(
     setting, done = setting or VideoSetting(), VideoDone()
     with growing_folder(output):
         for video in videos:
+            told = len(done.notes)
             try:
                 _predict_video(finder, video, output, setting, done, progress=progress)
             except InputError as error:
                 if not skip_bad:
                     raise
                 done.notes.append(f"left out: {error}")
+            finally:
+                if progress:
+                    for note in done.notes[told:]:
+                        say(note)
     return done
 
 
@@ -130,8 +136,6 @@ def _predict_video(
             if not video.live:
                 raise broken from error
         finally:
-            if not results.frames:
-                lines.unlink()
             done.frames += results.frames
             done.notes += opened.notes
     done.videos += 1
@@ -140,18 +144,25 @@ def _predict_video(
 
 
 class _Results:
-    """Where the detections of one video go: a line a frame, and the annotated video."""
+    """Where the detections of one video go: a line a frame, and the annotated video.
+
+    Both files are opened with the first frame, so that a video without any leaves none.
+    """
 
     def __init__(
         self, classes: Sequence[str], video: OpenVideo, setting: VideoSetting, lines: Path, stack: ExitStack
     ) -> None:
-        rate = video.rate / setting.every
-        self._classes, self._min_score, self.frames = classes, setting.min_score, 0
-        self._tracks = Tracks(rate, min_score=setting.min_score) if setting.track else None
-        self._lines: TextIO = stack.enter_context(lines.open("w", encoding="utf-8"))
-        self._writer: VideoWriter | None = None
-        if setting.pictures:
-            self._writer = stack.enter_context(video_file(lines.with_suffix(".mp4"), rate))
+        self._classes, self._setting, self._path, self._stack = classes, setting, lines, stack
+        self._rate, self.frames = video.rate / setting.every, 0
+        self._tracks = Tracks(self._rate, min_score=setting.min_score) if setting.track else None
+
+    @cached_property
+    def _lines(self) -> TextIO:
+        return self._stack.enter_context(self._path.open("w", encoding="utf-8"))
+
+    @cached_property
+    def _writer(self) -> VideoWriter:
+        return self._stack.enter_context(video_file(self._path.with_suffix(".mp4"), self._rate))
 
     def add(self, frame: Frame, found: Arrays) -> int:
         """Write a frame's detections; return how many they are."""
@@ -159,8 +170,8 @@ class _Results:
         line = frame_line(frame, found, self._classes, numbers)
         self._lines.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
         self._lines.flush()
-        if self._writer is not None:
-            self._writer.add(frame_picture(frame, found, numbers, min_score=self._min_score))
+        if self._setting.pictures:
+            self._writer.add(frame_picture(frame, found, numbers, min_score=self._setting.min_score))
         self.frames += 1
         return len(line["detections"])
 

@@ -2,12 +2,11 @@
 
 import glob
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from srtod.data.images import image_files
+from srtod.data.images import SUFFIXES as IMAGE_SUFFIXES
 from srtod.errors import InputError
 from srtod.inference.inputs import natural_key
 
@@ -17,7 +16,8 @@ SUFFIXES = frozenset(
 """Endings of the files taken for videos (in small letters)."""
 
 _STREAM = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp|srt)://", re.IGNORECASE)
-_PASSWORD = re.compile(r"//[^/@]*@")
+_PASSWORD = re.compile(r"//[^/]*@")  # passwords may hold an @ of their own
+_QUERY = re.compile(r"[?#].*")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Video:
     live: bool
 
     def __str__(self) -> str:
-        """The location as it may be shown: without user name and password."""
-        return _PASSWORD.sub("//***@", self.location)
+        """The location as it may be shown: an address without user name, password and query."""
+        return _without_secrets(self.location, hidden="//***@") if self.live else self.location
 
 
 def collect_videos(inputs: Iterable[str | Path]) -> list[Video]:
@@ -46,45 +46,63 @@ def collect_videos(inputs: Iterable[str | Path]) -> list[Video]:
         The videos in natural order; none if the inputs name no video.
 
     Raises:
-        InputError: some inputs are videos, and some are not.
+        InputError: some inputs are videos, and some are images or nothing.
     """
-    texts = [str(text) for text in inputs]
-    found = {text: _locations(text) for text in texts}
-    if not any(found.values()):
+    found = {text: _locations(text) for text in map(str, inputs)}
+    if not any(videos for videos, _ in found.values()):
         return []
-    for text, locations in found.items():
-        if not locations or (Path(text).is_dir() and image_files(Path(text))):
+    for text, (videos, has_images) in found.items():
+        if has_images:
             raise InputError(f"{text}: images and videos are looked at one after the other; name one kind")
-    locations = list(dict.fromkeys(location for text in texts for location in found[text]))
+        if not videos:
+            raise InputError(f"{text}: no such file or folder, or no video in it")
+    locations = list(dict.fromkeys(location for videos, _ in found.values() for location in videos))
     return [
         Video(location, name, bool(_STREAM.match(location)))
         for location, name in zip(locations, _names(locations), strict=True)
     ]
 
 
-def _locations(text: str) -> list[str]:
+def _locations(text: str) -> tuple[list[str], bool]:
+    """Return the videos of an input, and whether it names images."""
     if _STREAM.match(text):
-        return [text]
+        return [text], False
     path = Path(text)
-    if path.is_dir():
-        paths = path.rglob("*")
-    elif path.exists():
-        paths = iter([path])
-    else:
-        paths = map(Path, glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns
-    videos = (found for found in paths if found.suffix.lower() in SUFFIXES and found.is_file())
-    return [str(video) for video in sorted(videos, key=natural_key)]
+    if path.is_file():  # what is no video by its ending is taken for an image, whatever it is
+        is_video = path.suffix.lower() in SUFFIXES
+        return [str(path)] if is_video else [], not is_video
+    below = path.rglob("*") if path.is_dir() else map(Path, glob.glob(text, recursive=True))  # noqa: PTH207 - absolute patterns
+    paths = list(below)
+    videos = sorted((own for own in paths if _is_file(own, SUFFIXES)), key=natural_key)
+    return [str(video) for video in videos], any(_is_file(own, IMAGE_SUFFIXES) for own in paths)
+
+
+def _is_file(path: Path, suffixes: frozenset[str]) -> bool:
+    return path.suffix.lower() in suffixes and path.is_file()
 
 
 def _names(locations: list[str]) -> list[str]:
-    """A name for each: the file's without its ending, or the end of the address; numbered where two agree."""
-    plain = [_name(location) for location in locations]
-    often = Counter(plain)
-    return [f"{name}-{number}" if often[name] > 1 else name for number, name in enumerate(plain, start=1)]
+    """A name for each: the file's without its ending, or the end of the address; numbered where taken.
+
+    Names that differ by small and large letters alone are one file on some systems.
+    """
+    names: dict[str, str] = {}
+    for location in locations:
+        plain = name = _name(location)
+        number = 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{plain}-{number}"
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _name(location: str) -> str:
     if not _STREAM.match(location):
         return Path(location).stem
-    address = _PASSWORD.sub("//", location).split("://", 1)[1].split("?")[0]
+    address = _without_secrets(location, hidden="//").split("://", 1)[1]
     return re.sub(r"[^\w.-]+", "-", address).strip("-.") or "stream"
+
+
+def _without_secrets(address: str, *, hidden: str) -> str:
+    return _QUERY.sub("", _PASSWORD.sub(hidden, address))
