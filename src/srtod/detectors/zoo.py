@@ -148,7 +148,7 @@ def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
         InputError: no such file or repository, not a file of ours, a value out of range, or a change that
             would need other weights or is not for this system.
     """
-    path = _local(source)
+    path = weights_file(source)
     state, config = read_weights(path)
     detector = build(_changed(config, changes), given=changes)
     try:
@@ -158,17 +158,15 @@ def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
     return detector.eval()
 
 
-def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
-    for name in changes:
-        if name not in CHANGEABLE:
-            raise InputError(
-                f"load: {name!r} cannot be changed{did_you_mean(name, CHANGEABLE)}; "
-                f"given weights leave open: {', '.join(CHANGEABLE)}"
-            )
-    return validated(DetectorConfig, config.model_dump() | changes, where="load")
+def weights_file(source: str | Path) -> Path:
+    """The file that :func:`load` reads; of a repository of the hub it is fetched.
 
+    Args:
+        source: as :func:`load` takes it. The path of a file stays as it is, whether or not the file exists.
 
-def _local(source: str | Path) -> Path:
+    Raises:
+        InputError: no such repository.
+    """
     if source == SHIPPED:
         return shipped_weights()
     path = Path(source)
@@ -184,6 +182,16 @@ def _local(source: str | Path) -> Path:
             f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it ({reason}); "
             "give the path of a .safetensors file, or a repository owner/name"
         ) from error
+
+
+def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise InputError(
+                f"load: {name!r} cannot be changed{did_you_mean(name, CHANGEABLE)}; "
+                f"given weights leave open: {', '.join(CHANGEABLE)}"
+            )
+    return validated(DetectorConfig, config.model_dump() | changes, where="load")
 
 
 def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tuple[str, ...]:

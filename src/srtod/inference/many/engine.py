@@ -7,7 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from srtod.assets import SHIPPED, shipped_weights
+import torch
+
+from srtod.detectors.zoo import weights_file
+from srtod.devices import ONE_GPU, choose_device
 from srtod.errors import InputError
 from srtod.files import atomic_file
 from srtod.inference.finder import Finder
@@ -27,6 +30,7 @@ def predict_many(
     *,
     asked: dict[str, Any],
     workers: int = 1,
+    on_gpu: bool = False,
     shard_size: int = 64,
     slicing: Slicing | None = None,
     batch_size: int = 1,
@@ -35,16 +39,18 @@ def predict_many(
 ) -> Done:
     """Find objects in very many images: shards by Ray Data's workers, then one ``detections.json``.
 
-    Called again it goes on with the shards that are not done. Every image has its results exactly once,
-    whatever dies. Where a Ray cluster is set up (``RAY_ADDRESS``) it is used; ``output``, and images that are
-    paths, must then lie where all machines see them.
+    Called again it goes on with the shards that are not done, and without ``skip_bad`` with those of images
+    that could not be read. Every image has its results exactly once, whatever dies. Where a Ray cluster is
+    set up (``RAY_ADDRESS``) it is used; ``output``, and images that are paths, must then lie where all
+    machines see them.
 
     Args:
         make_finder: makes what finds objects; called once in each worker.
         images: see :func:`~srtod.inference.many.list_images`.
         output: folder of plan, shards and results.
         asked: what decides the results beside the images, for the plan.
-        workers: processes that each hold a detector.
+        workers: processes that each hold a detector. On this machine they divide its cores among them.
+        on_gpu: whether they need a GPU; on this machine they share those that it has.
         shard_size: images in a shard, which is what is lost when a worker dies.
         slicing: look at each image in slices.
         batch_size: slices that go through the network together.
@@ -61,11 +67,11 @@ def predict_many(
     def do(finder: Finder, number: int) -> None:
         do_shard(finder, plan, number, output, slicing=slicing, batch_size=batch_size)
 
-    left = missing(plan, output)
+    left = missing(plan, output, skip_bad=skip_bad)
     with counting_bar(len(plan.shards), shown=progress) as bar:
         task = bar.add_task("shards", total=len(plan.shards), completed=len(plan.shards) - len(left))
         if left:
-            for _ in _with_ray(make_finder, do, left, min(workers, len(left))):
+            for _ in _with_ray(make_finder, do, left, min(workers, len(left)), on_gpu=on_gpu):
                 bar.advance(task)
     return _together(plan, output, skip_bad=skip_bad)
 
@@ -89,21 +95,22 @@ def predict_with_ray(
         InputError: nothing to look at, bad weights, or as :func:`predict_many`.
     """
     images = list_images(inputs)
-    path = shipped_weights() if weights == SHIPPED else Path(weights)
-    where = str(path.absolute()) if path.exists() else weights
+    choose_device(device, among=(*ONE_GPU, "mps"))  # Ray says which GPU each worker has
+    path = weights_file(weights).absolute()
 
     def make_finder() -> Finder:
-        return load_finder(where, device=device, score_threshold=score_threshold)
+        return load_finder(path, device=device, score_threshold=score_threshold)
 
-    make_finder()  # so that bad weights are told here and not by a worker
+    on_gpu = make_finder().device.type == "cuda"  # made here, too, so that no worker has to tell bad weights
     known = {"slice": None if slicing is None else asdict(slicing), "score_threshold": score_threshold}
-    asked = known | {"weights": digest(Path(where)) if Path(where).is_file() else where}
+    asked = known | {"weights": digest(path)}
     return predict_many(
         make_finder,
         images,
         output,
         asked=asked,
         workers=workers,
+        on_gpu=on_gpu,
         shard_size=shard_size,
         slicing=slicing,
         batch_size=batch_size,
@@ -112,7 +119,12 @@ def predict_with_ray(
 
 
 def _with_ray(
-    make_finder: Callable[[], Finder], do: Callable[[Finder, int], None], shards: Sequence[int], workers: int
+    make_finder: Callable[[], Finder],
+    do: Callable[[Finder, int], None],
+    shards: Sequence[int],
+    workers: int,
+    *,
+    on_gpu: bool,
 ) -> Iterator[int]:
     """Yield the number of each shard when it is done."""
     if "RAY_ADDRESS" not in os.environ:  # workers run in this very environment: "uv run" must not make others
@@ -133,9 +145,11 @@ def _with_ray(
             return batch
 
     started = not ray.is_initialized()
+    alone = started and "RAY_ADDRESS" not in os.environ
+    cores, gpus = _share(workers, on_gpu=on_gpu, alone=alone)
     if started:
         ray.init(
-            num_cpus=None if "RAY_ADDRESS" in os.environ else max(os.cpu_count() or 1, workers + 1),
+            num_cpus=workers * cores + 1 if alone else None,  # one for Ray Data itself
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -145,13 +159,25 @@ def _with_ray(
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         rows = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards))
         done = rows.map_batches(
-            Worker, batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1
+            Worker,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=cores,
+            num_gpus=gpus,
         )
         for row in done.iter_rows():
             yield int(row["shard"])
     finally:
         if started:
             ray.shutdown()
+
+
+def _share(workers: int, *, on_gpu: bool, alone: bool) -> tuple[int, float]:
+    """Cores and GPUs of each worker: of this machine, if they have it alone, what makes all run at once."""
+    if not alone:
+        return 1, float(on_gpu)
+    cores = max(1, (os.cpu_count() or 1) // workers)
+    return cores, 1 / -(-workers // torch.cuda.device_count()) if on_gpu else 0
 
 
 def _together(plan: Plan, output: Path, *, skip_bad: bool) -> Done:

@@ -96,9 +96,18 @@ def shard_file(output: Path, number: int) -> Path:
     return output / "shards" / f"{number:06}.jsonl"
 
 
-def missing(plan: Plan, output: Path) -> list[int]:
-    """Return the shards that are not done."""
-    return [number for number in plan.shards if not shard_file(output, number).exists()]
+def missing(plan: Plan, output: Path, *, skip_bad: bool) -> list[int]:
+    """Return the shards that are not done: without ``skip_bad`` those with images that were not read, too.
+
+    What was wrong with an image may be over, such as a network that was down.
+    """
+
+    def is_done(number: int) -> bool:
+        if not shard_file(output, number).exists():
+            return False
+        return skip_bad or not any("error" in line for line in lines_of(output, [number]))
+
+    return [number for number in plan.shards if not is_done(number)]
 
 
 def do_shard(
@@ -120,9 +129,10 @@ def lines_of(output: Path, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
 
 
 def digest(path: Path) -> str:
-    """Tell a file from others by its content."""
+    """Tell a file of weights from others by its content; OpenVINO's are in a ``.bin`` beside the ``.xml``."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        own = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return f"{own} {digest(path.with_suffix('.bin'))}" if path.suffix.lower() == ".xml" else own
 
 
 def _parts(image: str) -> list[str]:
