@@ -43,6 +43,15 @@ def test_other_splits_to_learn_from_and_to_validate_on(folder):
         training_sets(folder, train_split="trainval")
 
 
+def test_what_is_learned_from_is_not_validated_on(folder):
+    assert training_sets(folder, train_split="val")[1] is None
+    with pytest.raises(InputError, match="val is learned from, whole or in part"):
+        training_sets(folder, train_split="val", val_split="val")
+    (folder / "train.json").rename(folder / "trainval.json")
+    with pytest.raises(InputError, match="val is learned from, whole or in part"):
+        training_sets(folder, val_split="val")
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [(("train", "test", "val"), "val"), (("test", "train"), "test"), (("train",), None), (("",), None)],

@@ -106,7 +106,7 @@ def test_other_options_end_in_one_line_before_any_work(comparison, squares, tmp_
         compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, epochs=3))
     with pytest.raises(InputError, match=r"no split 'val'"):
         compare(comparison, squares, tmp_path / "other", options=replace(OPTIONS, split="val"))
-    with pytest.raises(InputError, match=r"train is what the rows learn from"):
+    with pytest.raises(InputError, match=r"train is learned from, whole or in part"):
         compare(comparison, squares, tmp_path / "other", options=replace(OPTIONS, split="train"))
     assert len(trained) == 1
     assert not (tmp_path / "other").exists()

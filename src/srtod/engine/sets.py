@@ -49,7 +49,7 @@ def training_sets(
         others = [name for name in names if name != split and (split, name) != ("trainval", "val")]
         if val_split in names and val_split not in others:
             raise InputError(
-                f"{data}: {val_split} is learned from, whole or in part; validate on another --val-split"
+                f"{data}: {val_split} is learned from, whole or in part; name another split to hold out"
             )
         held_out = val_split or held_out_split(others)
         if held_out is None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from importlib.util import find_spec
 
 from srtod.errors import InputError
@@ -56,10 +57,9 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
     say(f"http://{shown}:{listening.getsockname()[1]} (Ctrl+C stops)")
     if shown not in LOOPBACK:
         say("anyone who reaches this address can use it: there is no password")
-    try:
+    with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:
-        say("stopped")
+    say("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:
