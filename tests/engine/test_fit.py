@@ -216,6 +216,19 @@ def test_weights_of_another_run_can_be_the_start(train, tiny_recipe, squares, tm
     train(squares, tmp_path / "second", *ONE, init=first.last)
 
 
+def test_a_run_killed_in_its_first_steps_goes_on_from_the_weights_it_began_with(
+    train, squares, tmp_path, monkeypatch
+):
+    first = train(squares, tmp_path / "first", *ONE)
+    train(squares, tmp_path / "whole", *ONE, init=first.last)
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_module, "_train_epoch", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(squares, tmp_path / "killed", *ONE, init=first.last)
+    train(squares, tmp_path / "killed", *ONE, resume=True)
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+
+
 def test_weights_with_other_classes_or_of_another_kind_are_refused(train, squares, tmp_path):
     first = train(squares, tmp_path / "first", *ONE)
     more = replace(squares, classes=("square", "circle"))
@@ -239,3 +252,9 @@ def test_resuming_on_other_data_is_refused(train, write_set, squares, tmp_path):
     other = write_set(tmp_path / "other", images=4)
     with pytest.raises(InputError, match="started on data with images 6, now it is 4"):
         train(other, tmp_path / "run", *ONE, resume=True)
+
+
+def test_resuming_with_another_validation_set_is_refused(train, squares, held_out, tmp_path):
+    train(squares, tmp_path / "run", *ONE, val=held_out)
+    with pytest.raises(InputError, match="validation images 3, now it is 0"):
+        train(squares, tmp_path / "run", *ONE, resume=True)
