@@ -12,15 +12,18 @@ ROOT = Path(__file__).parents[2]
 KIT = ROOT.parent / "shared" / "conformance"
 TOOL = ROOT / "tools" / "conformance.py"
 SYSTEMS = (
-    "tridentnet",  # the longest first
+    pytest.param("tridentnet", marks=pytest.mark.slow),  # the longest first
     pytest.param(
         "detectors",
-        marks=pytest.mark.xfail(
-            strict=False,
-            reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on "
-            "another processor than that of the kit, is as far from it; with calmer weights it is compared "
-            "in tests/detectors/systems/test_detectors.py",
-        ),
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.xfail(
+                strict=False,
+                reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on "
+                "another processor than that of the kit, is as far from it; with calmer weights it is "
+                "compared in tests/detectors/systems/test_detectors.py",
+            ),
+        ],
     ),
     "srtod-detectors",
     "srtod-rfla",
