@@ -67,7 +67,7 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     low, high = (float(end) for end in np.percentile(np.concatenate((before, after)), (0.1, 99.9)))
     top = max(float(np.percentile(difference, 99.9)), 1e-3)
     reach = _level_reach(size, difference.shape, mask.shape)
-    level = f"P{round(math.log2(max(difference.shape) / max(mask.shape)))}"
+    level = level_name(max(difference.shape) / max(mask.shape))
     grey = image.mean(axis=2, keepdims=True, dtype=np.float32) / 255 * 0.6 + 0.05
     strength = 0.6 * stretch(mask[..., None], reach, (width, height))
     return [
@@ -78,6 +78,11 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
         Panel("difference", "difference", difference, size, DIFFERENCE_COLOURS, (0.0, top)),
         Panel("mask", f"mask ({mask.mean():.1%} set)", grey * (1 - strength) + MASK_COLOUR * strength, size),
     ]
+
+
+def level_name(stride: float) -> str:
+    """Return the name of the level of a stride in pixels: P2 for 4, P3 for 8."""
+    return f"P{round(math.log2(stride))}"
 
 
 def heat(features: ArrayLike) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ after its enhancement (DGFE), and the difference map that guides it. Figure 3 is
 table 7: the difference map beside the one of high frequencies. Figures 3 and 4 have the layout of figure 1.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from srtod.files import atomic_file, require_writable
 from srtod.inference import ImageFile
 from srtod.inference.predict import to_tensor
 from srtod.inference.writers import PICTURE_SCORE
-from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, panels_of
+from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level_name, panels_of
 from srtod.plots.zoom import zoom_figure
 from srtod.plots.zoom_rows import Row
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
@@ -190,7 +189,7 @@ def _panels(detector: Detector, pixels: NDArray[np.uint8]) -> dict[str, Panel]:
 
 
 def _title(name: str, names: tuple[str, ...], detector: Detector) -> str:
-    level = f"P{round(math.log2(detector.pyramid.strides[0]))}"
+    level = level_name(detector.pyramid.strides[0])
     titles = {
         "p2_before": f"{level} before DGFE" if "p2_after" in names else level,
         "p2_after": f"{level} after DGFE",
