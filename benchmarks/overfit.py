@@ -3,7 +3,8 @@
     uv run benchmarks/overfit.py DATA --systems retinanet atss --json RESULT.json
 
 From each of the first images with objects one window is cut around an object, and enlarged. Every system has
-the settings of ``overfit.yaml``, runs plain and with self-reconstruction. Ends with 1 if one stays below 0.9.
+the settings of ``overfit.yaml`` and ``OWN``, and runs plain and with self-reconstruction.
+Ends with 1 if one stays below 0.9.
 """
 
 import argparse
