@@ -38,17 +38,16 @@ ENOUGH = 0.9
 RECIPE = Path(__file__).with_suffix(".yaml")
 OWN = {
     "rfla": ("model.anchor_scale=null",),  # its anchors have no scales
-    # Levels that begin at stride 8, or the one of stride 16: more anchors a cell for objects of a few pixels.
-    "retinanet": ("model.anchor_scale=[1,2]", "train.epochs=400"),
     "tridentnet": (
         "model.backbone=resnet_narrow",
-        "model.resize=[384,384]",  # of two objects in one cell of stride 16 it finds one
+        "model.resize=[384,384]",  # of two objects in one cell of its only level, of stride 16, it finds one
         "model.anchor_scale=[1,2,4,8,16]",
         "model.rpn_proposals=[100,100]",
         "model.box_samples=16",
         "train.epochs=400",
     ),
-    # ATSS asks for a cell whose centre is inside the object.
+    # Their levels begin at stride 8: larger windows, and RetinaNet more anchors a cell.
+    "retinanet": ("model.resize=[256,256]", "model.anchor_scale=[1,2]", "train.epochs=400"),
     "atss": ("model.resize=[256,256]", "train.epochs=400"),
     "dyhead": ("model.resize=[256,256]", "train.epochs=400"),
 }
