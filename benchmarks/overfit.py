@@ -47,7 +47,7 @@ OWN = {
         "train.epochs=400",
     ),
     # Their levels begin at stride 8: larger windows, and for close objects more of RetinaNet's anchors.
-    "retinanet": ("model.resize=[256,256]", "model.anchor_scale=[1,1.5,2]", "train.epochs=500"),
+    "retinanet": ("model.resize=[256,256]", "model.anchor_scale=[1,2]", "train.epochs=400"),
     "atss": ("model.resize=[256,256]", "train.epochs=400"),
     "dyhead": ("model.resize=[256,256]", "train.epochs=400"),
 }
