@@ -30,11 +30,11 @@ from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.detectors.config import RFLAConfig
-from srtod.files import write_json
 from srtod.heads.dense import DensePrediction, select_detections
 from srtod.heads.rpn import ProposalLimits, select_proposals
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
-from srtod.provenance import provenance
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 
 WIDTH, HEIGHT = 1920, 1080
 STRIDES = (4, 8, 16, 32, 64)

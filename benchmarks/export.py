@@ -26,10 +26,10 @@ from torchvision.ops import box_iou
 from srtod import build_detector
 from srtod.cli.options import parse_size
 from srtod.detectors.detector import Detector
-from srtod.files import write_json
 from srtod.inference import for_inference
 from srtod.inference.exporting import FORMATS, export, open_exported
-from srtod.provenance import provenance
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 from srtod.types import Detections, Finder
 
 SYSTEMS = ("faster-rcnn", "cascade-rcnn", "retinanet", "atss")

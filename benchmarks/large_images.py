@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from srtod import build_detector
 from srtod.detectors.detector import Detector
-from srtod.files import write_json
 from srtod.inference import Slicing, collect_images, for_inference, predict_files
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
-from srtod.provenance import provenance
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 
 STRIP = 512
 MB = 1e6

@@ -28,9 +28,9 @@ from srtod.cli.options import parse_size
 from srtod.detectors.detector import Detector
 from srtod.detectors.mmdet import mmdet_keys
 from srtod.detectors.zoo import build_detector
-from srtod.files import write_json
 from srtod.inference.speed import for_inference, prefers_channels_last
-from srtod.provenance import provenance
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 
 PROPOSALS: dict[str, Any] = {"rpn_proposals": (2000, 1000)}
 CANDIDATES: dict[str, Any] = {"level_candidates": 1000}

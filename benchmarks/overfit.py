@@ -30,9 +30,9 @@ from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import RandomCrop
 from srtod.detectors.zoo import SYSTEMS
 from srtod.engine.fit import fit
-from srtod.files import write_json
-from srtod.provenance import provenance
 from srtod.recipes import load_recipe
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 
 ENOUGH = 0.9
 RECIPE = Path(__file__).with_suffix(".yaml")

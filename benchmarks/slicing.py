@@ -31,12 +31,12 @@ from srtod.data import read
 from srtod.data.images import read_image
 from srtod.data.pixels import LoadedPixels
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.files import write_json
 from srtod.inference import Slicing, find_in_slices, load_detector
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.inference.finder import Finder
 from srtod.metrics.results import coco_results
-from srtod.provenance import provenance
+from srtod.support.files import write_json
+from srtod.support.provenance import provenance
 from srtod.types import Detections
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64]]

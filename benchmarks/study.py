@@ -14,11 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from srtod.errors import SrtodError
-from srtod.files import read_json, write_json
 from srtod.reproduce.compare import Comparison, compare
 from srtod.reproduce.options import Options
 from srtod.reproduce.rows import Row
+from srtod.support.errors import SrtodError
+from srtod.support.files import read_json, write_json
 
 RECIPE = str(Path(__file__).with_suffix(".yaml"))
 AUTHORS: dict[str, object] = {

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from srtod.errors import InputError
 from srtod.quickstart import Scale, quickstart
+from srtod.support.errors import InputError
 
 
 def test_the_whole_road_at_the_smallest_scale(tmp_path):

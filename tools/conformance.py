@@ -22,10 +22,10 @@ from torch import Tensor
 
 import srtod
 from srtod.boxes.overlaps import box_iou
-from srtod.deformable import by_operator
 from srtod.detectors.detector import Detector
 from srtod.detectors.mmdet import mmdet_keys
-from srtod.files import write_text
+from srtod.nn.deformable import by_operator
+from srtod.support.files import write_text
 
 Arrays = dict[str, np.ndarray]
 

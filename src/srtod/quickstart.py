@@ -13,15 +13,11 @@ from rich.console import Console
 from srtod import data
 from srtod.data.images import read_image
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.data.swarm import synthesize
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
-from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
 from srtod.engine.setup import new_detector
-from srtod.errors import InputError
-from srtod.files import write_json
 from srtod.inference import predict
 from srtod.inference.predict import to_tensor
 from srtod.metrics import Metrics
@@ -35,6 +31,10 @@ from srtod.plots import (
     write_report,
 )
 from srtod.recipes import load_recipe
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.errors import InputError
+from srtod.support.files import write_json
+from srtod.swarm import synthesize
 
 RECIPE = "quickstart"
 _SCORE = 0.4

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NotRequired, Protocol, TypedDict
+from typing import NamedTuple, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -23,6 +23,22 @@ class Target(TypedDict):
     labels: Tensor
     ignore: NotRequired[Tensor]
     seed: NotRequired[int]
+
+
+class Truth(NamedTuple):
+    """Objects and regions to ignore of one image.
+
+    Attributes:
+        boxes: objects, ``[G, 4]``.
+        labels: int64 ``[G]``.
+        ignore_regions: ``[R, 4]``.
+        generator: source of randomness of this image's sampling; None for torch's global one.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignore_regions: Tensor
+    generator: torch.Generator | None
 
 
 class Detections(TypedDict):

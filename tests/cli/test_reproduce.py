@@ -2,8 +2,8 @@ import pytest
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.errors import InputError
 from srtod.reproduce import command
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from srtod import data
 from srtod.data import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.data.conversion import convert, describe_conversion
 from srtod.data.formats import WRITERS, coco
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
 CLASSES = ("drone", "bird", "kite")

@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 from srtod import data
 from srtod.data.dataset import DetectionDataset, collate, derive_seed
 from srtod.data.transforms import RandomCrop
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

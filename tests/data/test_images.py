@@ -8,7 +8,7 @@ from PIL import Image
 
 from srtod.data import images
 from srtod.data.images import image_files, image_size, read_image
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def test_plain_image_comes_back_as_it_is(tmp_path, make_image):

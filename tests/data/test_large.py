@@ -12,7 +12,7 @@ from srtod.data import images, large
 from srtod.data.images import read_image
 from srtod.data.large import LargeImage
 from srtod.data.pixels import LoadedPixels, Window, open_pixels
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from srtod import data
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def test_nothing_there(tmp_path):

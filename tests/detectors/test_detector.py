@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 
 import srtod
 from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
-from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
+from srtod.support.errors import InputError
 
 SMALL = {
     "backbone": "mobilenetv2_100",

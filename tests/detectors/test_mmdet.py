@@ -9,7 +9,7 @@ import torch
 import srtod
 from srtod.detectors.mmdet import _RULES, mmdet_key
 from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 TINY = {"backbone": "resnet18", "pyramid_channels": 16, "box_channels": 16, "num_classes": 3}
 

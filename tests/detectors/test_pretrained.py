@@ -5,8 +5,8 @@ import torch
 from safetensors import safe_open
 
 import srtod
-from srtod import hub
-from srtod.errors import InputError
+from srtod.support import hub
+from srtod.support.errors import InputError
 
 
 @pytest.fixture(scope="module")

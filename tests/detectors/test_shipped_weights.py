@@ -5,10 +5,10 @@ import pytest
 import srtod
 from srtod.assets import SHIPPED, shipped_weights
 from srtod.cli import main as command_line
-from srtod.data.swarm import synthesize
 from srtod.engine.evaluate import evaluate_data
-from srtod.errors import InputError
-from srtod.files import read_json
+from srtod.support.errors import InputError
+from srtod.support.files import read_json
+from srtod.swarm import synthesize
 
 SWARM = Path(__file__).parents[3] / "shared" / "data" / "swarm"
 

@@ -7,7 +7,7 @@ import pytest
 import srtod
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING, build
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 SMALL = {"backbone": "resnet10t", "classes": ("drone",)}
 OTHERS = {

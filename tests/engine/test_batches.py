@@ -6,7 +6,7 @@ import torch
 
 from srtod.data.dataset import DetectionDataset
 from srtod.engine.batches import Batches
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 class Place:

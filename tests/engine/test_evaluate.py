@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
 from srtod.engine.evaluate import detect, evaluate, evaluate_data, match_classes
-from srtod.errors import InputError
 from srtod.metrics import evaluate_files
+from srtod.support.errors import InputError
 
 
 class BrightPixels(nn.Module):

@@ -13,8 +13,8 @@ from srtod.engine import fit as fit_module
 from srtod.engine.fit import fit
 from srtod.engine.setup import new_detector
 from srtod.engine.step import NotFiniteError
-from srtod.errors import InputError
 from srtod.recipes import load_recipe
+from srtod.support.errors import InputError
 
 ONE = ("train.epochs=1",)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from srtod.engine.sets import held_out_split, training_records, training_sets
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from srtod.engine.state import check_output, claim_output, load_state, seed_step
-from srtod.errors import InputError
 from srtod.recipes import load_recipe
+from srtod.support.errors import InputError
 
 
 def test_a_new_folder_gets_the_whole_recipe(tiny_recipe, tmp_path):

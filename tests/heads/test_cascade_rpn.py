@@ -8,8 +8,7 @@ from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.cascade_rpn import AdaptiveConvolution, CascadeRPN, sampling_offsets
 from srtod.heads.rpn import ProposalLimits
-from srtod.heads.targets import Truth
-from srtod.types import ImageBatch
+from srtod.types import ImageBatch, Truth
 
 STRIDES = (4, 8)
 SIZES = ((32, 64), (24, 40))

@@ -7,13 +7,12 @@ from srtod.boxes.anchors import AnchorGenerator, per_anchor
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.suppression import DetectionLimits
-from srtod.errors import InputError
 from srtod.heads import dense
 from srtod.heads.dense import DenseHead, DensePrediction, select_detections
 from srtod.heads.losses import focal_loss
-from srtod.heads.targets import Truth
 from srtod.heads.towers import ConvTowers, initialise, norm_groups
-from srtod.types import ImageBatch
+from srtod.support.errors import InputError
+from srtod.types import ImageBatch, Truth
 
 NOTHING = torch.zeros(0, 4)
 

@@ -6,8 +6,7 @@ import torch
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
-from srtod.heads.targets import Truth
-from srtod.types import ImageBatch
+from srtod.types import ImageBatch, Truth
 
 ANCHOR = torch.tensor([[-4.0, -4, 4, 4]])
 

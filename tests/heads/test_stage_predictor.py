@@ -8,8 +8,7 @@ from srtod.boxes.suppression import DetectionLimits
 from srtod.heads.box_head import BoxStage, CascadeBoxHead
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.stage_predictor import StagePredictor
-from srtod.heads.targets import Truth
-from srtod.types import ImageBatch
+from srtod.types import ImageBatch, Truth
 
 
 def predictor(num_classes=3):

@@ -7,10 +7,10 @@ import torch
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.deformable import by_operator, deform_conv2d
-from srtod.errors import InputError
 from srtod.inference.benchmark import cost_table, measure, report, steps
 from srtod.inference.costs import Setting, gflops, peak_memories
+from srtod.nn.deformable import by_operator, deform_conv2d
+from srtod.support.errors import InputError
 
 SMALL = (("backbone", "test_resnet"), ("pyramid_channels", 64), ("rpn_proposals", (50, 50)))
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srtod.errors import InputError
 from srtod.inference import explain_file
+from srtod.support.errors import InputError
 
 
 def test_the_figure_and_each_map_are_files(detector, tmp_path, write_image):

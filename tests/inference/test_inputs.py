@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from srtod.data import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
 from srtod.inference import collect_images, with_annotations
+from srtod.support.errors import InputError
 
 
 def record(image_id, file_name):

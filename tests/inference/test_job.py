@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from srtod.data import ImageRecord
-from srtod.errors import InputError
 from srtod.inference import ImageFile, Slicing, collect_images, load_detector, predict, predict_files
+from srtod.support.errors import InputError
 
 
 def listed(folder):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from srtod.data import read
-from srtod.errors import InputError
 from srtod.inference import collect_images, predict_files
+from srtod.support.errors import InputError
 
 SCORE = 0.3
 

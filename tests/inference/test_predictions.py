@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from srtod.data.images import read_image
-from srtod.errors import InputError
 from srtod.inference import load_detector, predict
+from srtod.support.errors import InputError
 
 
 def test_predictions_are_those_of_the_detector(detector, tmp_path, write_image):

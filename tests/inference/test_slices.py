@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srtod.data.pixels import LoadedPixels, Window
-from srtod.errors import InputError
 from srtod.inference.slices import LONGEST_WHOLE, SlicedFinder, Slicing, find_in_slices
+from srtod.support.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm
 from srtod.detectors.zoo import SYSTEMS, build
-from srtod.errors import InputError
 from srtod.inference import for_inference, load_detector
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import pytest
 import supervision
 import torch
 
-from srtod.errors import InputError
 from srtod.interop.supervision import to_supervision
+from srtod.support.errors import InputError
 
 FOUND = {
     "boxes": torch.tensor([[1.0, 2, 5, 9], [3, 3, 8, 8]]),

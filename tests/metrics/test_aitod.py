@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.errors import InputError
 from srtod.metrics import KEYS, Metrics, evaluate
-from srtod.metrics.table import metrics_table
+from srtod.metrics.terminal import metrics_table
+from srtod.support.errors import InputError
 
 
 def record(image_id, boxes=(), labels=(), ignore=None, attributes=()) -> ImageRecord:

@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from srtod.errors import InputError
 from srtod.metrics import evaluate_files
+from srtod.support.errors import InputError
 
 
 def test_the_numbers_of_a_small_case(files, truth, results):

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from srtod.errors import InputError
 from srtod.plots import curves_figure, read_metrics
 from srtod.plots.curves import series
+from srtod.support.errors import InputError
 
 
 def lines(*rows):

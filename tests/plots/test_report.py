@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from srtod.errors import InputError
 from srtod.plots import Plate, Step, curves_figure, write_report
+from srtod.support.errors import InputError
 
 VOID = {"meta", "img", "br"}
 METRICS = {

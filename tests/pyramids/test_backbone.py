@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 import srtod
-from srtod import hub
-from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
+from srtod.support import hub
+from srtod.support.errors import InputError
 
 SWIN = "swin_tiny_patch4_window7_224"
 

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from srtod.errors import InputError
 from srtod.pyramids.dynamic import DynamicBlock, DynamicReLU, ScaleAttention, first_values, pooled
+from srtod.support.errors import InputError
 
 SIZES = ((6, 8), (3, 4), (2, 2), (1, 1))
 

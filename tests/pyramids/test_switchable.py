@@ -7,9 +7,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import ops
 
-from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.switchable import StandardisedConv2d, SwitchableAtrousConv2d, standardise_weights
+from srtod.support.errors import InputError
 
 
 def backbone(name="resnet10t", **options):

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.trident import BranchedConv, TridentPyramid
+from srtod.support.errors import InputError
 
 MODELS = ("resnet10t", "resnet18", "resnet26")
 

@@ -1,8 +1,8 @@
 import pytest
 
 from srtod.detectors.zoo import SYSTEMS
-from srtod.errors import InputError
 from srtod.recipes import differing_keys, load_recipe, recipe_names, recipe_text
+from srtod.support.errors import InputError
 
 
 def written(folder, name, text):

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srtod.errors import InputError
 from srtod.reproduce.budget import LEAST_STEPS, Cost, choose
+from srtod.support.errors import InputError
 
 ROW = Cost(run=5.0, epoch=1.0, step=0.5, image=0.1, steps=100)
 

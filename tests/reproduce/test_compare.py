@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from srtod.errors import InputError
 from srtod.reproduce import compare as module
 from srtod.reproduce import runner
 from srtod.reproduce.command import reproduce_matched
@@ -14,6 +13,7 @@ from srtod.reproduce.compare import compare
 from srtod.reproduce.options import Options
 from srtod.reproduce.reductions import with_train
 from srtod.reproduce.rows import resolve
+from srtod.support.errors import InputError
 
 OPTIONS = Options(scale="full", epochs=1, device="cpu")
 

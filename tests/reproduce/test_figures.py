@@ -5,10 +5,10 @@ from PIL import Image
 
 import srtod
 from srtod.data.records import ImageRecord
-from srtod.errors import InputError
 from srtod.inference import ImageFile
 from srtod.reproduce import figures
 from srtod.reproduce.figures import draw_figure, read_place
+from srtod.support.errors import InputError
 
 
 def build(self_reconstruction, **changes):

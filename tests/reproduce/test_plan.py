@@ -1,7 +1,7 @@
 import pytest
 
-from srtod.errors import InputError
 from srtod.reproduce.plan import Plan, read_plan
+from srtod.support.errors import InputError
 
 ASKED, DATA = {"--epochs": 2, "--set": []}, {"name": "swarm", "train_images": 8}
 

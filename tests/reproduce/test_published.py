@@ -1,10 +1,10 @@
 import pytest
 
 from srtod.cli.reproduce import TABLES
-from srtod.errors import InputError
 from srtod.recipes import load_recipe, recipe_names
 from srtod.reproduce.published import choose_rows, published_tables
 from srtod.reproduce.rows import resolve
+from srtod.support.errors import InputError
 
 PUBLISHED = published_tables()
 

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import httpx2
 import pytest
 
-from srtod.errors import InputError
 from srtod.serve.guard import HEADERS, Guard
 from srtod.serve.limits import Limits
+from srtod.support.errors import InputError
 
 FORM = {"content-type": "multipart/form-data; boundary=x"}
 

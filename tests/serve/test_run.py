@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from srtod.errors import InputError
 from srtod.serve import run
+from srtod.support.errors import InputError
 
 
 def test_a_port_that_is_taken_is_told_in_one_line():

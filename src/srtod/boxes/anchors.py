@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from srtod.boxes.kept import Kept
+from srtod.nn.kept import Kept
 
 _SIZES_KEPT = 4
 """Sizes of image whose anchors are kept: 8 MB each for the 520,000 of a 1920 x 1080 image."""

@@ -5,7 +5,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from srtod.boxes.kept import Kept
+from srtod.nn.kept import Kept
 
 _MAX_LOG_RATIO = abs(log(16 / 1000))
 """Bound on the predicted log of the size ratio, so that ``exp`` cannot overflow."""

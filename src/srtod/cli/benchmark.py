@@ -33,12 +33,12 @@ def benchmark(
     from rich.console import Console
 
     from srtod.detectors.zoo import SYSTEMS
-    from srtod.devices import ONE_GPU, choose_device
-    from srtod.files import require_writable, write_json
     from srtod.inference.benchmark import cost_table, measure, report, steps
     from srtod.inference.costs import Setting
     from srtod.inference.speed import prefers_channels_last
-    from srtod.progress import counting_bar
+    from srtod.support.devices import ONE_GPU, choose_device
+    from srtod.support.files import require_writable, write_json
+    from srtod.support.progress import counting_bar
 
     if json is not None:
         require_writable(json)

@@ -34,8 +34,8 @@ def inspect(
     from rich.console import Console
 
     from srtod.data.inspection import inspect_splits, print_inspection
-    from srtod.files import write_json
     from srtod.plots.sheet import write_sheets
+    from srtod.support.files import write_json
 
     inspection = inspect_splits(data, format=format, split=split, progress=True)
     print_inspection(inspection, Console())

@@ -18,7 +18,7 @@ from srtod.cli.options import (
     Slice,
     slicing_of,
 )
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from srtod.metrics import Metrics
@@ -56,8 +56,8 @@ def evaluate(
 
     Either DATA and --weights, or --annotations and --detections.
     """
-    from srtod.files import require_writable
     from srtod.metrics import evaluate_files
+    from srtod.support.files import require_writable
 
     for file in (json, save_detections):
         if file is not None:
@@ -88,8 +88,8 @@ def evaluate(
 def _show(metrics: "Metrics", file: Path | None) -> None:
     from rich.console import Console
 
-    from srtod.files import write_json
-    from srtod.metrics.table import metrics_table
+    from srtod.metrics.terminal import metrics_table
+    from srtod.support.files import write_json
 
     Console().print(metrics_table(metrics))
     if file is not None:

@@ -7,7 +7,7 @@ import typer
 
 from srtod.assets import SHIPPED
 from srtod.cli.options import Device, MapWeights
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def explain(

@@ -17,7 +17,7 @@ from srtod.cli import (
     serve,
     train,
 )
-from srtod.errors import SrtodError
+from srtod.support.errors import SrtodError
 
 app = typer.Typer(
     name="srtod",

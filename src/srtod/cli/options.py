@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from srtod.inference import Slicing

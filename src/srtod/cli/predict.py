@@ -18,7 +18,7 @@ from srtod.cli.options import (
     parse_choice,
     slicing_of,
 )
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from srtod.inference.job import Done

@@ -48,8 +48,8 @@ def synthesize(
     seed whatever the number of workers; the output appears whole or not at all.
     """
     from srtod.cli.options import parse_size
-    from srtod.data.swarm import synthesize as make
-    from srtod.data.swarm.dataset import describe
+    from srtod.swarm import synthesize as make
+    from srtod.swarm.dataset import describe
 
     given = {"train": scenery, "test": test_scenery}
     made = make(

@@ -9,7 +9,7 @@ from pathlib import Path
 from srtod.data.checks import check_images as _check_images
 from srtod.data.formats import find_splits
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
-from srtod.errors import InputError, did_you_mean
+from srtod.support.errors import InputError, did_you_mean
 
 __all__ = ["ANY_CLASS", "AnnotatedSet", "Fault", "ImageRecord", "read", "splits"]
 

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from srtod.data.images import image_size, read_image
 from srtod.data.records import AnnotatedSet, Fault, ImageRecord
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def check_images(annotated: AnnotatedSet, *, progress: bool = False) -> AnnotatedSet:

@@ -14,8 +14,8 @@ from srtod.data.checks import check_images, check_sizes
 from srtod.data.formats import WRITERS, find_splits
 from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError, did_you_mean
-from srtod.files import atomic_folder
+from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import atomic_folder
 
 
 def convert(

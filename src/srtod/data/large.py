@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from srtod.data.images import ORIENTATION
 from srtod.data.pixels import Window, reduced, shrinking
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader

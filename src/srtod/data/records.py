@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 ANY_CLASS = -1
 """Label of a region to ignore that holds for every class (VisDrone's ignored regions)."""

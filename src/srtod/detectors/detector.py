@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from srtod.detectors.border.images import check_image, check_images
+from srtod.detectors.border.targets import read_targets
 from srtod.detectors.config import DetectorConfig
-from srtod.detectors.images import check_image, check_images
 from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.pretrained import push_to_hub, save_pretrained
 from srtod.detectors.weights import write_weights
-from srtod.errors import InputError
 from srtod.heads.base import Head
-from srtod.heads.targets import Truth, read_targets
-from srtod.modes import enough_to_normalise, evaluating
+from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
-from srtod.types import Detections, ImageBatch, Target
+from srtod.support.errors import InputError
+from srtod.types import Detections, ImageBatch, Target, Truth
 
 
 class Detector(nn.Module):

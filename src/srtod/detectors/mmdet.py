@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
-from srtod.finite import check_finite
+from srtod.nn.finite import check_finite
+from srtod.support.errors import InputError
 
 _STAGE = r"roi_head\.bbox_head\."
 _RULES: tuple[tuple[str, str], ...] = (

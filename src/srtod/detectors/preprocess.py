@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.errors import InputError
-from srtod.heads.targets import Truth
-from srtod.types import Detections, ImageBatch
+from srtod.support.errors import InputError
+from srtod.types import Detections, ImageBatch, Truth
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

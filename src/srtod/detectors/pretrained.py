@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srtod import hub
-from srtod.errors import InputError
-from srtod.files import write_text
+from srtod.support import hub
+from srtod.support.errors import InputError
+from srtod.support.files import write_text
 
 if TYPE_CHECKING:
     from srtod.detectors.detector import Detector

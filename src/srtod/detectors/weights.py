@@ -11,10 +11,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from srtod.detectors.config import DetectorConfig
-from srtod.errors import InputError
-from srtod.files import atomic_file
-from srtod.finite import check_finite
-from srtod.schema import validated
+from srtod.nn.finite import check_finite
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_file
+from srtod.support.validation import validated
 
 METADATA_KEY = "srtod"
 """Where a file of ours keeps its :func:`description`."""

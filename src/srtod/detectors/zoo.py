@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from srtod import hub
 from srtod.assets import SHIPPED, shipped_weights
 from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.detector import Detector
@@ -18,9 +17,10 @@ from srtod.detectors.systems.retinanet import retinanet
 from srtod.detectors.systems.rfla import rfla
 from srtod.detectors.systems.tridentnet import tridentnet
 from srtod.detectors.weights import read_weights
-from srtod.errors import InputError, did_you_mean
-from srtod.schema import validated
 from srtod.selfrec import SelfReconstructionConfig
+from srtod.support import hub
+from srtod.support.errors import InputError, did_you_mean
+from srtod.support.validation import validated
 
 SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
     "faster-rcnn": faster_rcnn,

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from srtod.data.dataset import DetectionDataset, SampleTarget, collate
-from srtod.errors import InputError, SrtodError
 from srtod.recipes import TrainRecipe
+from srtod.support.errors import InputError, SrtodError
 
 Batch = tuple[list[Tensor], list[SampleTarget]]
 

@@ -17,12 +17,12 @@ from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset, collate
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import checked, held_out_split
-from srtod.errors import InputError, did_you_mean
-from srtod.files import write_json
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.metrics.results import coco_results, with_names
-from srtod.modes import evaluating
-from srtod.progress import counting_bar, say
+from srtod.nn.modes import evaluating
+from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import write_json
+from srtod.support.progress import counting_bar, say
 from srtod.types import Detections, Finder
 
 _READERS = 2

@@ -9,9 +9,9 @@ from accelerate import PartialState
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.sets import training_sets
 from srtod.engine.state import CONFIG
-from srtod.errors import InputError
-from srtod.progress import say
 from srtod.recipes import Recipe, load_recipe, recipe_names
+from srtod.support.errors import InputError
+from srtod.support.progress import say
 
 
 def train_from_paths(

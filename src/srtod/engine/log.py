@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from srtod.engine.state import LOG, Run
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from srtod.data import read, splits
 from srtod.data.checks import check_images
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def training_sets(

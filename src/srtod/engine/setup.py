@@ -14,14 +14,14 @@ from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
 from srtod.detectors.config import CHANGEABLE, DetectorConfig
 from srtod.detectors.zoo import build, load
-from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.batches import Batches
 from srtod.engine.schedule import build_average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
-from srtod.errors import InputError
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
-from srtod.schema import validated
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.errors import InputError
+from srtod.support.validation import validated
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 

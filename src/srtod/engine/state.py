@@ -19,9 +19,9 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from srtod.errors import InputError, SrtodError
-from srtod.files import atomic_file, write_text
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
+from srtod.support.errors import InputError, SrtodError
+from srtod.support.files import atomic_file, write_text
 
 CONFIG, STATE, LOG, LAST, BEST = (
     "config.yaml",
@@ -226,7 +226,7 @@ def _require_same(before: Recipe, now: Recipe, config: Path) -> None:
 
 
 def _leftovers(output: Path) -> list[Path]:
-    """Files that a killed process was writing (the names that :func:`srtod.files.atomic_file` gives them)."""
+    """Files that a killed process was writing (named by :func:`~srtod.support.files.atomic_file`)."""
     names = (Path(name) for name in (CONFIG, STATE, LAST, BEST))
     return [path for name in names for path in output.glob(f".{name.stem}.*{name.suffix}")]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from srtod.engine.batches import Batch
 from srtod.engine.state import Run, seed_step
-from srtod.errors import SrtodError
 from srtod.recipes import TrainRecipe
+from srtod.support.errors import SrtodError
 
 
 class NotFiniteError(SrtodError):

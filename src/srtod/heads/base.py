@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from srtod.heads.targets import Truth
-from srtod.types import Detections, ImageBatch
+from srtod.types import Detections, ImageBatch, Truth
 
 
 class ProposalNetwork(nn.Module, ABC):

@@ -11,12 +11,11 @@ from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.coders import DeltaCoder, Size
 from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import DetectionLimits, detections_by_class
-from srtod.heads.groups import in_groups, trains_batch_norm
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.roi_pooling import RoIPooling, rois_of
-from srtod.heads.targets import Truth
-from srtod.initialisation import near_zero
-from srtod.types import Detections, ImageBatch
+from srtod.nn.groups import in_groups, trains_batch_norm
+from srtod.nn.initialisation import near_zero
+from srtod.types import Detections, ImageBatch, Truth
 
 
 class Predictor(nn.Module):

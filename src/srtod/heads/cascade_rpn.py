@@ -11,13 +11,12 @@ from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.deformable import deform_conv2d
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, iou_loss
 from srtod.heads.rpn import ProposalLimits, draw_anchors, select_proposals
-from srtod.heads.targets import Truth
-from srtod.initialisation import near_zero
-from srtod.types import ImageBatch
+from srtod.nn.deformable import deform_conv2d
+from srtod.nn.initialisation import near_zero
+from srtod.types import ImageBatch, Truth
 
 _CELLS_PER_POSITIVE = 200
 """The first step's loss is divided as if one cell in so many were positive (guided anchoring)."""

@@ -12,8 +12,7 @@ from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.suppression import DetectionLimits, best_after_nms, have_area
 from srtod.heads.base import Head
 from srtod.heads.losses import across_processes, focal_loss
-from srtod.heads.targets import Truth
-from srtod.types import Detections, ImageBatch
+from srtod.types import Detections, ImageBatch, Truth
 
 
 class DensePrediction(NamedTuple):

@@ -15,9 +15,8 @@ from srtod.boxes.samplers import RandomSampler
 from srtod.boxes.suppression import best_after_nms, have_area
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, smooth_l1
-from srtod.heads.targets import Truth
-from srtod.initialisation import near_zero
-from srtod.types import ImageBatch
+from srtod.nn.initialisation import near_zero
+from srtod.types import ImageBatch, Truth
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from math import gcd, log
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from srtod.errors import InputError
-from srtod.initialisation import near_zero
+from srtod.nn.initialisation import near_zero
+from srtod.support.errors import InputError
 
 PRIOR = 0.01
 """Score of every anchor before training, so that the many background anchors do not swamp the first steps."""

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from srtod.heads.base import Head, ProposalNetwork
 from srtod.heads.box_head import CascadeBoxHead
-from srtod.heads.targets import Truth
-from srtod.types import Detections, ImageBatch
+from srtod.types import Detections, ImageBatch, Truth
 
 
 class TwoStageHead(Head):

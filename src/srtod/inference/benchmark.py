@@ -12,7 +12,7 @@ from rich.table import Table
 
 from srtod.detectors.detector import Detector
 from srtod.inference.costs import Setting, gflops, peak_memories, run
-from srtod.provenance import provenance
+from srtod.support.provenance import provenance
 
 VARIANTS: dict[str, bool | dict[str, Any]] = {
     "base": False,

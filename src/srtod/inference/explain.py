@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 
 from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
-from srtod.files import atomic_folder
 from srtod.inference.predict import to_tensor
 from srtod.inference.writers import PICTURE_SCORE
 from srtod.plots import explain_figure
 from srtod.plots.panels import panels_of
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_folder
 
 DOTS_PER_INCH = 200
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srtod.data.images import SUFFIXES, image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srtod.data.records import ImageRecord
-from srtod.errors import InputError
-from srtod.files import atomic_folder
 from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.labels import check_layout, labelled, write_labels
 from srtod.inference.predict import predict
 from srtod.inference.slices import Slicing
 from srtod.inference.writers import PICTURE_SCORE, picture_names, results_file, results_of, write_picture
-from srtod.progress import Progress, counting_bar
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_folder
+from srtod.support.progress import Progress, counting_bar
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 
 from srtod.data.formats import WRITERS
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError, did_you_mean
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import Prediction
+from srtod.support.errors import InputError, did_you_mean
 
 
 def check_layout(layout: str) -> None:

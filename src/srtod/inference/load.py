@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from srtod.errors import InputError
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.finder import Finder
 from srtod.inference.predict import load_detector
+from srtod.support.errors import InputError
 
 
 def load_finder(weights: str | Path, *, device: str = "auto", score_threshold: float | None = None) -> Finder:

@@ -12,11 +12,11 @@ from srtod.data.images import read_image
 from srtod.data.pixels import Pixels, open_pixels
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
-from srtod.devices import choose_device
-from srtod.errors import InputError
 from srtod.inference.finder import Finder, to_tensor
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import for_inference, prefers_channels_last
+from srtod.support.devices import choose_device
+from srtod.support.errors import InputError
 from srtod.types import Detections
 
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from srtod.boxes.merging import Sightings, merge_sightings, suppress_sightings
 from srtod.data.pixels import Pixels, Window, shrinking
-from srtod.errors import InputError
 from srtod.inference.finder import Finder, to_tensor
+from srtod.support.errors import InputError
 from srtod.types import Detections
 
 LONGEST_WHOLE = 2048

@@ -8,7 +8,7 @@ import torch
 
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 _INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
 _LOST = "the copy would do without; use the detector as it is"

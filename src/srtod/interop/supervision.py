@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 from srtod.types import Detections
 
 if TYPE_CHECKING:

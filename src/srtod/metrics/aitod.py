@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.data.records import AnnotatedSet
-from srtod.errors import InputError
+from srtod.metrics.columns import DetectionTable, TruthTable, detection_table, names_of, truth_table
 from srtod.metrics.evaluator import precision_recall
-from srtod.metrics.tables import DetectionTable, TruthTable, detection_table, names_of, truth_table
+from srtod.support.errors import InputError
 
 DETECTIONS_PER_IMAGE = 1500
 """How many detections an image may have in AI-TOD's protocol."""

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from srtod.errors import InputError
-from srtod.files import read_json
 from srtod.metrics.aitod import DETECTIONS_PER_IMAGE, Metrics, evaluate_tables
+from srtod.metrics.columns import Names, TruthTable, ascending, detection_table
 from srtod.metrics.entries import Entries
-from srtod.metrics.tables import Names, TruthTable, ascending, detection_table
+from srtod.support.errors import InputError
+from srtod.support.files import read_json
 
 
 def evaluate_files(

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from srtod.errors import InputError, did_you_mean
+from srtod.support.errors import InputError, did_you_mean
 
 _REQUIRED = object()
 

@@ -6,7 +6,7 @@ import hotcoco
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.metrics.tables import DetectionTable, TruthTable
+from srtod.metrics.columns import DetectionTable, TruthTable
 
 
 def precision_recall(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.errors import InputError
 from srtod.plots.palette import OKABE_ITO, hex_colour
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from srtod.files import write_text
 from srtod.plots.page import render_page
+from srtod.support.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw
 from srtod.data.images import read_image
 from srtod.data.inspection import Statistics, object_sizes
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
-from srtod.files import atomic_file
 from srtod.plots.crops import Crop, choose_crops
 from srtod.plots.legend import Entry, draw_legend
 from srtod.plots.marks import Labels, hatch, outline
 from srtod.plots.palette import FAINT, INK, PAPER, TRUTH, class_colour, font, has_corners, lighter
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_file
 
 COLUMNS = 4
 TILE = 464

@@ -14,9 +14,9 @@ from timm.models import FeatureInfo
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
-from srtod import hub
-from srtod.errors import InputError, did_you_mean
-from srtod.finite import check_finite
+from srtod.nn.finite import check_finite
+from srtod.support import hub
+from srtod.support.errors import InputError, did_you_mean
 
 STRIDES = (4, 8, 16, 32)
 

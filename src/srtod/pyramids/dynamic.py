@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.deformable import deform_conv2d
-from srtod.errors import InputError
-from srtod.initialisation import near_zero, zero
+from srtod.nn.deformable import deform_conv2d
+from srtod.nn.initialisation import near_zero, zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
+from srtod.support.errors import InputError
 
 GROUPS = 16
 KERNEL = 3

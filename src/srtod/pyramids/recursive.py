@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from srtod.initialisation import zero
+from srtod.nn.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
 

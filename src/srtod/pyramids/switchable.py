@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.deformable import deform_conv2d, pair
-from srtod.initialisation import zero
+from srtod.nn.deformable import deform_conv2d, pair
+from srtod.nn.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 
 SWITCHABLE_STAGES = ("layer2", "layer3", "layer4")

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from srtod.errors import InputError, did_you_mean
 from srtod.recipes.schema import Recipe
-from srtod.schema import validated
+from srtod.support.errors import InputError, did_you_mean
+from srtod.support.validation import validated
 
 _SHIPPED = Path(str(files("srtod.recipes")))
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.zoo import SYSTEMS
-from srtod.errors import did_you_mean
+from srtod.support.errors import did_you_mean
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0)]

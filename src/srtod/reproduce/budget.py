@@ -11,17 +11,17 @@ from pathlib import Path
 
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
-from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
 from srtod.engine.sets import training_records
 from srtod.engine.state import LOG
-from srtod.errors import InputError
-from srtod.progress import counting_bar, say
 from srtod.recipes import Recipe
 from srtod.reproduce.options import Options
 from srtod.reproduce.plan import Plan
 from srtod.reproduce.reductions import share, with_train
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.errors import InputError
+from srtod.support.progress import counting_bar, say
 
 LEAST_STEPS = 20
 """Fewer optimizer steps are no training."""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srtod.errors import InputError
 from srtod.recipes import load_recipe
 from srtod.reproduce.compare import Comparison, compare
 from srtod.reproduce.options import Options
 from srtod.reproduce.published import PublishedTable, choose_rows, published_tables
 from srtod.reproduce.rows import Row, matched, without_reconstruction
+from srtod.support.errors import InputError
 
 
 def reproduce_table(

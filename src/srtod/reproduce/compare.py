@@ -10,9 +10,6 @@ from typing import Any
 from srtod.data import splits
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import training_sets
-from srtod.errors import InputError
-from srtod.files import require_writable
-from srtod.progress import say
 from srtod.recipes import Recipe
 from srtod.reproduce.budget import fit_budget
 from srtod.reproduce.notes import notes
@@ -23,6 +20,9 @@ from srtod.reproduce.render import write_tables
 from srtod.reproduce.rows import Row, resolve
 from srtod.reproduce.runner import check_runs, do_runs, results_in, runs_of
 from srtod.reproduce.table import table_rows
+from srtod.support.errors import InputError
+from srtod.support.files import require_writable
+from srtod.support.progress import say
 
 COLUMNS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
 

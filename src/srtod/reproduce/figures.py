@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from srtod.data.images import read_image
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
-from srtod.files import atomic_file, require_writable
 from srtod.inference import ImageFile
 from srtod.inference.predict import to_tensor
 from srtod.inference.writers import PICTURE_SCORE
@@ -25,6 +23,8 @@ from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level
 from srtod.plots.zoom import zoom_figure
 from srtod.plots.zoom_rows import Row
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_file, require_writable
 
 MAPS = {
     "figure-1": ("p2_before", "reconstruction", "difference"),

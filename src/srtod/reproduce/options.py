@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Options:
         Raises:
             InputError: the device is unknown, or not there.
         """
-        from srtod.devices import ONE_GPU, choose_device
+        from srtod.support.devices import ONE_GPU, choose_device
 
         device = choose_device(self.device, among=ONE_GPU).type
         return replace(self, device=device, scale=self.scale or ("full" if device == "cuda" else "light"))

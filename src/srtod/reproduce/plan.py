@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from srtod.data.records import AnnotatedSet
-from srtod.errors import InputError
-from srtod.files import read_json, write_json
-from srtod.schema import validated
+from srtod.support.errors import InputError
+from srtod.support.files import read_json, write_json
+from srtod.support.validation import validated
 
 PLAN = "plan.json"
 

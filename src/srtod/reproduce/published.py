@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from srtod.errors import InputError, did_you_mean
 from srtod.reproduce.rows import Row
+from srtod.support.errors import InputError, did_you_mean
 
 Scores = dict[str, float]
 

@@ -5,9 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from srtod.files import write_json, write_text
 from srtod.plots.page import render_page
 from srtod.reproduce.table import Estimate, TableRow
+from srtod.support.files import write_json, write_text
 
 Line = tuple[str, list[str]]
 """Whose numbers, and one cell a column."""

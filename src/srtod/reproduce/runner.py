@@ -12,17 +12,17 @@ from pydantic import BaseModel, ConfigDict
 
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
-from srtod.devices import ONE_GPU, choose_device
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.setup import new_detector
 from srtod.engine.state import STATE, check_output
-from srtod.files import read_json, write_json
-from srtod.progress import say
-from srtod.provenance import provenance
 from srtod.recipes import Recipe, recipe_text
 from srtod.reproduce.reductions import with_train
-from srtod.schema import validated
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.files import read_json, write_json
+from srtod.support.progress import say
+from srtod.support.provenance import provenance
+from srtod.support.validation import validated
 
 RESULT = "result.json"
 
@@ -37,7 +37,7 @@ class Result(BaseModel):
         steps: of the optimizer.
         train_images, held_out_images: how many there were.
         recipe: digest of the recipe.
-        provenance: see :func:`srtod.provenance.provenance`.
+        provenance: see :func:`srtod.support.provenance.provenance`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

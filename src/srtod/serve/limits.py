@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 MEGA = 1_000_000
 MULTIPART_BYTES = 8_192

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from importlib.util import find_spec
 
-from srtod.errors import InputError
 from srtod.inference.finder import Finder
-from srtod.progress import say
 from srtod.serve.limits import Limits
+from srtod.support.errors import InputError
+from srtod.support.progress import say
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from srtod import __version__
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
 from srtod.inference.finder import Finder
 from srtod.inference.predict import to_tensor
 from srtod.metrics.results import coco_results
@@ -23,6 +22,7 @@ from srtod.serve.schema import (
     CocoImage,
     Maps,
 )
+from srtod.support.errors import InputError
 from srtod.types import Detections
 
 NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction, so it has no maps."

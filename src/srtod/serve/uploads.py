@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.data.images import TooManyPixels, image_size, read_image
-from srtod.errors import InputError
 from srtod.serve.limits import MEGA
+from srtod.support.errors import InputError
 
 _LONGEST_NAME = 200
 _CELL = 32

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from srtod.errors import SrtodError
+from srtod.support.errors import SrtodError
 
 Result = TypeVar("Result")
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from srtod import data
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 SPLITS = ("train", "val", "trainval", "test")
 

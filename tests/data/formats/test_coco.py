@@ -5,7 +5,7 @@ import pytest
 
 from srtod import data
 from srtod.data import ANY_CLASS
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 def annotation(number: int, image_id=1, category: int = 1, box=(10.0, 10.0, 6.0, 6.0), **more) -> dict:

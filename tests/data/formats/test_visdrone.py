@@ -3,7 +3,7 @@ import pytest
 from srtod import data
 from srtod.data import ANY_CLASS
 from srtod.data.formats.visdrone import CLASSES
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

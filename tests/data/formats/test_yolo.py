@@ -1,7 +1,7 @@
 import pytest
 
 from srtod import data
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 LABEL = "1 0.5 0.25 0.125 0.5\n"  # x 28..36, y 0..24 of 64 x 48
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 import srtod
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 NARROW = {
     "d_model": 32,

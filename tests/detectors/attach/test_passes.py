@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
 import srtod
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 BOX = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
 SIDES = (64, 96)

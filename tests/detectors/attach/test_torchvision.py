@@ -22,7 +22,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 import srtod
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 SMALL = {"min_size": 64, "max_size": 128}
 FEW = SMALL | {

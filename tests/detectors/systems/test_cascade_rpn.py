@@ -1,7 +1,7 @@
 import pytest
 
 import srtod
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 @pytest.mark.parametrize("options", [{"anchor_scale": (2, 4)}, {"anchor_ratios": (0.5, 1, 2)}])

@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 
 import srtod
-from srtod.deformable import by_operator
 from srtod.detectors.mmdet import mmdet_keys
+from srtod.nn.deformable import by_operator
 
 spec = importlib.util.spec_from_file_location(
     "detectors_reference", Path(__file__).with_name("detectors_reference.py")

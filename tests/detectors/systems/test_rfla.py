@@ -5,7 +5,7 @@ import srtod
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.detectors.zoo import RFLA_SYSTEMS, SYSTEMS
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 SMALL = {"backbone": "resnet18", "pyramid_channels": 16, "box_channels": 16, "num_classes": 2}
 

@@ -4,8 +4,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import srtod
-from srtod.errors import InputError
 from srtod.pyramids.backbone import Backbone
+from srtod.support.errors import InputError
 
 SMALL = {"backbone": "resnet10t", "num_classes": 2, "rpn_proposals": (60, 30), "box_samples": 16}
 

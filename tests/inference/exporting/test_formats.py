@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from srtod.errors import InputError
 from srtod.inference import for_inference, load_finder
 from srtod.inference.exporting import FORMATS, export
+from srtod.support.errors import InputError
 
 SYSTEMS = ("faster-rcnn", "cascade-rcnn", "retinanet", "atss")
 

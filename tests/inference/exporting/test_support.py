@@ -1,8 +1,8 @@
 import pytest
 
 import srtod
-from srtod.errors import InputError
 from srtod.inference.exporting.support import require_exportable
+from srtod.support.errors import InputError
 
 SMALL = {"classes": ("person",), "backbone": "resnet10t"}
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from srtod import hub
-from srtod.errors import InputError
 from srtod.inference.many import engine
 from srtod.inference.many.engine import predict_with_ray
+from srtod.support import hub
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
 from PIL import Image
 
-from srtod.errors import InputError
 from srtod.inference.many.listing import list_images, local_copy
 from srtod.inference.many.shards import Plan
+from srtod.support.errors import InputError
 
 
 @pytest.fixture

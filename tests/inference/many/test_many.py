@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from srtod.errors import InputError
 from srtod.inference.many import list_images, predict_many
 from srtod.inference.many.shards import shard_file
+from srtod.support.errors import InputError
 
 IMAGES = 12
 

@@ -1,5 +1,5 @@
-from srtod.files import write_text
 from srtod.inference.many.shards import Plan, digest, missing, shard_file
+from srtod.support.files import write_text
 
 
 def test_shards_with_errors_are_missing_unless_these_are_left_out(tmp_path):

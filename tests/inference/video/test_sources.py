@@ -1,7 +1,7 @@
 import pytest
 
-from srtod.errors import InputError
 from srtod.inference.video import collect_videos
+from srtod.support.errors import InputError
 
 
 def touch(path):

@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from srtod.errors import InputError, SrtodError
 from srtod.inference.slices import Slicing
 from srtod.inference.video import Video, VideoSetting, collect_videos, decoding, predict_videos
 from srtod.inference.video.decoding import upright
 from srtod.inference.video.encoding import video_file
 from srtod.inference.video.tracking import Tracks
+from srtod.support.errors import InputError, SrtodError
 
 RATE = 10
 

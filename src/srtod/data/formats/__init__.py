@@ -9,7 +9,7 @@ from srtod.data.formats import aitod, coco, droneswarms, visdrone, voc, yolo
 from srtod.data.formats.layout import Splits
 from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet
-from srtod.errors import InputError, did_you_mean
+from srtod.support.errors import InputError, did_you_mean
 
 READERS: Mapping[str, Callable[[Path], Splits]] = {
     "aitod": aitod.find,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from srtod.data.formats import coco
 from srtod.data.formats.layout import Splits, name_splits, split_name
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 CLASSES = (
     "airplane",

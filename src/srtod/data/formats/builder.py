@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.data.records import AnnotatedSet, Fault, ImageRecord
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 TOLERANCE = 1.0
 """Pixels a box may reach out of its image and be clipped without a word: AI-TOD and VisDrone count so."""

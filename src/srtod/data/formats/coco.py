@@ -15,8 +15,8 @@ from srtod.data.formats.layout import ImageFinder, Splits, name_splits, split_na
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import NameGiver, Place
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
-from srtod.files import read_json, write_json
+from srtod.support.errors import InputError
+from srtod.support.files import read_json, write_json
 
 _PREFIX = "instances_"
 _SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}

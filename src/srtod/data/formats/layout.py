@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from srtod.data.records import AnnotatedSet
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 Splits = Mapping[str, Callable[[], AnnotatedSet]]
 """The splits a reader finds at a path, each with the call that reads it; empty if the layout is another."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from srtod.data.formats.builder import NO_ATTRIBUTES, Mark, SetBuilder
 from srtod.data.formats.layout import read_lines
 from srtod.data.images import image_size
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 
 class Parsed(NamedTuple):

@@ -19,7 +19,7 @@ from srtod.data.formats.texts import Parsed, add_text
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.files import write_text
+from srtod.support.files import write_text
 
 CLASSES = (
     "pedestrian",

@@ -17,8 +17,8 @@ from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files, image_size
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
-from srtod.files import write_text
+from srtod.support.errors import InputError
+from srtod.support.files import write_text
 
 _FLAGS = {"truncated": "truncation", "occluded": "occlusion"}
 _SIDES = ("xmin", "ymin", "xmax", "ymax")

@@ -28,8 +28,8 @@ from srtod.data.formats.texts import Parsed, add_text
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.errors import InputError
-from srtod.files import write_text
+from srtod.support.errors import InputError
+from srtod.support.files import write_text
 
 _CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _COLUMNS = 5

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from srtod.detectors.attach import huggingface, torchvision
 from srtod.detectors.attach.attachment import Attachment, Joint, maps_of
+from srtod.detectors.border.images import check_image
 from srtod.detectors.detector import Detector
-from srtod.detectors.images import check_image
-from srtod.errors import InputError
-from srtod.modes import evaluating
-from srtod.schema import validated
+from srtod.nn.modes import evaluating
 from srtod.selfrec import SelfReconstructionConfig
+from srtod.support.errors import InputError
+from srtod.support.validation import validated
 
 __all__ = ["attach", "detach", "explain"]
 

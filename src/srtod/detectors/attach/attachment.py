@@ -11,9 +11,9 @@ from torch.utils.hooks import RemovableHandle
 
 from srtod.detectors.attach.passes import Maps, ThreadState
 from srtod.detectors.maps import image_maps
-from srtod.errors import InputError
-from srtod.modes import enough_to_normalise, evaluating
+from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
+from srtod.support.errors import InputError
 
 LOSS = "loss_reconstruction"
 PROBE_SIZE = 256

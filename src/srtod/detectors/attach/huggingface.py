@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from srtod.detectors.attach.attachment import LOSS, PROBE_SIZE, Attachment, Joint
 from srtod.detectors.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 NAMES = "RT-DETR, RT-DETR v2, D-FINE and Deformable DETR for object detection"
 DIVISOR = 32

@@ -6,10 +6,10 @@ from srtod.boxes.samplers import RandomSampler
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import parts
-from srtod.errors import InputError
 from srtod.heads.cascade_rpn import CascadeRPN
 from srtod.heads.two_stage import TwoStageHead
 from srtod.pyramids.base import Pyramid
+from srtod.support.errors import InputError
 
 
 def cascade_rpn(config: DetectorConfig) -> Detector:

@@ -14,7 +14,6 @@ from srtod.boxes.suppression import DetectionLimits
 from srtod.detectors.config import DetectorConfig, RFLAConfig
 from srtod.detectors.detector import Detector
 from srtod.detectors.preprocess import Preprocess
-from srtod.errors import InputError
 from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
 from srtod.heads.base import Head
 from srtod.heads.box_head import BoxStage, CascadeBoxHead, Predictor
@@ -25,6 +24,7 @@ from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.base import Pyramid
 from srtod.pyramids.fpn import FeaturePyramid
 from srtod.selfrec import SelfReconstruction
+from srtod.support.errors import InputError
 
 DEFAULT_ANCHOR_SCALE = (2.0,)
 DEFAULT_ANCHOR_RATIOS = (0.5, 1.0, 2.0)

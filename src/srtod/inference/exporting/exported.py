@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from srtod.detectors.border.images import check_images
 from srtod.detectors.config import DetectorConfig
-from srtod.detectors.images import check_images
 from srtod.detectors.preprocess import Preprocess
 from srtod.inference.exporting.runtimes import Run
 from srtod.types import Detections

@@ -9,13 +9,13 @@ from torch.export import ExportedProgram
 from srtod.detectors.detector import Detector
 from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
-from srtod.errors import InputError
-from srtod.files import require_writable
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.exported import ExportedDetector
 from srtod.inference.exporting.runtimes import Opened
 from srtod.inference.exporting.support import require_exportable
 from srtod.inference.exporting.trace import traced
+from srtod.support.errors import InputError
+from srtod.support.files import require_writable
 
 
 class Format(NamedTuple):

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.errors import InputError
-from srtod.files import atomic_file
 from srtod.inference.exporting.nms import as_onnx
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
 from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_file
 
 _OPSET = 18
 

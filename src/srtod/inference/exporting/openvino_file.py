@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.files import atomic_file
 from srtod.inference.exporting.onnx_file import converted
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
 from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
+from srtod.support.files import atomic_file
 
 _KEYS = [METADATA_KEY, "description"]
 

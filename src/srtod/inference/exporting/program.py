@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from srtod.boxes.anchors import level_sizes
 from srtod.boxes.suppression import DetectionLimits, above_threshold, have_area
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
 from srtod.heads.base import Head
 from srtod.heads.box_head import CascadeBoxHead
 from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.rpn import RegionProposalNetwork
 from srtod.heads.two_stage import TwoStageHead
 from srtod.inference.exporting.candidates import Candidates, best_of_level
+from srtod.support.errors import InputError
 
 INPUTS = ("images", "sizes")
 OUTPUTS = ("boxes", "scores", "labels", "image_indices")

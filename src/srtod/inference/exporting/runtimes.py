@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Images ``[B, 3, H, W]`` and sizes ``[B, 2]`` on the CPU to the outputs of a program."""

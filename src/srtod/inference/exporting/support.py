@@ -3,12 +3,12 @@
 from torch import nn
 
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
 from srtod.heads.cascade_rpn import CascadeRPN
 from srtod.inference.exporting.program import choice_of
 from srtod.pyramids.dynamic import DynamicFeaturePyramid
 from srtod.pyramids.switchable import SwitchableAtrousConv2d
 from srtod.pyramids.trident import TridentPyramid
+from srtod.support.errors import InputError
 
 _DEFORMABLE = "has deformable convolutions, for which the runtimes have no common operator"
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.files import atomic_file
 from srtod.inference.exporting.nms import in_one_plane
 from srtod.inference.exporting.runtimes import Opened, unreadable, without_description
 from srtod.inference.exporting.trace import drop_checks
+from srtod.support.files import atomic_file
 
 _ENTRY = f"{METADATA_KEY}.json"
 

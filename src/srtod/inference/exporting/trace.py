@@ -4,10 +4,10 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from srtod.detectors.detector import Detector
-from srtod.errors import InputError
 from srtod.inference.exporting.program import INPUTS, Program
 from srtod.inference.exporting.support import require_exportable
 from srtod.inference.speed import for_inference
+from srtod.support.errors import InputError
 
 _EXAMPLE = (200, 264)
 """(height, width) of the images that are traced: no side of any level is 1, and no two are the same."""

@@ -10,9 +10,6 @@ from typing import Any
 import torch
 
 from srtod.detectors.zoo import weights_file
-from srtod.devices import ONE_GPU, choose_device
-from srtod.errors import InputError
-from srtod.files import atomic_file
 from srtod.inference.finder import Finder
 from srtod.inference.job import Done
 from srtod.inference.load import load_finder
@@ -20,7 +17,10 @@ from srtod.inference.many.listing import list_images
 from srtod.inference.many.shards import Plan, begin, digest, do_shard, lines_of, missing
 from srtod.inference.slices import Slicing
 from srtod.inference.writers import results_file
-from srtod.progress import counting_bar
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.errors import InputError
+from srtod.support.files import atomic_file
+from srtod.support.progress import counting_bar
 
 
 def predict_many(

@@ -9,8 +9,8 @@ from typing import Any
 
 from srtod.data.formats.texts import read_lines
 from srtod.data.images import SUFFIXES
-from srtod.errors import InputError
 from srtod.inference.inputs import collect_images
+from srtod.support.errors import InputError
 
 MANIFEST = ".txt"
 

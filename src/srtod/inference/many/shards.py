@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from srtod.errors import InputError
-from srtod.files import read_json, write_json, write_text
 from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.many.listing import local_copy
 from srtod.inference.predict import predict
 from srtod.inference.slices import Slicing
 from srtod.inference.writers import results_of
-from srtod.schema import validated
+from srtod.support.errors import InputError
+from srtod.support.files import read_json, write_json, write_text
+from srtod.support.validation import validated
 
 PLAN = "plan.json"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.errors import InputError, SrtodError
 from srtod.inference.video.sources import Video
+from srtod.support.errors import InputError, SrtodError
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.files import atomic_file
+from srtod.support.files import atomic_file
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srtod.data.images import SUFFIXES as IMAGE_SUFFIXES
-from srtod.errors import InputError
 from srtod.inference.inputs import natural_key
+from srtod.support.errors import InputError
 
 SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv".split()  # noqa: SIM905

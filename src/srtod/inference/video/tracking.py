@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.errors import InputError
+from srtod.support.errors import InputError
 
 BUFFER = 1.0
 """Boxes grow by this part of their side on each side before they are compared (buffered IoU): objects of a

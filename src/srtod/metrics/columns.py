@@ -1,0 +1,162 @@
+"""Ground truth and detections of a whole set as columns, the form in which they are evaluated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
+from srtod.metrics.entries import Entries
+from srtod.support.errors import InputError
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Ground truth of N boxes.
+
+    Attributes:
+        image_ids: in ascending order, because detections of equal score in different images rank in it.
+        classes: names in label order.
+        images: int64 ``[N]``, indices into ``image_ids``.
+        labels: int64 ``[N]``, indices into ``classes``.
+        boxes: float64 ``[N, 4]``, x y width height in pixels.
+        areas: float64 ``[N]``, square pixels; decides the size bin, and need not be width x height.
+        crowd: bool ``[N]``, regions to ignore.
+    """
+
+    image_ids: tuple[int | str, ...]
+    classes: tuple[str, ...]
+    images: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DetectionTable:
+    """M detections, in the order in which equal scores rank.
+
+    Attributes:
+        images: int64 ``[M]``, indices into :attr:`TruthTable.image_ids`.
+        labels: int64 ``[M]``, indices into :attr:`TruthTable.classes`.
+        boxes: float64 ``[M, 4]``, x y width height in pixels.
+        scores: float64 ``[M]``.
+    """
+
+    images: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the entries of a detection file may call an image or a class, and the index it stands for."""
+
+    image_ids: Mapping[Any, int]
+    file_names: Mapping[Any, int]
+    category_ids: Mapping[Any, int]
+    classes: Mapping[Any, int]
+    source: str
+
+
+def ascending(image_ids: Sequence[int | str]) -> list[int]:
+    """Return the positions that put ids in ascending order, numbers before strings."""
+    return sorted(range(len(image_ids)), key=lambda i: (isinstance(image_ids[i], str), image_ids[i]))
+
+
+def truth_table(truth: AnnotatedSet) -> TruthTable:
+    """Lay the boxes of a data set out as columns.
+
+    A region to ignore for every class (:data:`~srtod.data.records.ANY_CLASS`) becomes one crowd region a
+    class. The area of a box is what its annotation says (COCO: of the segmentation), else width x height.
+    """
+    records = [truth.records[i] for i in ascending([record.image_id for record in truth.records])]
+    images = np.repeat(np.arange(len(records)), [len(record.boxes) for record in records]).astype(np.int64)
+    boxes = np.concatenate([np.zeros((0, 4)), *(record.boxes.reshape(-1, 4) for record in records)])
+    # Rounding undoes that of x1 + width - x1: an object of 8 x 8 pixels stays on the border of its two bins.
+    boxes[:, 2:] = np.round(boxes[:, 2:] - boxes[:, :2], 9)
+    labels = np.concatenate([np.zeros(0, np.int64), *(record.labels for record in records)])
+    crowd = np.concatenate([np.zeros(0, bool), *(record.ignore for record in records)])
+    areas = np.where(np.isnan(said := _said_areas(records)), boxes[:, 2] * boxes[:, 3], said)
+
+    times = np.where(labels == ANY_CLASS, len(truth.classes), 1)
+    rows = np.repeat(np.arange(len(labels)), times)
+    copy_number = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+    labels = np.where(labels[rows] == ANY_CLASS, copy_number, labels[rows])
+    image_ids = tuple(record.image_id for record in records)
+    return TruthTable(image_ids, truth.classes, images[rows], labels, boxes[rows], areas[rows], crowd[rows])
+
+
+def _said_areas(records: Sequence[ImageRecord]) -> NDArray[np.float64]:
+    """Areas the annotations state, ``[N]``; NaN where one states none."""
+    nothing = float("nan")
+    return np.array(
+        [
+            float(area) if isinstance(area := said.get("area"), int | float) else nothing
+            for record in records
+            for said in record.attributes or ({},) * len(record.boxes)
+        ],
+        dtype=np.float64,
+    )
+
+
+def names_of(truth: AnnotatedSet, table: TruthTable) -> Names:
+    """Return how COCO results call the images and classes of a set: category_id is the label + 1."""
+    index = {image_id: i for i, image_id in enumerate(table.image_ids)}
+    return Names(
+        image_ids=index,
+        file_names={record.file_name: index[record.image_id] for record in truth.records},
+        category_ids={label + 1: label for label in range(len(table.classes))},
+        classes={name: label for label, name in enumerate(table.classes)},
+        source=str(truth.source),
+    )
+
+
+def detection_table(results: Any, names: Names, *, source: str) -> DetectionTable:
+    """Lay COCO results out as columns.
+
+    Args:
+        results: list of dicts ``bbox`` (x y width height), ``score``, ``image_id`` or ``file_name``, and
+            ``category_id`` or ``category_name``. Where an entry has both, the name decides: ids are private
+            to the file they come from. Boxes of zero size are allowed (rounded ones are common); they
+            match nothing.
+        names: what they may refer to.
+        source: file the results come from, for messages.
+
+    Raises:
+        InputError: not a list of such dicts, a number that is not finite, a negative size, or an unknown
+            image or class.
+    """
+    if not isinstance(results, list):
+        raise InputError(f"{source}: not COCO results: a list of detections is needed, not {_kind(results)}")
+    entries = Entries(source, "detection", results)
+    return DetectionTable(
+        images=_either(entries, {"file_name": names.file_names, "image_id": names.image_ids}, names.source),
+        labels=_either(
+            entries, {"category_name": names.classes, "category_id": names.category_ids}, names.source
+        ),
+        boxes=entries.boxes("bbox"),
+        scores=entries.numbers("score"),
+    )
+
+
+def _either(entries: Entries, keys: Mapping[str, Mapping[Any, int]], source: str) -> NDArray[np.int64]:
+    """Indices ``[M]`` of what entries refer to: by the first key, or where that is missing the second."""
+    (name, by_name), (key, by_key) = keys.items()
+    named = entries.having(name)
+    if not named.any():
+        return entries.lookup(key, by_key, source)
+    out = np.empty(len(named), dtype=np.int64)
+    out[named] = entries.take(np.flatnonzero(named)).lookup(name, by_name, source)
+    out[~named] = entries.take(np.flatnonzero(~named)).lookup(key, by_key, source)
+    return out
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"an object with the keys {', '.join(map(str, list(value)[:5])) or '(none)'}"
+    return f"{value!r:.40}"

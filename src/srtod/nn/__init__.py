@@ -1,0 +1,1 @@
+"""Pieces of networks that are of no detector in particular."""

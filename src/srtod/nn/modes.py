@@ -1,0 +1,37 @@
+"""Running a network: in evaluation amid its training, and with enough to normalise."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from srtod.support.errors import InputError
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Generator[None]:
+    """Evaluation mode without gradients; then, also after an error, every module has its own mode again."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def enough_to_normalise(words: str) -> Generator[None]:
+    """Say in our words what torch says where a channel, or a group of them, has a single value to normalise.
+
+    Raises:
+        InputError: with these words.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(words) from error

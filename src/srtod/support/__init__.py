@@ -1,0 +1,1 @@
+"""What every part may lean on: files, errors, devices, the hub, progress, provenance."""

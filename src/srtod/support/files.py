@@ -1,0 +1,165 @@
+"""Files that are written whole or not at all."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from srtod.support.errors import InputError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Generator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well.
+
+    The temporary name keeps the suffix of ``path``, because writers choose their format by it.
+
+    Raises:
+        InputError: ``path`` is a folder, or the place cannot be written to (no permission, full disk, a file
+            in the way).
+    """
+    path = Path(path)
+    scratch: Path | None = None
+    try:
+        _refuse_folder(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        scratch = Path(name)
+        yield scratch
+        scratch.chmod(0o666 & ~_umask())
+        scratch.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error, begun=scratch is not None) from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yield a temporary folder beside ``path``; rename it to ``path`` when the block ends well.
+
+    Raises:
+        InputError: ``path`` exists and is not an empty folder, is a mount point, or the place cannot be
+            written to.
+    """
+    path, target = Path(path), Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
+    _refuse_used(path)
+    _refuse_mount(target)
+    scratch: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        yield scratch
+        scratch.chmod(0o777 & ~_umask())
+        scratch.replace(target)
+    except OSError as error:
+        raise _unwritable(path, error, begun=scratch is not None) from error
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def growing_folder(path: Path) -> Generator[None]:
+    """Make a folder for files that are written as the work goes on, and stay if it ends badly.
+
+    Raises:
+        InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
+    """
+    path, begun = Path(path), False
+    _refuse_used(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        begun = True
+        yield
+    except OSError as error:
+        raise _unwritable(path, error, begun=begun) from error
+    finally:
+        if begun and not any(path.iterdir()):
+            path.rmdir()
+
+
+def require_writable(path: Path) -> None:
+    """Make sure, before the work, that a file can hold its result; leaves nothing behind.
+
+    Raises:
+        InputError: as :func:`atomic_file`.
+    """
+    path = Path(path)
+    try:
+        _refuse_folder(path)
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.NamedTemporaryFile(dir=nearest, prefix=f".{path.stem}."):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error, begun=False) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with atomic_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
+    """Write ``value`` as strict JSON (no NaN), whole or not at all."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing, unreadable, not UTF-8 or not JSON (with line and column).
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file in UTF-8") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not usable JSON: nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not usable JSON: a number has too many digits") from error
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
+
+
+def _refuse_mount(path: Path) -> None:
+    if os.path.ismount(path):
+        raise InputError(f"{path}: is a mount point, which cannot be replaced; name a new folder in it")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _unwritable(path: Path, error: OSError, *, begun: bool) -> InputError:
+    reason = error.strerror or error
+    if error.errno == errno.ENOENT and not begun:  # such as in /proc: the folder is there, yet no file can be
+        reason = f"{path.parent} takes no files"
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "free space or choose another output" if is_full else "choose another output"
+    return InputError(f"{path}: cannot be written: {reason}; {advice}")

@@ -1,0 +1,178 @@
+"""What flies: drones of several kinds, birds, insects; each new one a little different."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from srtod.swarm.light import Light, rgb
+from srtod.swarm.mesh import Mesh, MeshBuilder, draw_mesh, extent, rotation
+from srtod.swarm.noise import Field
+
+_SUPERSAMPLING = 8
+"""Pixels drawn for one pixel of the picture, so that 4 px objects are right below the pixel."""
+
+
+def _point(x: float, y: float, z: float) -> Field:
+    return np.array((x, y, z), np.float32)
+
+
+def multicopter(rng: np.random.Generator, *, lamps: bool) -> Mesh:
+    """A drone with 4 or 6 rotors on arms, a camera below, legs; its rotors turn."""
+    arms = 4 if rng.random() < 0.75 else 6
+    builder = MeshBuilder()
+    colour = _drone_colour(rng)
+    dark = colour * 0.6
+    body = _point(rng.uniform(0.20, 0.32), rng.uniform(0.10, 0.18), rng.uniform(0.28, 0.50))
+    builder.add_ball(_point(0, 0, 0), body, colour)
+    reach, lift = 1.0, rng.uniform(0.0, 0.18)
+    rotor = min(rng.uniform(0.42, 0.62), 0.95 * np.sin(np.pi / arms))
+    thick = rng.uniform(0.07, 0.13)
+    offset = np.pi / arms if rng.random() < 0.85 else 0.0
+    blade = rng.uniform(0, np.pi)
+    for index in range(arms):
+        turn = offset + index * 2 * np.pi / arms
+        tip = _point(reach * np.sin(turn), lift, reach * np.cos(turn))
+        builder.add_bar(_point(0, 0, 0), tip, thick, dark)
+        builder.add_bar(tip - _point(0, 0.06, 0), tip + _point(0, 0.13, 0), 0.16, dark)
+        hub = tip + _point(0, 0.15, 0)
+        builder.add_veil(hub, rotor)
+        # A short exposure leaves a shadow of each blade.
+        spin = blade + index * 1.3
+        along = _point(np.cos(spin), 0, np.sin(spin)) * rotor
+        builder.add_bar(hub - along, hub + along, 0.045, dark)
+        if lamps:
+            front = np.cos(turn) > 0
+            builder.add_lamp(tip - _point(0, 0.08, 0), rgb(0.3, 1.2, 0.4) if front else rgb(1.4, 0.15, 0.1))
+    _add_undercarriage(rng, builder, dark)
+    return builder.build(veil=np.array((*(rgb(0.10, 0.10, 0.11)), rng.uniform(0.12, 0.38)), np.float32))
+
+
+def _add_undercarriage(rng: np.random.Generator, builder: MeshBuilder, colour: Field) -> None:
+    drop = rng.uniform(0.25, 0.5)
+    if rng.random() < 0.65:
+        for side in (-1, 1):
+            foot = side * 0.38
+            for end in (-0.22, 0.22):
+                builder.add_bar(_point(side * 0.15, 0, end), _point(foot, -drop, end), 0.05, colour)
+            builder.add_bar(_point(foot, -drop, -0.4), _point(foot, -drop, 0.4), 0.05, colour)
+    if rng.random() < 0.7:
+        builder.add_ball(_point(0, -0.22, 0.18), _point(0.12, 0.12, 0.12), rgb(0.05, 0.05, 0.05))
+
+
+def fixed_wing(rng: np.random.Generator, *, lamps: bool) -> Mesh:
+    """A small aeroplane or flying wing."""
+    builder = MeshBuilder()
+    colour = _drone_colour(rng)
+    span, chord, sweep = 1.0, rng.uniform(0.18, 0.32), rng.uniform(0.0, 0.45)
+    flying_wing = rng.random() < 0.35
+    chord *= 1.7 if flying_wing else 1.0
+    dihedral = rng.uniform(0.0, 0.12)
+    for side in (-1.0, 1.0):
+        wing = np.stack(
+            [
+                _point(0, 0.04, chord),
+                _point(side * span, dihedral, chord * 0.4 - sweep),
+                _point(side * span, dihedral, -chord * 0.1 - sweep),
+                _point(0, 0.04, -chord * 0.6),
+            ]
+        )
+        builder.add_plate(wing, colour)
+        if lamps:
+            builder.add_lamp(wing[1], rgb(1.4, 0.15, 0.1) if side < 0 else rgb(0.3, 1.2, 0.4))
+    length = 0.35 if flying_wing else rng.uniform(0.6, 0.85)
+    builder.add_ball(_point(0, 0, 0), _point(0.09, 0.09, length), colour * 0.85)
+    if not flying_wing:
+        tail = -length
+        flat = [_point(-0.32, 0, tail + 0.14), _point(0.32, 0, tail + 0.14), _point(0.28, 0, tail - 0.06)]
+        builder.add_plate(np.stack([*flat, _point(-0.28, 0, tail - 0.06)]), colour)
+    fin = [_point(0, 0, -length + 0.2), _point(0, 0.26, -length), _point(0, 0, -length - 0.04)]
+    builder.add_plate(np.stack(fin), colour)
+    return builder.build()
+
+
+def bird(rng: np.random.Generator, *, lamps: bool) -> Mesh:
+    """A bird in some phase of its wing beat; it carries no lamps."""
+    del lamps
+    builder = MeshBuilder()
+    tone = rng.choice((0.03, 0.08, 0.25, 0.6), p=(0.45, 0.3, 0.15, 0.10))
+    colour = rgb(1.0, 0.92, 0.82) * np.float32(tone)
+    flap, bend = rng.uniform(-0.7, 1.0), rng.uniform(-0.5, 0.3)
+    inner, outer, chord = rng.uniform(0.4, 0.55), rng.uniform(0.45, 0.7), rng.uniform(0.16, 0.32)
+    sweep = rng.uniform(0.0, 0.3)
+    builder.add_ball(_point(0, 0, 0), _point(0.11, 0.10, rng.uniform(0.28, 0.45)), colour)
+    tail = [_point(0, 0, -0.25), _point(0.12, 0, -0.6), _point(-0.12, 0, -0.6)]
+    builder.add_plate(np.stack(tail), colour * 0.8)
+    for side in (-1.0, 1.0):
+        elbow = _point(side * inner * np.cos(flap), inner * np.sin(flap), 0.06)
+        angle = flap + bend - 0.3 * abs(flap)
+        tip = elbow + _point(side * outer * np.cos(angle), outer * np.sin(angle), -sweep)
+        ahead, behind = _point(0, 0, chord * 0.5), _point(0, 0, -chord * 0.6)
+        root = np.stack([_point(0, 0, 0) + ahead, elbow + ahead, elbow + behind, _point(0, 0, 0) + behind])
+        builder.add_plate(root, colour)
+        builder.add_plate(np.stack([elbow + ahead, tip, elbow + behind]), colour * 0.85)
+    return builder.build()
+
+
+def insect(rng: np.random.Generator, *, lamps: bool) -> Mesh:
+    """An insect near the lens: a body and two blurred wings; it carries no lamps."""
+    del lamps
+    builder = MeshBuilder()
+    shade = np.float32(rng.uniform(0.02, 0.2))
+    builder.add_ball(_point(0, 0, 0), _point(0.25, 0.22, rng.uniform(0.4, 0.8)), rgb(1, 0.9, 0.8) * shade)
+    for side in (-0.35, 0.35):
+        builder.add_veil(_point(side, 0.1, 0), 0.35)
+    return builder.build(veil=np.array((0.5, 0.5, 0.5, 0.3), np.float32))
+
+
+def _drone_colour(rng: np.random.Generator) -> Field:
+    """Black and grey mostly, white often, a few in bright colours."""
+    kind = rng.random()
+    if kind < 0.55:
+        return rgb(1, 1, 1.03) * np.float32(rng.uniform(0.02, 0.12))
+    if kind < 0.8:
+        return rgb(1, 1, 1) * np.float32(rng.uniform(0.5, 0.8))
+    if kind < 0.93:
+        return rgb(1, 1, 1.02) * np.float32(rng.uniform(0.15, 0.35))
+    bright = rng.uniform(0.02, 0.08, 3)
+    bright[rng.integers(3)] = rng.uniform(0.35, 0.6)
+    return bright.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Flyer:
+    """One thing in one pose.
+
+    Attributes:
+        mesh: its shape.
+        turn: its rotation.
+    """
+
+    mesh: Mesh
+    turn: Field
+
+    def draw(self, light: Light, size: float) -> Field:
+        """Draw it about 8 times as large as ``size`` (square root of the box area in pixels).
+
+        Returns:
+            Premultiplied linear RGB and alpha, float32 ``[h, w, 4]``.
+        """
+        width, height = extent(self.mesh, self.turn)
+        detail = _SUPERSAMPLING if size < 20 else _SUPERSAMPLING / 2
+        return draw_mesh(self.mesh, self.turn, light, detail * size / np.sqrt(width * height))
+
+
+def pose(rng: np.random.Generator, mesh: Mesh, *, bank: float) -> Flyer:
+    """Turn a mesh any way round, seen from about its own height or from below, banked by about ``bank``."""
+    view = np.radians(rng.normal(-8, 22))
+    lean = rng.normal(0, bank, 2)
+    yaw = rng.uniform(0, 2 * np.pi)
+    turn = rotation(0, float(view), 0) @ rotation(0, float(lean[0]), float(lean[1])) @ rotation(yaw, 0, 0)
+    return Flyer(mesh, turn.astype(np.float32))
+
+
+DRONES: tuple[tuple[Callable[..., Mesh], float], ...] = ((multicopter, 0.85), (fixed_wing, 0.15))
+"""Kinds of drones and how frequent each is."""
+
+OTHERS: tuple[tuple[Callable[..., Mesh], float], ...] = ((bird, 0.88), (insect, 0.12))
+"""What flies and is no drone."""

@@ -1,0 +1,215 @@
+"""Solid shapes made of flat faces, and their picture from any side."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from srtod.swarm.light import Colour, Light
+from srtod.swarm.noise import Field
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A shape; x to its right, y up, z forwards, any unit.
+
+    Attributes:
+        points: ``[P, 3]``.
+        faces: the four corners of each convex face as indices into ``points``, int ``[F, 4]``, against the
+            clock as seen from outside; a triangle names its last corner twice.
+        colours: albedo of each face, ``[F, 3]``.
+        veils: faces seen through, such as turning rotors: indices like ``faces``.
+        veil: albedo of the veils and their opacity, ``[4]``.
+        lamps: points that shine, each with its light: ``[L, 6]``.
+    """
+
+    points: Field
+    faces: NDArray[np.intp]
+    colours: Field
+    veils: tuple[tuple[int, ...], ...] = ()
+    veil: Field | None = None
+    lamps: Field | None = None
+
+
+class MeshBuilder:
+    """Collects shapes into one mesh."""
+
+    def __init__(self) -> None:
+        self._points: list[Field] = []
+        self._count = 0
+        self._faces: list[list[int]] = []
+        self._colours: list[Colour] = []
+        self._veils: list[tuple[int, ...]] = []
+        self._lamps: list[Field] = []
+
+    def add(self, points: Field, faces: Iterable[Sequence[int]], colour: Colour) -> None:
+        """Add faces (3 or 4 corners) of one colour over their own points."""
+        for face in faces:
+            self._faces.append([self._count + index for index in (*face, *face[2:])[:4]])
+            self._colours.append(colour)
+        self._take(points)
+
+    def add_veil(self, centre: Field, radius: float) -> None:
+        """Add a level disc that is seen through."""
+        circle = _circle(12)
+        points = np.stack((circle[:, 0], np.zeros(12), circle[:, 1]), axis=1) * radius + centre
+        self._veils.append(tuple(range(self._count, self._count + 12)))
+        self._take(points.astype(np.float32))
+
+    def add_lamp(self, point: Field, light: Colour) -> None:
+        """Add a point that shines."""
+        self._lamps.append(np.concatenate((point, light)).astype(np.float32))
+
+    def add_ball(self, centre: Field, radii: Field, colour: Colour) -> None:
+        """Add an ellipsoid."""
+        points, faces = _ball()
+        self.add(points * radii + centre, faces, colour)
+
+    def add_bar(self, start: Field, end: Field, thickness: float, colour: Colour) -> None:
+        """Add a square bar from point to point."""
+        axis = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
+        side = np.cross(axis, (0.0, 1.0, 0.0) if abs(axis[1]) < 0.9 else (1.0, 0.0, 0.0))
+        side = side / np.linalg.norm(side) * thickness / 2
+        lift = np.cross(side, axis)
+        ring = np.stack((side + lift, side - lift, -side - lift, -side + lift))
+        points = np.concatenate((start + ring, end + ring)).astype(np.float32)
+        self.add(points, _BAR_FACES, colour)
+
+    def add_plate(self, points: Field, colour: Colour) -> None:
+        """Add a thin convex plate, visible from both sides."""
+        count = len(points)
+        self.add(points.astype(np.float32), (range(count), range(count - 1, -1, -1)), colour)
+
+    def build(self, veil: Field | None = None) -> Mesh:
+        """Return the mesh; ``veil`` is the albedo and opacity of the discs."""
+        return Mesh(
+            points=np.concatenate(self._points),
+            faces=np.array(self._faces),
+            colours=np.stack(self._colours),
+            veils=tuple(self._veils),
+            veil=veil,
+            lamps=np.stack(self._lamps) if self._lamps else None,
+        )
+
+    def _take(self, points: Field) -> None:
+        self._points.append(points.astype(np.float32))
+        self._count += len(points)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Field:
+    """Matrix that turns a shape by yaw (about y), then pitch (about x), then roll (about z), in radians."""
+    (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))
+    about_y = np.array(((cy, 0, sy), (0, 1, 0), (-sy, 0, cy)))
+    about_x = np.array(((1, 0, 0), (0, cp, -sp), (0, sp, cp)))
+    about_z = np.array(((cr, -sr, 0), (sr, cr, 0), (0, 0, 1)))
+    return (about_z @ about_x @ about_y).astype(np.float32)
+
+
+def extent(mesh: Mesh, turn: Field) -> tuple[float, float]:
+    """Width and height of a turned mesh in its own unit."""
+    seen = (mesh.points @ turn.T)[:, :2]
+    width, height = seen.max(0) - seen.min(0)
+    return max(float(width), 1e-3), max(float(height), 1e-3)
+
+
+def draw_mesh(mesh: Mesh, turn: Field, light: Light, scale: float) -> Field:
+    """Draw a turned mesh as seen from far away.
+
+    Args:
+        mesh: the shape.
+        turn: rotation matrix ``[3, 3]`` into right, up, towards the camera.
+        light: what lights it.
+        scale: pixels a unit.
+
+    Returns:
+        Premultiplied linear RGB and alpha, float32 ``[h, w, 4]``, cropped to the shape.
+    """
+    points = mesh.points @ turn.T
+    low, high = points.min(0), points.max(0)
+    size = (int(np.ceil((high[0] - low[0]) * scale)) + 2, int(np.ceil((high[1] - low[1]) * scale)) + 2)
+    flat = np.stack(((points[:, 0] - low[0]) * scale + 1, (high[1] - points[:, 1]) * scale + 1), axis=1)
+    colour, alpha = _draw_faces(mesh, points, flat, light, size)
+    if mesh.veils and mesh.veil is not None:
+        _blend_veils(mesh, flat, light, colour, alpha)
+    picture = np.concatenate((colour, alpha[..., None]), axis=-1)
+    if mesh.lamps is not None:
+        spots = mesh.lamps[:, :3] @ turn.T
+        x, y = (spots[:, 0] - low[0]) * scale + 1, (high[1] - spots[:, 1]) * scale + 1
+        _draw_lamps(picture, np.stack((x, y), axis=1), mesh.lamps[:, 3:], 0.035 * max(size))
+    return picture
+
+
+def _draw_faces(
+    mesh: Mesh, points: Field, flat: Field, light: Light, size: tuple[int, int]
+) -> tuple[Field, Field]:
+    """Paint the faces that look at the camera from far to near; colours come back premultiplied."""
+    corners = points[mesh.faces]
+    normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    order = np.argsort(corners[..., 2].mean(1), kind="stable")
+    order = order[normals[order, 2] > 0]
+    facing = np.clip(normals @ light.direction, 0, 1)[:, None] * light.sun
+    # The ground below sends back a third of the light of the sky.
+    shade = mesh.colours * (facing + (0.65 + 0.35 * normals[:, 1:2]) * light.ambient)
+    # The picture is painted in 8 bits; a square root keeps the dark tones apart.
+    peak = max(float(shade.max()), 1e-4)
+    tones = np.rint(np.sqrt(shade / peak) * 255).astype(int)[order].tolist()
+    outlines = flat[mesh.faces[order]].reshape(-1, 8).tolist()
+    image = Image.new("RGBA", size)
+    draw = ImageDraw.Draw(image)
+    for outline, tone in zip(outlines, tones, strict=True):
+        draw.polygon(outline, fill=(*tone, 255))
+    painted = np.asarray(image, np.float32) / 255
+    return painted[..., :3] ** 2 * peak, painted[..., 3].copy()
+
+
+def _blend_veils(mesh: Mesh, flat: Field, light: Light, colour: Field, alpha: Field) -> None:
+    if mesh.veil is None:
+        return
+    image = Image.new("L", (alpha.shape[1], alpha.shape[0]))
+    draw = ImageDraw.Draw(image)
+    for veil in mesh.veils:
+        draw.polygon(flat[list(veil)].ravel().tolist(), fill=255)
+    cover = np.asarray(image, np.float32) / 255 * mesh.veil[3]
+    shade = mesh.veil[:3] * (0.5 * light.sun + light.ambient)
+    # Rotors are laid over what is opaque: at these sizes nobody sees which is in front.
+    colour *= 1 - 0.3 * cover[..., None]
+    free = cover * (1 - alpha)
+    colour += free[..., None] * shade
+    alpha += free
+
+
+def _draw_lamps(picture: Field, spots: Field, lights: Field, radius: float) -> None:
+    radius = max(radius, 1.5)
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
+    for (x, y), shine in zip(spots, lights, strict=True):
+        disc = np.clip(radius - np.hypot(columns - x, rows - y) + 0.5, 0, 1)[..., None]
+        picture[..., :3] += disc * (shine - picture[..., :3])
+        picture[..., 3:] += disc * (1 - picture[..., 3:])
+
+
+def _circle(count: int) -> Field:
+    turn = np.arange(count) * (2 * np.pi / count)
+    return np.stack((np.cos(turn), np.sin(turn)), axis=1).astype(np.float32)
+
+
+_BAR_FACES = ((0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (3, 2, 1, 0), (4, 5, 6, 7))
+
+
+@cache
+def _ball(around: int = 8, levels: int = 5) -> tuple[Field, tuple[tuple[int, ...], ...]]:
+    """A unit ball: points and faces that look outwards."""
+    tilt = np.linspace(-np.pi / 2, np.pi / 2, levels)
+    ring = _circle(around)
+    points = np.array(
+        [(np.cos(t) * x, np.sin(t), np.cos(t) * z) for t in tilt for x, z in ring], dtype=np.float32
+    )
+    faces = tuple(
+        (low + i, low + around + i, low + around + (i + 1) % around, low + (i + 1) % around)
+        for low in range(0, (levels - 1) * around, around)
+        for i in range(around)
+    )
+    return points, faces

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("name", "among", "message"),
+    [
+        ("gpu", None, "device 'gpu': not one of auto, cpu, cuda, cuda:1, mps"),
+        ("", None, "device '': not one of auto"),
+        ("meta", None, "device 'meta': not one of auto"),
+        ("cpu:0", None, "device 'cpu:0': not one of auto"),
+        ("mps", ONE_GPU, "device 'mps': not one of auto, cpu, cuda"),
+        ("cuda:0", ONE_GPU, "device 'cuda:0': .*CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_unknown_devices_are_refused(name, among, message):
+    options = {} if among is None else {"among": among}
+    with pytest.raises(InputError, match=message):
+        choose_device(name, **options)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:99", "mps"])
+def test_a_device_that_is_not_there_is_told_in_short(name, monkeypatch):
+    for module in (torch.cuda, torch.mps):
+        monkeypatch.setattr(module, "device_count", lambda: 0)
+    with pytest.raises(InputError) as error:
+        choose_device(name)
+    assert str(error.value) == f"device '{name}': no GPU is available here; take cpu"
+
+
+def test_the_number_of_a_gpu_counts(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(InputError, match="device 'cuda:2': the last GPU here is cuda:1"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(("there", "kind"), [(False, "cpu"), (True, "cuda")])
+def test_auto_is_a_gpu_where_there_is_one(monkeypatch, there, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert choose_device("auto").type == kind
+    assert choose_device("cpu").type == "cpu"

@@ -1,0 +1,154 @@
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import (
+    atomic_file,
+    atomic_folder,
+    read_json,
+    require_writable,
+    write_json,
+    write_text,
+)
+
+
+def names(folder):
+    return [inside.name for inside in folder.iterdir()]
+
+
+def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "weights.bin"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_file(path) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["weights.bin"]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    def write():
+        with atomic_file(tmp_path / "x.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=r"x\.json: cannot be written: No space left on device; free space"):
+        write()
+    assert names(tmp_path) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_text(tmp_path / "file" / "inside.txt", "text")
+
+
+def test_a_folder_is_no_place_for_a_files_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path, "", "."):
+        with pytest.raises(InputError, match=r": is a folder; name a file"):
+            write_text(path, "text")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux's file system of processes")
+@pytest.mark.parametrize("act", [lambda path: write_text(path, "text"), require_writable])
+def test_a_place_that_takes_no_files_is_told(act):
+    with pytest.raises(
+        InputError, match=r"^/proc/x: cannot be written: /proc takes no files; choose another output$"
+    ):
+        act(Path("/proc/x"))
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [("file/x.json", "Not a directory"), ("file/y/x.json", "Not a dir"), ("", "is a folder")],
+)
+def test_what_cannot_be_written_is_told_beforehand(inside, message, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=message):
+        require_writable(tmp_path / inside)
+
+
+@pytest.mark.parametrize("inside", ["x.json", "file", "new/folder/x.json"])
+def test_asking_whether_a_file_can_be_written_leaves_all_as_it_is(inside, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("old")
+    monkeypatch.chdir(tmp_path)
+    require_writable(tmp_path / inside)
+    require_writable(Path(inside))
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "other") as folder:
+        (folder / "a").write_text("1")
+        raise RuntimeError
+    assert names(tmp_path) == ["out"]
+    with pytest.raises(InputError, match="not an empty folder"), atomic_folder(tmp_path / "out"):
+        pass
+
+
+def test_a_link_to_an_empty_folder_leads_to_the_result(tmp_path):
+    (tmp_path / "elsewhere" / "empty").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere" / "empty")
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert folder.parent == tmp_path / "elsewhere"
+    assert (tmp_path / "elsewhere" / "empty" / "a").read_text() == "1"
+    assert (tmp_path / "out").is_symlink() and names(tmp_path / "elsewhere") == ["empty"]
+
+
+def test_a_mount_point_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "disk")
+    with (
+        pytest.raises(InputError, match=r"disk: is a mount point, .*; name a new folder in it"),
+        atomic_folder(tmp_path / "out"),
+    ):
+        pytest.fail("begun")
+    assert names(tmp_path / "disk") == []
+
+
+def test_json_is_strict_both_ways(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"é": 1})
+    assert read_json(path) == {"é": 1}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    assert json.loads(path.read_text()) == {"é": 1}
+    path.write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(path) == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"{", "line 1, column 2"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"", "not valid JSON"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"9" * 5001, "too many digits"),
+    ],
+)
+def test_json_that_cannot_be_read_names_its_file(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_json(path)
+    assert str(path) in str(error.value)
+
+
+def test_near_words_are_suggested_and_far_ones_not():
+    assert did_you_mean("epoch", ["epochs", "lr"]) == " (did you mean 'epochs'?)"
+    assert did_you_mean("Faster-RCNN", ["cascade-rcnn", "faster-rcnn"]) == " (did you mean 'faster-rcnn'?)"
+    assert did_you_mean("zebra", ["epochs", "lr"]) == ""
