@@ -34,7 +34,7 @@ from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.inference import Slicing, find_in_slices, load_detector
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.inference.finder import Finder
-from srtod.metrics.results import coco_results
+from srtod.results import coco_results
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
 from srtod.types import Detections
@@ -199,7 +199,7 @@ def _quality(
     for number, ((image, boxes, labels), one) in enumerate(zip(scenes, found, strict=True), start=1):
         records.append(_record(number, image, boxes, labels))
         results += coco_results(
-            one["boxes"], one["scores"], one["labels"], image_id=number, categories=range(1, len(classes) + 1)
+            number, one["boxes"], one["scores"], one["labels"], category_ids=range(1, len(classes) + 1)
         )
         hits = (box_iou(torch.from_numpy(boxes), one["boxes"].double()) > 0.5).sum(dim=1)
         doubled, lost = doubled + int((hits > 1).sum()), lost + int((hits == 0).sum())

@@ -138,7 +138,7 @@ def test_bf16_and_accumulation_train(train, squares, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "device", "says"),
     [
-        (("train.precision=fp16",), "cpu", "train.precision fp16 needs a GPU; on a CPU take bf16 or fp32"),
+        (("train.precision=fp16",), "cpu", "precision fp16 needs a GPU; on a CPU take bf16 or fp32"),
         ((), "tpu", "device 'tpu': not one of auto, cpu, cuda$"),
     ],
 )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.devices import ONE_GPU, choose_device, in_precision, require_precision
 from srtod.support.errors import InputError
 
 
@@ -43,3 +43,27 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch, there, kind):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert choose_device("auto").type == kind
     assert choose_device("cpu").type == "cpu"
+
+
+def test_a_network_runs_in_the_precision_asked_for():
+    layer, cpu = torch.nn.Linear(2, 2), torch.device("cpu")
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with in_precision(precision, cpu):
+            assert layer(torch.ones(1, 2)).dtype == dtype
+    assert layer.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "message"),
+    [
+        ("fp8", "cpu", "precision 'fp8': not one of fp32, bf16, fp16"),
+        ("fp16", "cpu", "precision fp16 needs a GPU; on a CPU take bf16 or fp32"),
+        ("bf16", "cuda", "precision bf16: Old GPU does not do it; take fp16 or fp32"),
+    ],
+)
+def test_what_a_device_does_not_do_is_one_line(precision, device, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old GPU")
+    with pytest.raises(InputError) as error:
+        require_precision(precision, torch.device(device))
+    assert str(error.value) == message

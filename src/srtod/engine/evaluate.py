@@ -18,8 +18,8 @@ from srtod.data.dataset import DetectionDataset, collate
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import checked, held_out_split
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
-from srtod.metrics.results import coco_results, with_names
 from srtod.nn.modes import evaluating
+from srtod.results import coco_results
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import write_json
 from srtod.support.progress import counting_bar, say
@@ -169,16 +169,22 @@ def _results(
     output: Detections, image_id: int | str, categories: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     boxes, scores, labels = (output[key].cpu().numpy() for key in ("boxes", "scores", "labels"))
-    return coco_results(boxes, scores, labels, image_id=image_id, categories=categories)
+    return coco_results(image_id, boxes, scores, labels, category_ids=categories)
 
 
 def _named(results: Sequence[dict[str, Any]], annotated: AnnotatedSet) -> list[dict[str, Any]]:
-    return with_names(
-        results,
-        file_names={record.image_id: record.file_name for record in annotated.records},
-        classes=annotated.classes,
-        category_ids=[annotated.category_id_of(label) for label in range(len(annotated.classes))],
-    )
+    names = {record.image_id: record.file_name for record in annotated.records}
+    return [
+        {
+            "image_id": result["image_id"],
+            "file_name": names[result["image_id"]],
+            "category_id": annotated.category_id_of(result["category_id"] - 1),
+            "category_name": annotated.classes[result["category_id"] - 1],
+            "bbox": result["bbox"],
+            "score": result["score"],
+        }
+        for result in results
+    ]
 
 
 def _batches(

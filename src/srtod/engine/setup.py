@@ -19,7 +19,7 @@ from srtod.engine.schedule import build_average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
-from srtod.support.devices import ONE_GPU, choose_device
+from srtod.support.devices import ONE_GPU, choose_device, require_precision
 from srtod.support.errors import InputError
 from srtod.support.validation import validated
 
@@ -44,18 +44,16 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
         InputError: the device is unknown or not there, or does not do the precision.
     """
     chosen = choose_device(device, among=ONE_GPU)
+    require_precision(recipe.precision, chosen)
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one configuration a process
     GradientState._reset_state()
-    accelerator = Accelerator(
+    return Accelerator(
         cpu=chosen.type == "cpu",
         mixed_precision=_PRECISION[recipe.precision],
         gradient_accumulation_steps=recipe.accumulation,
         log_with="tensorboard",
         project_dir=output,
     )
-    if recipe.precision == "fp16" and accelerator.device.type == "cpu":
-        raise InputError("train.precision fp16 needs a GPU; on a CPU take bf16 or fp32")
-    return accelerator
 
 
 def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, bare: bool = False) -> Any:

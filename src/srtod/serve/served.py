@@ -9,8 +9,8 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.inference.finder import Finder
 from srtod.inference.predict import to_tensor
-from srtod.metrics.results import coco_results
 from srtod.plots.palette import class_colour, hex_colour
+from srtod.results import coco_results
 from srtod.serve.layers import layers_of
 from srtod.serve.limits import Limits
 from srtod.serve.schema import (
@@ -129,11 +129,11 @@ def _coco(
 ) -> CocoDetections:
     kept = found["scores"] >= score_threshold
     rows = coco_results(
+        1,
         found["boxes"][kept].double().cpu().numpy().round(3),
         found["scores"][kept].double().cpu().numpy().round(6),
         found["labels"][kept].cpu().numpy(),
-        image_id=1,
-        categories=range(1, len(classes) + 1),
+        category_ids=range(1, len(classes) + 1),
     )
     return CocoDetections(
         images=[CocoImage(id=1, file_name=name, width=image.shape[1], height=image.shape[0])],

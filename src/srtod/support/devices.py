@@ -1,7 +1,8 @@
-"""Devices by name."""
+"""Devices by name, and the precision they compute in."""
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -10,6 +11,9 @@ from srtod.support.errors import InputError
 ANY = ("auto", "cpu", "cuda", "cuda:1", "mps")
 ONE_GPU = ("auto", "cpu", "cuda")
 """Where processes share GPUs out among themselves, or a GPU is only told from a CPU."""
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+"""fp32, or the type in which a network's matrix products and convolutions are computed."""
 
 
 def choose_device(name: str, *, among: Sequence[str] = ANY) -> torch.device:
@@ -31,6 +35,37 @@ def choose_device(name: str, *, among: Sequence[str] = ANY) -> torch.device:
     if device.type != "cpu":
         _require_there(device)
     return device
+
+
+def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which a network runs in a precision: autocast, so that weights stay float32.
+
+    Args:
+        precision: one of :data:`PRECISIONS`.
+        device: where it runs.
+
+    Raises:
+        InputError: unknown, or the device does not do it.
+    """
+    require_precision(precision, device)
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Make sure that a device does a precision, before any work.
+
+    Raises:
+        InputError: unknown, or the device does not do it.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
+    if precision == "fp16" and device.type == "cpu":
+        raise InputError("precision fp16 needs a GPU; on a CPU take bf16 or fp32")
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        name = torch.cuda.get_device_name(device)
+        raise InputError(f"precision bf16: {name} does not do it; take fp16 or fp32")
 
 
 def _require_there(device: torch.device) -> None:

@@ -16,7 +16,7 @@ from srtod.inference.load import load_finder
 from srtod.inference.many.listing import list_images
 from srtod.inference.many.shards import Plan, begin, digest, do_shard, lines_of, missing
 from srtod.inference.slices import Slicing
-from srtod.inference.writers import results_file
+from srtod.results import results_file
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file

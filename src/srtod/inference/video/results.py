@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.inference.video.decoding import Frame
-from srtod.inference.writers import rounded
-from srtod.metrics.results import coco_results
 from srtod.plots.frames import draw_frame
+from srtod.results import coco_results
 
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Boxes ``[M, 4]`` (x1 y1 x2 y2), scores ``[M]`` and labels ``[M]`` of a frame, best first."""
@@ -19,16 +18,8 @@ Numbers = Sequence[int | None] | None
 
 def frame_line(frame: Frame, found: Arrays, classes: Sequence[str], numbers: Numbers) -> dict[str, Any]:
     """Return ``frame``, ``time`` (seconds) and ``detections``, each as in COCO results, with ``track_id``."""
-    results = coco_results(*found, image_id=frame.index, categories=range(1, len(classes) + 1))
-    detections = [
-        {
-            "category_id": result["category_id"],
-            "category_name": classes[result["category_id"] - 1],
-            "bbox": result["bbox"],
-            "score": result["score"],
-        }
-        for result in map(rounded, results)
-    ]
+    ids = range(1, len(classes) + 1)
+    detections = coco_results(None, *found, category_ids=ids, names=classes, rounded=True)
     for detection, number in zip(detections, numbers or (), strict=numbers is not None):
         detection["track_id"] = number
     return {"frame": frame.index, "time": round(frame.time, 6), "detections": detections}

@@ -1,0 +1,82 @@
+"""Detections as COCO results (https://cocodataset.org/#format-results): from columns to a JSON file."""
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def coco_results(
+    image_id: int | str | None,
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    category_ids: Sequence[int | None],
+    file_name: str | None = None,
+    names: Sequence[str] | None = None,
+    rounded: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the detections of one image as COCO results, in the same order.
+
+    Args:
+        image_id: of the image; None leaves it out.
+        boxes: ``[M, 4]``, x1 y1 x2 y2 in pixels of the image.
+        scores: ``[M]``.
+        labels: ``[M]``, counted from 0.
+        category_ids: ``category_id`` of each label, or None to leave the class out.
+        file_name: of the image, added to each result where it is given.
+        names: of each label, added as ``category_name`` where they are given.
+        rounded: keep the digits that mean something (1e-4 pixels, 1e-7 of the score), which halves a file.
+
+    Returns:
+        Dicts ``image_id``, ``category_id``, ``bbox`` (x y width height) and ``score``, and the names.
+    """
+    sides = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    sides[:, 2:] -= sides[:, :2]
+    numbers = np.asarray(scores, dtype=np.float64)
+    if rounded:
+        sides, numbers = sides.round(4), numbers.round(7)
+    image = _given(image_id=image_id, file_name=file_name)
+    classes = [
+        _given(category_id=number, category_name=names[label] if names else None)
+        for label, number in enumerate(category_ids)
+    ]
+    rows = zip(sides.tolist(), numbers.tolist(), np.asarray(labels).tolist(), strict=True)
+    return [
+        {**image, **classes[label], "bbox": box, "score": score}
+        for box, score, label in rows
+        if category_ids[label] is not None
+    ]
+
+
+def _given(**values: int | str | None) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+class ResultsFile:
+    """A JSON list that is written as it comes, so that any number of detections fits into memory."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def add(self, results: Sequence[dict[str, Any]]) -> None:
+        """Append results, one a line."""
+        for result in results:
+            self._stream.write(",\n" if self.count else "\n")
+            json.dump(result, self._stream, allow_nan=False, ensure_ascii=False)
+            self.count += 1
+
+
+@contextmanager
+def results_file(path: Path) -> Generator[ResultsFile]:
+    """Open ``path`` for a JSON list of results and close the list at the end."""
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("[")
+        yield ResultsFile(stream)
+        stream.write("\n]\n")
