@@ -24,7 +24,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.metrics import AREA_RANGES, DETECTIONS_PER_IMAGE, KEYS, evaluate, evaluate_files
+from srtod.metrics import AREA_RANGES, DETECTIONS_PER_IMAGE, METRICS, evaluate, evaluate_files
 
 TOLERANCE = 1e-6
 LEAST_RATIO = 30
@@ -113,7 +113,7 @@ def _means(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dict[
 def largest_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     """Return the largest difference of any metric, in total or of one class."""
     rows = [(ours, theirs), *((ours["per_class"][name], row) for name, row in theirs["per_class"].items())]
-    return max(abs(mine[key] - other[key]) for mine, other in rows for key in KEYS)
+    return max(abs(mine[key] - other[key]) for mine, other in rows for key in METRICS)
 
 
 def referee_of_dicts(truth: dict[str, Any], results: list[dict[str, Any]], **options: int) -> dict[str, Any]:

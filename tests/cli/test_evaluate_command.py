@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from srtod.cli.main import main
-from srtod.metrics import KEYS
+from srtod.metrics import METRICS
 
 TRUTH = {
     "images": [{"id": 1, "file_name": "one.png", "width": 64, "height": 64}],
@@ -71,12 +71,12 @@ def test_two_files(srtod, two_files, tmp_path):
     value = json.loads((tmp_path / "metrics.json").read_text())
 
     assert code == 0
-    assert set(value) == {*KEYS, "per_class", "images", "detections_per_image"}
+    assert set(value) == {*METRICS, "per_class", "images", "detections_per_image"}
     assert value["AP"] == pytest.approx(1.0)
     assert value["APm"] == -1.0
     assert value["detections_per_image"] == 1500
     lines = [line.split() for line in out.splitlines() if line.strip()]
-    assert ["class", *KEYS] in lines
+    assert ["class", *METRICS] in lines
     assert ["drone", "1.000", "1.000", "1.000", "1.000", "-", "-", "-", "1.000"] in lines
     assert ["bird", *"--------"] in lines
     assert "no object of that size" in " ".join(out.split())

@@ -69,7 +69,10 @@ def test_what_cannot_be_exported_ends_at_once_with_exit_code_2(run, tmp_path, mo
 
 @pytest.mark.parametrize(
     ("format", "name", "words"),
-    [("tflite", "a.tflite", "use onnx, openvino, torch"), ("torch", "a.onnx", r"ends in .pt2")],
+    [
+        ("tflite", "a.tflite", "'tflite' is not one of 'onnx', 'openvino', 'torch'"),
+        ("torch", "a.onnx", r"ends in .pt2"),
+    ],
 )
 def test_a_wrong_format_or_ending_is_told_before_the_weights_are_read(run, tmp_path, format, name, words):
     output = tmp_path / name

@@ -85,7 +85,7 @@ def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsy
         ({"--score-threshold": "7"}, "score_threshold"),
         ({"--batch-size": "0"}, "batch-size"),
         ({"--slice": "8"}, "slice 8: windows need at least 32 pixels"),
-        ({"--slice": "64", "--merge": "mean"}, "merge 'mean'"),
+        ({"--slice": "64", "--merge": "mean"}, "'mean' is not one of 'greedy', 'nms'"),
         ({"--overlap": "0.2"}, "add --slice"),
         ({"--every": "2"}, "--every and --track are about videos"),
         ({"--annotations": "none.json"}, "none.json"),
@@ -141,7 +141,7 @@ def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--engine", "rai"], "--engine rai: use local or ray"),
+        (["--engine", "rai"], "'rai' is not one of 'local', 'ray'"),
         (["--workers", "2"], "--workers and --shard-size are about --engine ray"),
         (
             ["--engine", "ray", "--labels", "coco"],

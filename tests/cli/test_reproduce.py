@@ -58,7 +58,6 @@ def test_matched_takes_a_recipe(asked, tmp_path):
         (("--fraction", 0), "--fraction 0: give a share above 0 and up to 1"),
         (("--budget", -1), "--budget -1: give minutes, more than 0"),
         (("--epochs", 0), "--epochs 0: give 1 or more"),
-        (("--scale", "tiny"), "--scale tiny: use full or light"),
         (("--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
         (("--rows", "faster"), "--rows faster: no such row"),
         ((), "no such file or folder; give a data set"),

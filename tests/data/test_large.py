@@ -204,5 +204,5 @@ def test_images_of_many_pixels_are_opened_in_bands(tmp_path, monkeypatch):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rasterio", None)
-    with pytest.raises(InputError, match=r"pip install 'srtod\[large\]'"):
+    with pytest.raises(InputError, match=r"rasterio is not installed; run 'uv sync --extra large'"):
         LargeImage(save(tmp_path / "a.png"))

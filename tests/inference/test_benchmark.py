@@ -84,7 +84,7 @@ def test_memory_is_that_of_weights_and_levels(capfd):
     [
         (["--size", "big"], "--size big"),
         (["--size", "0x10"], "--size 0x10"),
-        (["--precision", "int4"], "--precision int4: use fp32 or bf16"),
+        (["--precision", "int4"], "'int4' is not one of 'fp32', 'bf16', 'fp16'"),
         (["--device", "tpu"], "device 'tpu': not one of auto, cpu, cuda"),
         (["faster-rcnn", "faster-rcn", "--size", "32x32"], "did you mean 'faster-rcnn'"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.metrics import KEYS, Metrics, evaluate
+from srtod.metrics import METRICS, Metrics, evaluate
 from srtod.metrics.terminal import metrics_table
 from srtod.support.errors import InputError
 
@@ -38,7 +38,7 @@ def found(image_id, bbox, score=0.9, category_id=1):
 def test_perfect_detections_earn_one_and_bins_without_objects_minus_one():
     metrics = evaluate(dataset(record(1, [[10, 10, 16, 16]], [0])), [found(1, [10, 10, 6, 6])])
 
-    assert list(metrics.summary) == list(KEYS)
+    assert list(metrics.summary) == list(METRICS)
     assert metrics.summary == pytest.approx(
         {"AP": 1, "AP50": 1, "AP75": 1, "APvt": 1, "APt": -1, "APs": -1, "APm": -1, "AR": 1}
     )
@@ -161,18 +161,18 @@ def test_too_few_detections_per_image():
 def test_json_has_exactly_the_agreed_keys():
     value = evaluate(dataset(record(1)), []).to_json()
 
-    assert set(value) == {*KEYS, "per_class", "images", "detections_per_image"}
-    assert KEYS == ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR")
-    assert set(value["per_class"]["bird"]) == set(KEYS)
+    assert set(value) == {*METRICS, "per_class", "images", "detections_per_image"}
+    assert METRICS == ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR")
+    assert set(value["per_class"]["bird"]) == set(METRICS)
     assert value["detections_per_image"] == 1500
 
 
 def test_the_table_shows_minus_one_as_a_dash():
-    row = dict.fromkeys(KEYS, 0.25) | {"APm": -1.0}
+    row = dict.fromkeys(METRICS, 0.25) | {"APm": -1.0}
     table = metrics_table(Metrics(row, {"drone": row}, images=3, detections_per_image=1500))
     cells = {column.header: list(column.cells) for column in table.columns}
 
-    assert list(cells) == ["class", *KEYS]
+    assert list(cells) == ["class", *METRICS]
     assert cells["class"] == ["all", "drone"]
     assert cells["AP"] == ["0.250", "0.250"]
     assert cells["APm"] == ["-", "-"]

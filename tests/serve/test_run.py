@@ -1,4 +1,5 @@
 import socket
+import sys
 
 import pytest
 
@@ -23,6 +24,6 @@ def test_it_listens_at_the_loopback_address_alone_unless_told_otherwise():
 
 
 def test_a_missing_extra_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "uvicorn" else object())
-    with pytest.raises(InputError, match=r"needs the package uvicorn: pip install 'srtod\[serve\]'"):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(InputError, match=r"needs the package uvicorn, .* run 'uv sync --extra serve'"):
         run.require_extra()

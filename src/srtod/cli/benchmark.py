@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import parse_choice, parse_size
+from srtod.cli.options import OneGpu, Precision, parse_size
 
 
 def benchmark(
@@ -14,10 +14,13 @@ def benchmark(
     ] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images in pixels.")] = "1920x1080",
     runs: Annotated[int, typer.Option(help="Timed passes of every detector.", min=1)] = 5,
-    batch: Annotated[int, typer.Option(help="Images a pass.", min=1)] = 1,
+    batch_size: Annotated[
+        int,
+        typer.Option("--batch-size", "--batch", help="Images that go through the network together.", min=1),
+    ] = 1,
     backbone: Annotated[str, typer.Option(help="timm backbone.")] = "resnet50",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    device: OneGpu = "auto",
+    precision: Precision = "fp32",
     fuse: Annotated[bool, typer.Option(help="Fold BatchNorm into convolutions.")] = True,
     channels_last: Annotated[
         bool | None, typer.Option(help="Channels of a cell together in memory; default: where it is faster.")
@@ -42,14 +45,13 @@ def benchmark(
 
     if json is not None:
         require_writable(json)
-    parse_choice(precision, ("fp32", "bf16"), option="--precision")
     width, height = parse_size(size)
     kind = choose_device(device, among=ONE_GPU).type
     setting = Setting(
         width=width,
         height=height,
         runs=runs,
-        batch=batch,
+        batch=batch_size,
         device=kind,
         precision=precision,
         threads=threads,
@@ -63,6 +65,6 @@ def benchmark(
     with counting_bar(total, shown=True) as bar:
         task = bar.add_task("building", total=total)
         costs = measure(names, setting, on_step=lambda word: bar.update(task, description=word, advance=1))
-    Console().print(cost_table(costs, f"{batch} x {size} on {kind}, {precision}"))
+    Console().print(cost_table(costs, f"{batch_size} x {size} on {kind}, {precision}"))
     if json is not None:
         write_json(json, report(costs, setting), indent=2)

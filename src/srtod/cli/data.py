@@ -7,6 +7,7 @@ import typer
 
 from srtod.cli import synthesize
 from srtod.cli.options import Layout, SkipBad
+from srtod.defaults import LabelLayout
 
 app = typer.Typer(help="Make, look at and convert data sets.", no_args_is_help=True)
 app.command()(synthesize.synthesize)
@@ -53,7 +54,7 @@ def convert(
     source: Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)],
     target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
     *,
-    to: Annotated[str, typer.Option(help="coco, visdrone, yolo or voc.", show_default=False)],
+    to: Annotated[LabelLayout, typer.Option(help="Layout to write.", show_default=False)],
     format: Layout = None,
     split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
     link: Annotated[

@@ -18,6 +18,7 @@ from srtod.cli.options import (
     Slice,
     slicing_of,
 )
+from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def evaluate(
     ] = None,
     detections_per_image: Annotated[
         int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
-    ] = 1500,
+    ] = DETECTIONS_PER_IMAGE,
     json: Annotated[Path | None, typer.Option(help="Write the metrics there.")] = None,
 ) -> None:
     """Print AI-TOD metrics, of weights on a data set or of two files.

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, MapWeights
+from srtod.cli.options import Annotations, AnnotationsSplit, Device, MapWeights, PictureScore
+from srtod.defaults import PICTURE_SCORE
 from srtod.support.errors import InputError
 
 
@@ -15,11 +16,9 @@ def explain(
     *,
     weights: MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
-    annotations: Annotated[
-        Path | None, typer.Option(help="Mark the ground truth of these annotations.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
-    picture_score: Annotated[float, typer.Option(help="Draw detections of at least this score.")] = 0.3,
+    annotations: Annotations = None,
+    split: AnnotationsSplit = None,
+    picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
 ) -> None:
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""

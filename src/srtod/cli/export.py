@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Weights
+from srtod.cli.options import ScoreThreshold, Weights
+from srtod.defaults import ExportFormat
 
 
 def export(
     *,
     weights: Weights = SHIPPED,
-    format: Annotated[str, typer.Option(help="onnx, openvino or torch.")],
+    format: Annotated[ExportFormat, typer.Option(help="For which runtime.")],
     output: Annotated[Path, typer.Option(help="File to write: .onnx, .xml (and .bin), or .pt2.")],
-    score_threshold: Annotated[
-        float | None, typer.Option(help="Find objects of at least this score; default: as trained.")
-    ] = None,
+    score_threshold: ScoreThreshold = None,
 ) -> None:
     """Write a detector into a file for ONNX Runtime, OpenVINO or PyTorch, choice of detections included."""
     from srtod.inference.exporting import export_weights

@@ -1,10 +1,12 @@
 """Options that several verbs share, and readers of their values."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from srtod import defaults
 from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,24 +24,45 @@ SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out and list what is damaged, instead of stopping.")
 ]
 Weights = Annotated[
-    str,
-    typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones: those that come along."),
+    str, typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones, which is shipped.")
 ]
 FinderWeights = Annotated[
     str,
     typer.Option(
-        help="Weights of a detector (.safetensors), an exported file, a hub id, or drones: those that come "
-        "along."
+        help="Weights of a detector (.safetensors), an exported file, a hub id, or drones, which is shipped."
     ),
 ]
 MapWeights = Annotated[
     str,
     typer.Option(
-        help="Weights with self-reconstruction (.safetensors), a hub id, or drones: those that come along."
+        help="Weights with self-reconstruction (.safetensors), a hub id, or drones, which is shipped."
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
+OneGpu = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")]
+Precision = Annotated[
+    defaults.Precision, typer.Option(help="Of the network's arithmetic; 16 bits are faster on most GPUs.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images that go through the network together.")]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(help="Keep detections of at least this score; default: as trained.", show_default=False),
+]
+PictureScore = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Draw detections of at least this score; files of results keep all."),
+]
+Annotations = Annotated[
+    Path | None,
+    typer.Option(help="Ground truth to draw, a data set that has the images.", show_default=False),
+]
+AnnotationsSplit = Annotated[str | None, typer.Option(help="Split of the annotations.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one key of the recipe; repeatable.", show_default=False
+    ),
+]
 
 Slice = Annotated[
     int | None,
@@ -47,26 +70,29 @@ Slice = Annotated[
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option(help="Part of its side that a slice shares with the next; default 0.2.", show_default=False),
+    typer.Option(
+        help=f"Part of its side that a slice shares with the next; default {defaults.SLICE_OVERLAP}.",
+        show_default=False,
+    ),
 ]
 FullImage = Annotated[
     bool, typer.Option("--full-image", help="Look at the whole image, shrunk, beside its slices.")
 ]
 Merge = Annotated[
-    str | None,
-    typer.Option(help="How slices are merged: greedy (default) or nms.", show_default=False),
+    defaults.Merge | None,
+    typer.Option(help="How slices are merged; default greedy.", show_default=False),
 ]
 
 
 def slicing_of(
-    side: int | None, *, overlap: float | None, full_image: bool, merge: str | None
+    side: int | None, *, overlap: float | None, full_image: bool, merge: defaults.Merge | None
 ) -> "Slicing | None":
     """Put the options of slicing together; None without ``--slice``.
 
     Raises:
         InputError: a value out of range, or one of the others without ``--slice``.
     """
-    from srtod.inference import Slicing
+    from srtod.inference.slices import Slicing
 
     if side is None:
         if full_image or overlap is not None or merge is not None:
@@ -87,14 +113,3 @@ def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:
     if match is None:
         raise InputError(f"{option} {text}: give width and height in pixels, such as 1920x1080")
     return int(match[1]), int(match[2])
-
-
-def parse_choice(text: str, allowed: tuple[str, ...], *, option: str) -> str:
-    """Return ``text`` if it is allowed.
-
-    Raises:
-        InputError: it is not; the message lists what is.
-    """
-    if text not in allowed:
-        raise InputError(f"{option} {text}: use {', '.join(allowed[:-1])} or {allowed[-1]}")
-    return text

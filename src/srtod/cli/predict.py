@@ -1,23 +1,27 @@
 """``srtod predict``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from srtod.assets import SHIPPED
 from srtod.cli.options import (
+    Annotations,
+    AnnotationsSplit,
     BatchSize,
     Device,
     FinderWeights,
     FullImage,
     Merge,
     Overlap,
+    PictureScore,
+    ScoreThreshold,
     SkipBad,
     Slice,
-    parse_choice,
     slicing_of,
 )
+from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout
 from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,16 +42,10 @@ def predict(
         Path,
         typer.Option(help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files."),
     ] = Path("found"),
-    annotations: Annotated[
-        Path | None, typer.Option(help="Take image ids from these annotations, and draw their ground truth.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
-    score_threshold: Annotated[
-        float | None, typer.Option(help="Keep detections of at least this score; default: as trained.")
-    ] = None,
-    picture_score: Annotated[
-        float, typer.Option(help="Draw detections of at least this score; tracks begin with them, too.")
-    ] = 0.3,
+    annotations: Annotations = None,
+    split: AnnotationsSplit = None,
+    score_threshold: ScoreThreshold = None,
+    picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
     batch_size: BatchSize = 1,
     slice: Slice = None,
@@ -62,20 +60,17 @@ def predict(
         bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures or videos.")
     ] = True,
     labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Write what is drawn as labels to correct, too: coco, yolo, voc or visdrone.",
-            show_default=False,
-        ),
+        LabelLayout | None,
+        typer.Option(help="Write what is drawn as labels to correct, too.", show_default=False),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="local, or ray: very many images in shards, without pictures.")
+        Literal["local", "ray"], typer.Option(help="ray: very many images in shards, without pictures.")
     ] = "local",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Of --engine ray; default 1.", show_default=False)
     ] = None,
     shard_size: Annotated[
-        int | None, typer.Option(min=1, help="Images of a shard; default 64.", show_default=False)
+        int | None, typer.Option(min=1, help=f"Images of a shard; default {SHARD_SIZE}.", show_default=False)
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -92,7 +87,7 @@ def predict(
     from srtod.inference.video import VideoSetting, collect_videos, predict_videos
 
     slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
-    if parse_choice(engine, ("local", "ray"), option="--engine") == "ray":
+    if engine == "ray":
         if annotations or split or labels or track or every:
             raise InputError(
                 "--annotations, --split, --labels, --track and --every do not go with --engine ray"
@@ -104,7 +99,7 @@ def predict(
             device=device,
             score_threshold=score_threshold,
             workers=workers or 1,
-            shard_size=shard_size or 64,
+            shard_size=shard_size or SHARD_SIZE,
             slicing=slicing,
             batch_size=batch_size,
             skip_bad=skip_bad,

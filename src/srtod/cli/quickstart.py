@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli.options import OneGpu, Settings
+
 
 def quickstart(
     output: Annotated[Path, typer.Option(help="New folder for data, weights, metrics and report.")] = Path(
         "quickstart"
     ),
     seed: Annotated[int, typer.Option(help="Of the scenes and the training.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
-    ] = None,
+    device: OneGpu = "auto",
+    set_: Settings = None,
 ) -> None:
     """Make scenes, train a small detector, evaluate it and write report.html; minutes on two cores."""
     from rich.console import Console

@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import Layout, MapWeights, SkipBad, parse_choice
+from srtod.cli.options import (
+    Annotations,
+    AnnotationsSplit,
+    Device,
+    Layout,
+    MapWeights,
+    OneGpu,
+    PictureScore,
+    SkipBad,
+)
 
 if TYPE_CHECKING:
     from srtod.reproduce.options import Options
@@ -54,7 +64,7 @@ Fraction = Annotated[
     float | None, typer.Option(help="Share of the training images; else all.", show_default=False)
 ]
 Scale = Annotated[
-    str | None,
+    defaults.Scale | None,
     typer.Option(
         help="full: as published; light: a small backbone, for a CPU. Else full with a GPU, light without.",
         show_default=False,
@@ -72,7 +82,6 @@ Changes = Annotated[
 Split = Annotated[
     str | None, typer.Option(help="Split to evaluate on; else val, else test.", show_default=False)
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def _table(
@@ -94,7 +103,7 @@ def _table(
     split: Split = None,
     format: Layout = None,
     skip_bad: SkipBad = False,
-    device: Device = "auto",
+    device: OneGpu = "auto",
 ) -> None:
     from srtod.reproduce.command import reproduce_table
 
@@ -135,7 +144,7 @@ def matched(
     split: Split = None,
     format: Layout = None,
     skip_bad: SkipBad = False,
-    device: Device = "auto",
+    device: OneGpu = "auto",
 ) -> None:
     """Any recipe with and without self-reconstruction, all else equal."""
     from srtod.reproduce.command import reproduce_matched
@@ -161,15 +170,13 @@ def _figure(
     *,
     weights: MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="A .png, .pdf or .svg file, or a folder.")],
-    annotations: Annotated[
-        Path | None, typer.Option(help="Enlarge the smallest annotated object, not the smallest detection.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the annotations.")] = None,
+    annotations: Annotations = None,
+    split: AnnotationsSplit = None,
     at: Annotated[
         list[str] | None,
         typer.Option(metavar="X,Y", help="Enlarge this place, in pixels; once for each image."),
     ] = None,
-    picture_score: Annotated[float, typer.Option(help="Detections of at least this score count.")] = 0.3,
+    picture_score: PictureScore = defaults.PICTURE_SCORE,
     device: Device = "auto",
 ) -> None:
     from srtod.data import read
@@ -189,9 +196,7 @@ for _name, _about in FIGURES.items():
     app.command(_name, help=_about)(_figure)
 
 
-def _options(*, scale: str | None, changes: list[str] | None, **others: Any) -> "Options":
+def _options(*, changes: list[str] | None, **others: Any) -> "Options":
     from srtod.reproduce.options import Options
 
-    if scale is not None:
-        parse_choice(scale, ("full", "light"), option="--scale")
-    return Options(scale=scale, changes=tuple(changes or ()), **others)
+    return Options(changes=tuple(changes or ()), **others)

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, FinderWeights
+from srtod.cli.options import Device, FinderWeights, ScoreThreshold
 
 
 def serve(
@@ -15,14 +16,16 @@ def serve(
         str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
-    score_threshold: Annotated[
-        float | None, typer.Option(help="Keep detections of at least this score; default: as trained.")
-    ] = None,
+    score_threshold: ScoreThreshold = None,
     device: Device = "auto",
-    max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = 64.0,
-    max_megapixels: Annotated[float, typer.Option(help="Largest image, in million pixels.")] = 25.0,
-    queue: Annotated[int, typer.Option(help="Requests that may wait; more are answered by 503.")] = 8,
-    timeout: Annotated[float, typer.Option(help="Seconds a request may take.")] = 120.0,
+    max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = defaults.UPLOAD_MEGABYTES,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Largest image, in million pixels.")
+    ] = defaults.MEGAPIXELS,
+    queue: Annotated[
+        int, typer.Option(help="Requests that may wait; more are answered by 503.")
+    ] = defaults.QUEUE,
+    timeout: Annotated[float, typer.Option(help="Seconds a request may take.")] = defaults.REQUEST_SECONDS,
 ) -> None:
     """Serve a page to look at detections and maps, and the same for programs (REST)."""
     from srtod import serve as server

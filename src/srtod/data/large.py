@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from srtod.data.images import ORIENTATION
 from srtod.data.pixels import Window, reduced, shrinking
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -152,8 +152,8 @@ def _rasterio(path: Path) -> Any:
         import rasterio
         import rasterio.errors
     except ImportError as error:
-        raise InputError(
-            f"{path}: an image of so many pixels is read in bands by rasterio; pip install 'srtod[large]'"
+        raise missing_extra(
+            "large", f"{path}: an image of so many pixels is read in bands by rasterio", error
         ) from error
     return rasterio
 

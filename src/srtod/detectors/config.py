@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.selfrec import SelfReconstructionConfig
 
 Positive = Annotated[int, Field(gt=0)]
@@ -132,7 +133,7 @@ class DetectorConfig(BaseModel):
     resize: tuple[Positive, Positive] | None = None
     score_threshold: Share = 0.05
     nms_iou: Share = 0.5
-    detections_per_image: Positive = 1500
+    detections_per_image: Positive = DETECTIONS_PER_IMAGE
     rpn_proposals: tuple[Positive, Positive] | None = None
     rpn_candidates: tuple[Positive, Positive] | None = None
     switchable_atrous: bool = True

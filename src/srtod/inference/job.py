@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srtod.data.records import ImageRecord
+from srtod.defaults import PICTURE_SCORE
 from srtod.inference.finder import Finder
 from srtod.inference.inputs import ImageFile
 from srtod.inference.labels import check_layout, labelled, write_labels
 from srtod.inference.predict import predict
 from srtod.inference.slices import Slicing
-from srtod.inference.writers import PICTURE_SCORE, picture_names, results_of, write_picture
+from srtod.inference.writers import picture_names, results_of, write_picture
 from srtod.results import results_file
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_folder

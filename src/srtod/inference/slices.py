@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from srtod.boxes.merging import Sightings, merge_sightings, suppress_sightings
 from srtod.data.pixels import Pixels, Window, shrinking
+from srtod.defaults import SLICE_OVERLAP, Merge
 from srtod.inference.finder import Finder, to_tensor
 from srtod.support.errors import InputError
 from srtod.types import Detections
@@ -41,9 +41,9 @@ class Slicing:
     """
 
     side: int = 640
-    overlap: float = 0.2
+    overlap: float = SLICE_OVERLAP
     full_image: bool = False
-    merge: Literal["greedy", "nms"] = "greedy"
+    merge: Merge = "greedy"
 
     def __post_init__(self) -> None:
         if self.side < SMALLEST_SIDE:

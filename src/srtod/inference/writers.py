@@ -9,9 +9,6 @@ from srtod.inference.predict import Prediction
 from srtod.plots import draw_detections
 from srtod.results import coco_results
 
-PICTURE_SCORE = 0.3
-"""Detections below are in the JSON file and only counted in the pictures."""
-
 
 def results_of(
     prediction: Prediction, image: ImageFile, classes: Sequence[str], category_ids: Sequence[int]

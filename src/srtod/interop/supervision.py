@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, missing_extra
 from srtod.types import Detections
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def to_supervision(found: Detections, classes: Sequence[str] = ()) -> "Supervisi
     try:
         import supervision
     except ImportError as error:
-        raise InputError("to_supervision needs the package supervision; pip install supervision") from error
+        raise missing_extra("supervision", "to_supervision needs the package supervision", error) from error
     labels = found["labels"].cpu().numpy().astype(int)
     if classes and len(labels) and labels.max() >= len(classes):
         raise InputError(f"label {labels.max()} has no name among the {len(classes)} classes")

@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.data.records import AnnotatedSet
+from srtod.defaults import DETECTIONS_PER_IMAGE, METRICS
 from srtod.metrics.columns import DetectionTable, TruthTable, detection_table, names_of, truth_table
 from srtod.metrics.evaluator import precision_recall
 from srtod.support.errors import InputError
-
-DETECTIONS_PER_IMAGE = 1500
-"""How many detections an image may have in AI-TOD's protocol."""
 
 AREA_RANGES: dict[str, tuple[float, float]] = {
     "AP": (0.0, 1e5**2),
@@ -22,9 +20,6 @@ AREA_RANGES: dict[str, tuple[float, float]] = {
     "APm": (32.0**2, 1e5**2),
 }
 """Areas in square pixels, both ends included; 1e5 squared is COCO's infinity."""
-
-KEYS = ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR")
-"""Names of the metrics, in the order of the paper's tables."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ def _summary(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> dic
         "AP75": _mean(precision[5, ..., 0]),
         "AR": _mean(recall[..., 0]),
     }
-    return {key: values[key] for key in KEYS}
+    return {key: values[key] for key in METRICS}
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from srtod.metrics.aitod import DETECTIONS_PER_IMAGE, Metrics, evaluate_tables
+from srtod.defaults import DETECTIONS_PER_IMAGE
+from srtod.metrics.aitod import Metrics, evaluate_tables
 from srtod.metrics.columns import Names, TruthTable, ascending, detection_table
 from srtod.metrics.entries import Entries
 from srtod.support.errors import InputError

@@ -3,7 +3,8 @@
 from rich import box
 from rich.table import Table
 
-from srtod.metrics.aitod import KEYS, Metrics
+from srtod.defaults import METRICS
+from srtod.metrics.aitod import Metrics
 
 
 def metrics_table(metrics: Metrics) -> Table:
@@ -20,7 +21,7 @@ def metrics_table(metrics: Metrics) -> Table:
         caption_justify="left",
     )
     table.add_column("class", overflow="fold")
-    for key in KEYS:
+    for key in METRICS:
         table.add_column(key, justify="right", no_wrap=True)
     table.add_row("all", *_cells(metrics.summary), style="bold", end_section=True)
     for name, values in metrics.per_class.items():
@@ -29,4 +30,4 @@ def metrics_table(metrics: Metrics) -> Table:
 
 
 def _cells(values: dict[str, float]) -> list[str]:
-    return [f"{values[key]:.3f}" if values[key] >= 0 else "-" for key in KEYS]
+    return [f"{values[key]:.3f}" if values[key] >= 0 else "-" for key in METRICS]

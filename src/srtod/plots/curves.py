@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.defaults import METRICS
 from srtod.plots.palette import OKABE_ITO, hex_colour
 from srtod.support.errors import InputError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-METRIC_NAMES = ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR")
 DARK = "#222222"
 DASHES = ("-", "--", ":")
 
@@ -104,7 +104,7 @@ def _draw_losses(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_metrics(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     axis.set_title("metrics", fontsize=10, loc="left")
-    for index, name in enumerate(METRIC_NAMES):
+    for index, name in enumerate(METRICS):
         steps, values = series(rows, name)
         known = values >= 0
         if known.any():

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from srtod.defaults import Metric, Precision
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.zoo import SYSTEMS
 from srtod.support.errors import did_you_mean
@@ -119,11 +120,11 @@ class TrainRecipe(Section):
     gamma: float = Field(default=0.1, gt=0, le=1)
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=2, ge=0)
     evaluate_every: int = Field(default=1, ge=0)
-    best_by: Literal["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR"] = "AP"
+    best_by: Metric = "AP"
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=500, ge=1)
 

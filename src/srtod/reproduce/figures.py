@@ -15,10 +15,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from srtod.data.images import read_image
+from srtod.defaults import PICTURE_SCORE
 from srtod.detectors.detector import Detector
 from srtod.inference import ImageFile
 from srtod.inference.predict import to_tensor
-from srtod.inference.writers import PICTURE_SCORE
 from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level_name, panels_of
 from srtod.plots.zoom import zoom_figure
 from srtod.plots.zoom_rows import Row

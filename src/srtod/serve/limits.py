@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 
+from srtod import defaults
 from srtod.support.errors import InputError
 
 MEGA = 1_000_000
@@ -28,10 +29,10 @@ class Limits:
         InputError: one of them is not positive and finite; ``waiting`` may be 0.
     """
 
-    upload_megabytes: float = 64.0
-    megapixels: float = 25.0
-    waiting: int = 8
-    seconds: float = 120.0
+    upload_megabytes: float = defaults.UPLOAD_MEGABYTES
+    megapixels: float = defaults.MEGAPIXELS
+    waiting: int = defaults.QUEUE
+    seconds: float = defaults.REQUEST_SECONDS
     upload_seconds: float = 60.0
 
     def __post_init__(self) -> None:

@@ -3,11 +3,11 @@
 import socket
 from collections.abc import Collection
 from contextlib import suppress
-from importlib.util import find_spec
+from importlib import import_module
 
 from srtod.inference.finder import Finder
 from srtod.serve.limits import Limits
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, missing_extra
 from srtod.support.progress import say
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -22,8 +22,10 @@ def require_extra() -> None:
         InputError: one is not.
     """
     for package in ("fastapi", "python_multipart", "uvicorn"):
-        if find_spec(package) is None:
-            raise InputError(f"serve needs the package {package}: pip install 'srtod[serve]'")
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise missing_extra("serve", f"serve needs the package {package}", error) from error
 
 
 def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None) -> None:

@@ -3,17 +3,16 @@
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import get_args
 
 import torch
 
+from srtod.defaults import Precision
 from srtod.support.errors import InputError
 
 ANY = ("auto", "cpu", "cuda", "cuda:1", "mps")
 ONE_GPU = ("auto", "cpu", "cuda")
 """Where processes share GPUs out among themselves, or a GPU is only told from a CPU."""
-
-PRECISIONS = ("fp32", "bf16", "fp16")
-"""fp32, or the type in which a network's matrix products and convolutions are computed."""
 
 
 def choose_device(name: str, *, among: Sequence[str] = ANY) -> torch.device:
@@ -41,7 +40,7 @@ def in_precision(precision: str, device: torch.device) -> AbstractContextManager
     """Return the context in which a network runs in a precision: autocast, so that weights stay float32.
 
     Args:
-        precision: one of :data:`PRECISIONS`.
+        precision: a :data:`~srtod.defaults.Precision`.
         device: where it runs.
 
     Raises:
@@ -59,8 +58,8 @@ def require_precision(precision: str, device: torch.device) -> None:
     Raises:
         InputError: unknown, or the device does not do it.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
+    if precision not in get_args(Precision):
+        raise InputError(f"precision {precision!r}: not one of {', '.join(get_args(Precision))}")
     if precision == "fp16" and device.type == "cpu":
         raise InputError("precision fp16 needs a GPU; on a CPU take bf16 or fp32")
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():

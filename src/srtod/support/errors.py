@@ -28,3 +28,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     folded = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     return f" (did you mean {folded[near[0]]!r}?)" if near else ""
+
+
+def missing_extra(extra: str, need: str, error: ImportError) -> InputError:
+    """The error of a package that could not be imported.
+
+    Args:
+        extra: of this project, which has the package.
+        need: what needs it, as a clause.
+        error: of the import; where the package is there and broken, it is said why.
+    """
+    absent = isinstance(error, ModuleNotFoundError) and error.name is not None and "." not in error.name
+    reason = f"{error.name} is not installed" if absent else f"its import fails: {error}"
+    return InputError(f"{need}, but {reason}; run 'uv sync --extra {extra}'")

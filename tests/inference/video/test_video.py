@@ -400,6 +400,6 @@ def test_settings_out_of_range_are_refused(options, message):
 def test_a_missing_package_is_named(tmp_path, finds_squares, monkeypatch, package, extra):
     path = write(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf"pip install 'srtod\[{extra}\]'"):
+    with pytest.raises(InputError, match=rf"{package} is not installed; run 'uv sync --extra {extra}'"):
         predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(track=True))
     assert not (tmp_path / "out").exists()

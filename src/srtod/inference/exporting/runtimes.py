@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, missing_extra
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Images ``[B, 3, H, W]`` and sizes ``[B, 2]`` on the CPU to the outputs of a program."""
@@ -34,9 +34,7 @@ def extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(
-            f"export: {module} is not installed; install it with pip install 'srtod[export]'"
-        ) from error
+        raise missing_extra("export", f"exported files need {module}", error) from error
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from srtod.defaults import SHARD_SIZE
 from srtod.detectors.zoo import weights_file
 from srtod.inference.finder import Finder
 from srtod.inference.job import Done
@@ -18,7 +19,7 @@ from srtod.inference.many.shards import Plan, begin, digest, do_shard, lines_of,
 from srtod.inference.slices import Slicing
 from srtod.results import results_file
 from srtod.support.devices import ONE_GPU, choose_device
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, missing_extra
 from srtod.support.files import atomic_file
 from srtod.support.progress import counting_bar
 
@@ -31,7 +32,7 @@ def predict_many(
     asked: dict[str, Any],
     workers: int = 1,
     on_gpu: bool = False,
-    shard_size: int = 64,
+    shard_size: int = SHARD_SIZE,
     slicing: Slicing | None = None,
     batch_size: int = 1,
     skip_bad: bool = False,
@@ -84,7 +85,7 @@ def predict_with_ray(
     device: str = "auto",
     score_threshold: float | None = None,
     workers: int = 1,
-    shard_size: int = 64,
+    shard_size: int = SHARD_SIZE,
     slicing: Slicing | None = None,
     batch_size: int = 1,
     skip_bad: bool = False,
@@ -133,7 +134,7 @@ def _with_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise InputError("--engine ray needs Ray Data; pip install 'srtod[ray]'") from error
+        raise missing_extra("ray", "--engine ray needs Ray Data", error) from error
 
     class Worker:
         def __init__(self) -> None:

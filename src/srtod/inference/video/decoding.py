@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.inference.video.sources import Video
-from srtod.support.errors import InputError, SrtodError
+from srtod.support.errors import InputError, SrtodError, missing_extra
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -114,7 +114,7 @@ def open_video(video: Video) -> Generator[OpenVideo]:
     try:
         import av
     except ImportError as error:
-        raise InputError(f"{video}: videos are decoded by PyAV; pip install 'srtod[video]'") from error
+        raise missing_extra("video", f"{video}: videos are decoded by PyAV", error) from error
     # In a relative path, FFmpeg takes what comes before a colon for a protocol.
     location = video.location if video.live else str(Path(video.location).absolute())
     try:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import torch
 
+from srtod.defaults import PICTURE_SCORE
 from srtod.inference.finder import Finder, to_tensor
 from srtod.inference.slices import Slicing, in_slices
 from srtod.inference.video.decoding import Frame, OpenVideo, open_video
@@ -18,7 +19,6 @@ from srtod.inference.video.encoding import VideoWriter, video_file
 from srtod.inference.video.results import Arrays, frame_line, frame_picture
 from srtod.inference.video.sources import Video
 from srtod.inference.video.tracking import Tracks
-from srtod.inference.writers import PICTURE_SCORE
 from srtod.support.errors import InputError, SrtodError
 from srtod.support.files import growing_folder
 from srtod.support.progress import counting_bar, say

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.support.errors import InputError
+from srtod.support.errors import missing_extra
 
 BUFFER = 1.0
 """Boxes grow by this part of their side on each side before they are compared (buffered IoU): objects of a
@@ -67,7 +67,7 @@ def _maker(rate: Fraction, min_score: float) -> Callable[[], Any]:
     try:
         from trackers import BIoU, ByteTrackTracker
     except ImportError as error:
-        raise InputError("--track needs the package trackers; pip install 'srtod[tracking]'") from error
+        raise missing_extra("tracking", "--track needs the package trackers", error) from error
     return lambda: ByteTrackTracker(
         frame_rate=float(rate),
         track_activation_threshold=min_score,

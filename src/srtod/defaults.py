@@ -1,0 +1,36 @@
+"""Defaults and choices that the command line and Python share, each in one place; without torch."""
+
+from typing import Literal, get_args
+
+Metric = Literal["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm", "AR"]
+"""Names of the metrics, in the order of the paper's tables."""
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Of the network's arithmetic: 32 bits, or most of it in one of the two kinds of 16."""
+Merge = Literal["greedy", "nms"]
+"""How the detections of overlapping slices are merged."""
+LabelLayout = Literal["coco", "visdrone", "yolo", "voc"]
+"""Layouts that can be written."""
+ExportFormat = Literal["onnx", "openvino", "torch"]
+"""What a detector can be exported to."""
+Scale = Literal["full", "light"]
+"""How much of a published setting is reproduced."""
+
+PICTURE_SCORE = 0.3
+"""Detections below are in the result files and only counted in the pictures."""
+DETECTIONS_PER_IMAGE = 1500
+"""How many detections an image may have in AI-TOD's protocol."""
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+SLICE_OVERLAP = 0.2
+"""The part of its side that a slice shares with the next one."""
+SHARD_SIZE = 64
+"""Images in a shard."""
+
+UPLOAD_MEGABYTES = 64.0
+"""Largest file that the server takes."""
+MEGAPIXELS = 25.0
+"""Largest image that the server takes, in million pixels."""
+QUEUE = 8
+"""Requests that may wait for the server."""
+REQUEST_SECONDS = 120.0
+"""How long a request to the server may take."""
