@@ -14,9 +14,9 @@ from pathlib import Path
 
 import yaml
 
-from srtod.reproduce.compare import Comparison, compare
-from srtod.reproduce.options import Options
-from srtod.reproduce.rows import Row
+from srtod.reproduce.compare import compare
+from srtod.reproduce.plan import Options
+from srtod.reproduce.rows import Comparison, Row
 from srtod.support.errors import SrtodError
 from srtod.support.files import read_json, write_json
 

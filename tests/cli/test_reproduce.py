@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.reproduce import command
+from srtod.reproduce import compare
 from srtod.support.errors import InputError
 
 
@@ -15,8 +15,8 @@ def asked(monkeypatch):
         calls.append((words, options))
         return "| a table |"
 
-    monkeypatch.setattr(command, "reproduce_table", note)
-    monkeypatch.setattr(command, "reproduce_matched", note)
+    monkeypatch.setattr(compare, "reproduce_table", note)
+    monkeypatch.setattr(compare, "reproduce_matched", note)
     return calls
 
 
@@ -69,3 +69,9 @@ def test_wrong_words_are_one_line_and_leave_nothing_behind(tmp_path, words, says
     assert isinstance(result.exception, InputError)
     assert says in str(result.exception) and "\n" not in str(result.exception)
     assert not (tmp_path / "o").exists()
+
+
+def test_an_unknown_scale_is_a_wrong_argument(tmp_path):
+    result = run("table-2", "--data", tmp_path, "--output", tmp_path / "o", "--scale", "tiny")
+    assert result.exit_code == 2
+    assert "'tiny' is not one of 'full', 'light'" in " ".join(result.output.split())

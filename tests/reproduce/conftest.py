@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srtod.reproduce.compare import Comparison
-from srtod.reproduce.rows import Row
-from srtod.reproduce.runner import Result
+from srtod.reproduce.rows import Comparison, Row
+from srtod.reproduce.runs import RunResult
 
 RECIPE = str(Path(__file__).parents[1] / "engine" / "tiny.yaml")
 SIDE = 10
@@ -51,11 +50,11 @@ def comparison() -> Comparison:
 def result():
     """Make the result of a run from its metrics."""
 
-    def made(row: str, seed: int, **metrics: float) -> Result:
+    def made(row: str, seed: int, **metrics: float) -> RunResult:
         machine = {"gpu": None, "processor": "a processor", "threads": 1, "torch": "2"}
         told = {"version": "1", "commit": None, "date": "2026-01-02T03:04:05+00:00", "machine": machine}
         seconds = {"train": 1.0, "evaluate": 0.5}
-        return Result(
+        return RunResult(
             row=row,
             seed=seed,
             metrics=metrics,

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srtod.reproduce.budget import LEAST_STEPS, Cost, choose
+from srtod.reproduce.budget import LEAST_STEPS, RowCost, choose
 from srtod.support.errors import InputError
 
-ROW = Cost(run=5.0, epoch=1.0, step=0.5, image=0.1, steps=100)
+ROW = RowCost(run=5.0, epoch=1.0, step=0.5, image=0.1, steps=100)
 
 
 def seconds(costs, chosen, *, seeds, images):
@@ -21,7 +21,7 @@ def seconds(costs, chosen, *, seeds, images):
 def test_as_many_epochs_as_fit():
     chosen = choose([ROW, ROW], seeds=1, images=50, epochs=20, seconds=600)
     assert (chosen.epochs, chosen.fraction, chosen.held_out) == (5, 1.0, 1.0)
-    assert chosen.seconds == pytest.approx(10 + 10 + 5 * 2 * 51)
+    assert chosen.estimate == pytest.approx(10 + 10 + 5 * 2 * 51)
 
 
 def test_never_more_than_the_recipe_has():
@@ -51,7 +51,7 @@ def test_too_little_says_what_is_enough():
 @given(
     costs=st.lists(
         st.builds(
-            Cost,
+            RowCost,
             run=st.floats(0, 60),
             epoch=st.floats(0, 10),
             step=st.floats(0.01, 5),
@@ -73,5 +73,5 @@ def test_what_is_chosen_fits_or_is_refused(costs, seeds, images, budget, spent):
         return
     assert 1 <= chosen.epochs <= 12
     assert 0 < chosen.fraction <= 1 and 0 <= chosen.held_out <= 1
-    assert chosen.seconds == pytest.approx(seconds(costs, chosen, seeds=seeds, images=images))
-    assert chosen.seconds <= budget - spent
+    assert chosen.estimate == pytest.approx(seconds(costs, chosen, seeds=seeds, images=images))
+    assert chosen.estimate <= budget - spent

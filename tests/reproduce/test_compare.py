@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from srtod.reproduce import compare as module
-from srtod.reproduce import runner
-from srtod.reproduce.command import reproduce_matched
-from srtod.reproduce.compare import compare
-from srtod.reproduce.options import Options
-from srtod.reproduce.reductions import with_train
+from srtod.reproduce import runs
+from srtod.reproduce.compare import compare, reproduce_matched
+from srtod.reproduce.plan import Options, with_train
 from srtod.reproduce.rows import resolve
 from srtod.support.errors import InputError
 
@@ -27,8 +25,8 @@ def trained(monkeypatch):
         folders.append(output.parent.name)
         return real(recipe, train_set, val_set, output, **options)
 
-    real = runner.fit
-    monkeypatch.setattr(runner, "fit", fit)
+    real = runs.fit
+    monkeypatch.setattr(runs, "fit", fit)
     return folders
 
 
@@ -66,7 +64,7 @@ def test_an_interrupted_run_goes_on_with_its_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(runner, "evaluate", interrupted)
+        context.setattr(runs, "evaluate", interrupted)
         compare(comparison, squares, tmp_path / "out", options=OPTIONS)
     assert "the same command goes on from here" in capsys.readouterr().err
     assert [row["ours"] for row in table(tmp_path / "out")["rows"]] == [None, None]
@@ -93,7 +91,7 @@ def test_what_is_reduced_is_said(comparison, squares, tmp_path):
 
 def test_without_reductions_recipes_stay_as_they_are(comparison, squares, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "do_runs", lambda runs, *_sets, **_options: seen.extend(runs))
+    monkeypatch.setattr(module, "do_run", lambda run, *_sets, **_options: seen.append(run))
     compare(comparison, squares, tmp_path / "out", options=replace(OPTIONS, epochs=None))
     plain = resolve(comparison.rows[0])
     assert seen[0].recipe == with_train(plain, evaluate_every=0)
@@ -167,7 +165,7 @@ def test_any_recipe_with_and_without(comparison, squares, tmp_path, monkeypatch)
     recipe = comparison.rows[1].recipe
     options = replace(OPTIONS, changes=("model.self_reconstruction.head=paper",))
     seen = []
-    monkeypatch.setattr(module, "do_runs", lambda runs, *_sets, **_options: seen.extend(runs))
+    monkeypatch.setattr(module, "do_run", lambda run, *_sets, **_options: seen.append(run))
     reproduce_matched(recipe, squares, tmp_path / "out", options=options)
     base, enhanced = (run.recipe.model for run in seen)
     assert base.self_reconstruction is None

@@ -5,8 +5,7 @@ import torch
 
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.zoo import SYSTEMS, build
-from srtod.reproduce.published import published_tables
-from srtod.reproduce.rows import resolve
+from srtod.reproduce.rows import published_tables, resolve
 
 ROWS = {row.recipe: row for row in published_tables()["table-1"].rows}
 

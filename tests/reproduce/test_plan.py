@@ -1,6 +1,11 @@
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
-from srtod.reproduce.plan import Plan, read_plan
+from srtod import data
+from srtod.recipes import load_recipe
+from srtod.reproduce.plan import RunPlan, read_plan, shortened, steps_per_epoch, subset
 from srtod.support.errors import InputError
 
 ASKED, DATA = {"--epochs": 2, "--set": []}, {"name": "swarm", "train_images": 8}
@@ -8,7 +13,7 @@ ASKED, DATA = {"--epochs": 2, "--set": []}, {"name": "swarm", "train_images": 8}
 
 @pytest.fixture
 def output(tmp_path):
-    Plan(asked=ASKED, data=DATA, epochs=2).extended(["a"], 1).write(tmp_path / "out")
+    RunPlan(asked=ASKED, data=DATA, epochs=2).extended(["a"], 1).write(tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -38,3 +43,38 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path):
 
 def test_no_plan_yet(tmp_path):
     assert read_plan(tmp_path / "new", asked=ASKED, data=DATA) is None
+
+
+@pytest.fixture(scope="module")
+def train_set(squares):
+    return data.read(squares, split="train")
+
+
+def names(annotated):
+    return [record.file_name for record in annotated.records]
+
+
+def test_milestones_shrink_with_the_epochs():
+    recipe = load_recipe("visdrone-cascade-rcnn")
+    assert shortened(recipe, None, 1000) == recipe
+    assert shortened(recipe, 6, 1000).train.milestones == (4, 6)
+    assert shortened(recipe, 1, 1000).train.milestones == (1, 1)
+
+
+def test_the_warm_up_takes_a_tenth_of_the_steps_at_most():
+    recipe = load_recipe("visdrone-cascade-rcnn")
+    assert shortened(recipe, 12, 1000).train.warmup_steps == 500
+    assert shortened(recipe, 2, 100).train.warmup_steps == 20
+
+
+def test_a_smaller_share_lies_in_a_larger_one(train_set):
+    shares = [names(subset(train_set, fraction)) for fraction in (0.01, 0.25, 0.5, 1.0)]
+    assert [len(own) for own in shares] == [1, 2, 4, 8]
+    assert all(set(small) <= set(large) for small, large in pairwise(shares))
+    assert shares[-1] == names(train_set)
+    assert names(subset(train_set, 0.5)) == shares[2] != names(train_set)[:4]
+
+
+def test_steps_count_the_last_batch_too(train_set):
+    recipe = load_recipe(Path(__file__).parents[1] / "engine" / "tiny.yaml", ["train.batch_size=3"])
+    assert steps_per_epoch(recipe, train_set) == 3

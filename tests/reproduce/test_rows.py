@@ -1,8 +1,9 @@
 import pytest
 
-from srtod.recipes import differing_keys
-from srtod.reproduce.published import published_tables
-from srtod.reproduce.rows import Row, matched, resolve
+from srtod.cli.reproduce import TABLES as COMMANDS
+from srtod.recipes import differing_keys, load_recipe, recipe_names
+from srtod.reproduce.rows import Row, choose_rows, matched, published_tables, resolve
+from srtod.support.errors import InputError
 
 TABLES = published_tables()
 SRTOD = Row("srtod", "with", "aitod-cascade-rcnn-srtod", base="base")
@@ -48,3 +49,49 @@ def test_matched_rows_differ_in_self_reconstruction_alone(name, scale):
 def test_matching_leaves_alone_what_no_row_is_compared_with():
     atss = next(row for row in matched(TABLES["table-1"].rows) if row.key == "atss")
     assert atss in TABLES["table-1"].rows
+
+
+def test_every_table_is_a_command():
+    assert list(COMMANDS) == list(TABLES) == [f"table-{number}" for number in range(1, 8)]
+
+
+def test_tables_1_to_3_have_a_row_for_each_published_recipe():
+    used = {row.recipe for name in ("table-1", "table-2", "table-3") for row in TABLES[name].rows}
+    assert used == {name for name in recipe_names() if name.startswith(("droneswarms", "visdrone", "aitod"))}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_are_of_the_tables_data_and_bases_exist(name):
+    table = TABLES[name]
+    keys = [row.key for row in table.rows]
+    assert {load_recipe(row.recipe).about.dataset for row in table.rows} == {table.dataset}
+    assert {row.base for row in table.rows} - {None} <= set(keys)
+    assert all(set(table.published[key]) == set(table.columns) for key in keys)
+    if name in ("table-1", "table-2", "table-3"):
+        for row in table.rows:
+            assert (row.base is not None) == row.key.endswith("-srtod")
+            assert row.base in (None, row.key.removesuffix("-srtod"))
+
+
+@pytest.mark.parametrize("name", ["table-4", "table-5", "table-6", "table-7"])
+def test_ablations_are_different_switches_of_one_recipe(name):
+    recipes = [resolve(row).model.self_reconstruction for row in TABLES[name].rows]
+    assert all(one != other for i, one in enumerate(recipes) for other in recipes[:i])
+    assert len({row.recipe for row in TABLES[name].rows if row.base}) == 1
+
+
+def test_some_published_numbers():
+    assert TABLES["table-1"].published["rfla-srtod"]["AP50"] == 0.889
+    assert TABLES["table-3"].published["detectors-srtod"]["APs"] == 0.293
+    assert TABLES["table-5"].published["none"]["APvt"] == 0.022
+    assert TABLES["table-7"].published["high-frequency"]["AP"] == 0.384
+
+
+def test_rows_are_chosen_in_the_tables_order():
+    rows = TABLES["table-4"].rows
+    assert choose_rows(rows, ()) == rows
+    assert [row.key for row in choose_rows(rows, ("enhancement", "base"))] == ["base", "enhancement"]
+    with pytest.raises(
+        InputError, match=r"--rows bas: no such row \(did you mean 'base'\?\); there are base, "
+    ):
+        choose_rows(rows, ("bas",))

@@ -1,5 +1,6 @@
 """``srtod reproduce``: the paper's tables, and any recipe with and without self-reconstruction."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from srtod.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from srtod.reproduce.options import Options
+    from srtod.reproduce.plan import Options
 
 TABLES = {
     "table-1": "DroneSwarms: nine detectors, five of them with SR-TOD.",
@@ -105,24 +106,11 @@ def _table(
     skip_bad: SkipBad = False,
     device: OneGpu = "auto",
 ) -> None:
-    from srtod.reproduce.command import reproduce_table
+    from srtod.reproduce.compare import reproduce_table
 
-    options = _options(
-        seeds=seeds,
-        budget=budget,
-        epochs=epochs,
-        fraction=fraction,
-        scale=scale,
-        changes=set_,
-        split=split,
-        format=format,
-        skip_bad=skip_bad,
-        device=device,
-    )
+    name, options = str(context.info_name), _options(context)
     keys = [key.strip() for given in rows or () for key in given.split(",")]
-    typer.echo(
-        reproduce_table(str(context.info_name), data, output, rows=keys, is_matched=matched, options=options)
-    )
+    typer.echo(reproduce_table(name, data, output, rows=keys, is_matched=matched, options=options))
 
 
 for _name, _about in TABLES.items():
@@ -131,6 +119,7 @@ for _name, _about in TABLES.items():
 
 @app.command()
 def matched(
+    context: typer.Context,
     *,
     recipe: Annotated[str, typer.Option(help="A recipe with self-reconstruction: its name or a YAML file.")],
     data: Data,
@@ -147,21 +136,9 @@ def matched(
     device: OneGpu = "auto",
 ) -> None:
     """Any recipe with and without self-reconstruction, all else equal."""
-    from srtod.reproduce.command import reproduce_matched
+    from srtod.reproduce.compare import reproduce_matched
 
-    options = _options(
-        seeds=seeds,
-        budget=budget,
-        epochs=epochs,
-        fraction=fraction,
-        scale=scale,
-        changes=set_,
-        split=split,
-        format=format,
-        skip_bad=skip_bad,
-        device=device,
-    )
-    typer.echo(reproduce_matched(recipe, data, output, options=options))
+    typer.echo(reproduce_matched(recipe, data, output, options=_options(context)))
 
 
 def _figure(
@@ -196,7 +173,9 @@ for _name, _about in FIGURES.items():
     app.command(_name, help=_about)(_figure)
 
 
-def _options(*, changes: list[str] | None, **others: Any) -> "Options":
-    from srtod.reproduce.options import Options
+def _options(context: typer.Context) -> "Options":
+    """Take the options that both kinds of comparison share from what was given to the verb."""
+    from srtod.reproduce.plan import Options
 
-    return Options(changes=tuple(changes or ()), **others)
+    given: dict[str, Any] = context.params | {"changes": tuple(context.params["set_"] or ())}
+    return Options(**{field.name: given[field.name] for field in fields(Options)})

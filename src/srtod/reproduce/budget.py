@@ -16,9 +16,7 @@ from srtod.engine.fit import fit
 from srtod.engine.sets import training_records
 from srtod.engine.state import LOG
 from srtod.recipes import Recipe
-from srtod.reproduce.options import Options
-from srtod.reproduce.plan import Plan
-from srtod.reproduce.reductions import share, with_train
+from srtod.reproduce.plan import Options, Reduction, steps_per_epoch, subset, with_train
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
 from srtod.support.progress import counting_bar, say
@@ -36,7 +34,7 @@ _TRIAL_STEPS, _TRIAL_IMAGES = 3, 4
 
 
 @dataclass(frozen=True)
-class Cost:
+class RowCost:
     """Seconds that a row takes.
 
     Attributes:
@@ -54,38 +52,19 @@ class Cost:
     steps: int
 
 
-@dataclass(frozen=True)
-class Share:
-    """What fits.
-
-    Attributes:
-        epochs: of every row.
-        fraction: share of the training images.
-        held_out: share of the held-out images.
-        seconds: estimate for all runs.
-    """
-
-    epochs: int
-    fraction: float
-    held_out: float
-    seconds: float
-
-
 def fit_budget(
-    plan: Plan,
     recipes: Sequence[Recipe],
     train_set: AnnotatedSet,
     held_out: AnnotatedSet,
     *,
     options: Options,
     spent: float,
-) -> Plan:
-    """Return the plan with epochs and shares that fit the budget.
+) -> Reduction:
+    """Return the epochs and shares that fit the budget.
 
     Args:
-        plan: without them.
         recipes: of all rows.
-        train_set: images to learn from.
+        train_set: images to train on.
         held_out: images to evaluate on.
         options: budget, seeds and device.
         spent: seconds of the budget that are gone.
@@ -94,7 +73,7 @@ def fit_budget(
         InputError: the budget is too small for anything.
     """
     began = time.monotonic()
-    costs: list[Cost] = []
+    costs: list[RowCost] = []
     with counting_bar(len(recipes), shown=True) as bar:
         task = bar.add_task("timing the rows", total=len(recipes))
         for recipe in recipes:
@@ -110,21 +89,14 @@ def fit_budget(
     )
     say(
         f"budget: {chosen.epochs} epochs on {chosen.fraction:.0%} of the training images, about "
-        f"{chosen.seconds / 60:.1f} min for {len(recipes) * options.seeds} runs"
+        f"{(chosen.estimate or 0) / 60:.1f} min for {len(recipes) * options.seeds} runs"
     )
-    return plan.model_copy(
-        update={
-            "epochs": chosen.epochs,
-            "fraction": chosen.fraction,
-            "held_out": chosen.held_out,
-            "estimate": round(chosen.seconds, 1),
-        }
-    )
+    return chosen
 
 
 def choose(
-    costs: Sequence[Cost], *, seeds: int, images: int, epochs: int, seconds: float, spent: float = 0.0
-) -> Share:
+    costs: Sequence[RowCost], *, seeds: int, images: int, epochs: int, seconds: float, spent: float = 0.0
+) -> Reduction:
     """Choose the largest number of epochs, equal for all rows, that fits; a part of one if none does.
 
     Args:
@@ -144,56 +116,54 @@ def choose(
     fixed = seeds * sum(cost.run for cost in costs) + held_out * evaluation
     saving = seeds * sum(cost.epoch for cost in costs)
     stepping = seeds * sum(cost.step * cost.steps for cost in costs)
-    whole = min(epochs, int((usable - fixed) / (stepping + saving)))
-    if whole >= 1:
-        return Share(whole, 1.0, held_out, fixed + whole * (stepping + saving))
-    fraction = _down((usable - fixed - saving) / stepping)
-    if any(fraction * cost.steps < LEAST_STEPS for cost in costs):
+    whole, fraction = min(epochs, int((usable - fixed) / (stepping + saving))), 1.0
+    if whole < 1:
+        whole, fraction = 1, _down((usable - fixed - saving) / stepping)
+    if any(fraction * cost.steps < min(LEAST_STEPS, cost.steps) for cost in costs):
         minutes = math.ceil((spent + _least(costs, seeds=seeds, evaluation=evaluation)) / 60)
         raise InputError(
             f"--budget {seconds / 60:g}: too little for {len(costs)} rows x {seeds} seed(s); about {minutes} "
             f"minutes are enough for {LEAST_STEPS} steps each; give more, or fewer --rows or --seeds"
         )
-    return Share(1, fraction, held_out, fixed + saving + fraction * stepping)
+    estimate = fixed + whole * (saving + fraction * stepping)
+    return Reduction(epochs=whole, fraction=fraction, held_out=held_out, estimate=estimate)
 
 
-def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> Cost:
+def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> RowCost:
     """Time two short epochs and a few evaluated images.
 
     The first step of a training is left out. The first step of the second epoch waits for the saving at the
     end of the first, which tells how long that takes.
     """
     records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
-    batch = recipe.train.batch_size
-    few = tuple(itertools.islice(itertools.cycle(records), _TRIAL_STEPS * batch))
+    few = tuple(itertools.islice(itertools.cycle(records), _TRIAL_STEPS * recipe.train.batch_size))
     trial = with_train(recipe, epochs=2, milestones=(), evaluate_every=0, log_every=1)
     with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "run"
         began = time.monotonic()
-        fitted = fit(
-            trial, replace(train_set, records=few), None, Path(folder) / "run", device=device, quiet=True
-        )
+        fitted = fit(trial, replace(train_set, records=few), None, output, device=device, quiet=True)
         taken = time.monotonic() - began
-        log = (Path(folder) / "run" / LOG).read_text(encoding="utf-8").splitlines()
+        log = (output / LOG).read_text(encoding="utf-8").splitlines()
         image = _seconds_an_image(fitted.last, held_out, device)
     seconds = [json.loads(line)["seconds"] for line in log]
     plain = [value for index, value in enumerate(seconds) if index % _TRIAL_STEPS]
     step = sum(plain) / len(plain)
     epoch = max(seconds[_TRIAL_STEPS] - step, 0.0)
     run = max(taken - 2 * _TRIAL_STEPS * step - 2 * epoch, 0.0)
-    return Cost(run=run, epoch=epoch, step=step, image=image, steps=-(-len(records) // batch))
+    return RowCost(run=run, epoch=epoch, step=step, image=image, steps=steps_per_epoch(recipe, train_set))
 
 
 def _seconds_an_image(weights: Path, held_out: AnnotatedSet, device: str) -> float:
     """Time the evaluation of a few images, the first one left out."""
     detector = load(weights).to(choose_device(device, among=ONE_GPU))
-    few = share(held_out, _TRIAL_IMAGES / len(held_out.records))
+    few = subset(held_out, _TRIAL_IMAGES / len(held_out.records))
     evaluate(detector, replace(few, records=few.records[:1]), progress=False)
     began = time.monotonic()
     evaluate(detector, few, progress=False)
     return (time.monotonic() - began) / len(few.records)
 
 
-def _least(costs: Sequence[Cost], *, seeds: int, evaluation: float) -> float:
+def _least(costs: Sequence[RowCost], *, seeds: int, evaluation: float) -> float:
     """Seconds that are enough for a part of an epoch of every row."""
     steps = seeds * sum(cost.run + cost.epoch + min(LEAST_STEPS, cost.steps) * cost.step for cost in costs)
     return min(steps + evaluation, steps / (1 - _EVALUATION)) / _USED

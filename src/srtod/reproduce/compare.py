@@ -3,51 +3,108 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from srtod.data import splits
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import training_sets
-from srtod.recipes import Recipe
+from srtod.recipes import Recipe, load_recipe
 from srtod.reproduce.budget import fit_budget
-from srtod.reproduce.notes import notes
-from srtod.reproduce.options import Options
-from srtod.reproduce.plan import PLAN, Plan, describe_data, read_plan
-from srtod.reproduce.reductions import share, shortened, steps_per_epoch
-from srtod.reproduce.render import write_tables
-from srtod.reproduce.rows import Row, resolve
-from srtod.reproduce.runner import check_runs, do_runs, results_in, runs_of
-from srtod.reproduce.table import table_rows
+from srtod.reproduce.plan import (
+    PLAN,
+    Options,
+    Reduction,
+    RunPlan,
+    describe_data,
+    read_plan,
+    shortened,
+    steps_per_epoch,
+    subset,
+)
+from srtod.reproduce.rows import (
+    Comparison,
+    Row,
+    choose_rows,
+    matched,
+    published_tables,
+    resolve,
+    without_reconstruction,
+)
+from srtod.reproduce.runs import check_runs, do_run, results_in, runs_of, time_left
+from srtod.reproduce.table import write_table
 from srtod.support.errors import InputError
 from srtod.support.files import require_writable
 from srtod.support.progress import say
 
-COLUMNS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
+Sets = tuple[AnnotatedSet, AnnotatedSet]
+"""To train and to evaluate on."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared.
+def reproduce_table(
+    name: str,
+    data: Path,
+    output: Path,
+    *,
+    rows: Sequence[str] = (),
+    is_matched: bool = False,
+    options: Options,
+) -> str:
+    """Train and evaluate rows of a table of the paper and set its numbers beside ours; see :func:`compare`.
 
-    Attributes:
-        title: of the table.
-        rows: all of the table's, whether they are run or not.
-        columns: names of metrics.
-        splits: to learn from and to evaluate on, where the data have both; None leaves the usual ones.
-        published: numbers to set beside ours, fractions of 1, by row.
-        notes: what the reader of the table should know before all.
-        asked: what decides the rows, as plain values for the plan.
+    Args:
+        name: ``table-1`` to ``table-7``.
+        data: a data set with a held-out split.
+        output: folder for plan, runs and tables.
+        rows: keys of the rows to run; all where none is given.
+        is_matched: base rows take all settings of the rows compared with them but self-reconstruction.
+        options: how much is done.
     """
+    table = published_tables()[name]
+    own = matched(table.rows) if is_matched else table.rows
+    about = (
+        f"Lines 'paper' are published numbers on {table.dataset} (Cao et al., Visible and Clear: Finding "
+        "Tiny Objects in Difference Map, ECCV 2024); lines 'ours' were computed on the data named below. "
+        "On other data, or reduced, compare gains, not values."
+    )
+    matching = (
+        "Matched: every base row has the anchors, proposals, detections and schedule of the row with "
+        "SR-TOD; they differ in self-reconstruction alone. The paper's lines are as published."
+        if is_matched
+        else "Not matched: rows have the published settings, in which base rows may have other anchors; "
+        "--matched makes self-reconstruction the only difference."
+    )
+    asked = {"table": name, "--matched": is_matched}
+    comparison = replace(table, rows=own, notes=(about, matching), asked=asked)
+    return compare(comparison, data, output, rows=choose_rows(own, rows), options=options)
 
-    title: str
-    rows: tuple[Row, ...]
-    columns: tuple[str, ...] = COLUMNS
-    splits: tuple[str, str] | None = None
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    asked: Mapping[str, Any] = field(default_factory=dict)
+
+def reproduce_matched(recipe: str, data: Path, output: Path, *, options: Options) -> str:
+    """Train and evaluate a recipe with and without self-reconstruction, all else equal; see :func:`compare`.
+
+    Args:
+        recipe: name or file; has self-reconstruction, if only by the changes in ``options``.
+        data: a data set with a held-out split.
+        output: folder for plan, runs and tables.
+        options: how much is done.
+
+    Raises:
+        InputError: the recipe has no self-reconstruction, or as :func:`compare`.
+    """
+    if load_recipe(recipe, options.changes).model.self_reconstruction is None:
+        raise InputError(
+            f"recipe {recipe}: has no self-reconstruction to compare; take another, or add "
+            "--set model.self_reconstruction=true"
+        )
+    enhanced = Row("srtod", "with self-reconstruction", recipe, options.changes, base="base")
+    base = without_reconstruction(enhanced, key="base", label="without")
+    comparison = Comparison(
+        title=f"{Path(recipe).stem}: with and without self-reconstruction",
+        rows=(base, enhanced),
+        notes=("The two rows differ in self-reconstruction alone.",),
+        asked={"recipe": recipe},
+    )
+    return compare(comparison, data, output, options=options)
 
 
 def compare(
@@ -79,25 +136,28 @@ def compare(
         )
     require_writable(output / PLAN)
     options = options.settled()
-    chosen = comparison.rows if rows is None else rows
-    recipes = {row.key: _recipe(row, options) for row in chosen}
-    train_set, held_out = _sets(data, comparison.splits, options)
-    plan = _plan(comparison, recipes, data, output, sets=(train_set, held_out), options=options, began=began)
-    train_set, held_out = share(train_set, plan.fraction), share(held_out, plan.held_out)
-    runs = runs_of(_shortened(recipes, plan, train_set), options.seeds, output / "runs")
+    chosen = {row.key: row for row in (comparison.rows if rows is None else rows)}
+    overlays = ["_light"] if options.scale == "light" else []
+    recipes = {key: resolve(row, overlays=overlays, changes=options.changes) for key, row in chosen.items()}
+    sets = _sets(data, comparison.splits, options)
+    plan = _plan(comparison, recipes, data, output, sets=sets, options=options, began=began)
+    train_set, held_out = subset(sets[0], plan.fraction), subset(sets[1], plan.held_out)
+    if plan.epochs is not None or plan.fraction != 1.0:
+        recipes = {
+            key: shortened(recipe, plan.epochs, steps_per_epoch(recipe, train_set))
+            for key, recipe in recipes.items()
+        }
+    runs = runs_of(recipes, options.seeds, output / "runs")
     check_runs(runs, train_set.classes)
     plan.write(output)
     _write(comparison, plan, output)
     try:
-        do_runs(
-            runs,
-            train_set,
-            held_out,
-            device=options.device,
-            labels={row.key: row.label for row in chosen},
-            estimate=plan.estimate,
-            after=lambda: _write(comparison, plan, output),
-        )
+        for number, run in enumerate(runs, start=1):
+            if run.result is None:
+                left = time_left(runs, plan.estimate)
+                say(f"run {number} of {len(runs)}: {chosen[run.row].label}, seed {run.seed}; {left}")
+                do_run(run, train_set, held_out, device=options.device)
+                _write(comparison, plan, output)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise
@@ -105,17 +165,11 @@ def compare(
     return _write(comparison, plan, output)
 
 
-def _recipe(row: Row, options: Options) -> Recipe:
-    overlays = ["_light"] if options.scale == "light" else []
-    return resolve(row, overlays=overlays, changes=options.changes)
-
-
-def _sets(data: Path, usual: tuple[str, str] | None, options: Options) -> tuple[AnnotatedSet, AnnotatedSet]:
+def _sets(data: Path, usual: tuple[str, str] | None, options: Options) -> Sets:
+    """Read the comparison's own splits where the data have both and no other was asked for."""
     train_split, val_split = None, options.split
-    if usual is not None and options.split in {None, usual[1]}:
-        train_split, val_split = (
-            usual if set(usual) <= set(splits(data, format=options.format)) else (None, val_split)
-        )
+    if usual and options.split in {None, usual[1]} and set(usual) <= set(splits(data, format=options.format)):
+        train_split, val_split = usual
     train_set, held_out = training_sets(
         data,
         train_split=train_split,
@@ -135,36 +189,22 @@ def _plan(
     data: Path,
     output: Path,
     *,
-    sets: tuple[AnnotatedSet, AnnotatedSet],
+    sets: Sets,
     options: Options,
     began: float,
-) -> Plan:
+) -> RunPlan:
     """Go on with the plan in the output folder, or make one."""
-    asked = {**comparison.asked, **options.asked()}
-    described = describe_data(data, *sets)
+    asked, described = {**comparison.asked, **options.asked()}, describe_data(data, *sets)
     plan = read_plan(output, asked=asked, data=described)
     if plan is None:
-        plan = Plan(asked=asked, data=described, epochs=options.epochs, fraction=options.fraction or 1.0)
+        reduction = Reduction(epochs=options.epochs, fraction=options.fraction or 1.0)
         if options.budget is not None:
             spent = time.monotonic() - began
-            plan = fit_budget(plan, list(recipes.values()), *sets, options=options, spent=spent)
+            reduction = fit_budget(list(recipes.values()), *sets, options=options, spent=spent)
+        plan = RunPlan(asked=asked, data=described, **reduction.model_dump())
     return plan.extended(recipes, options.seeds)
 
 
-def _shortened(recipes: Mapping[str, Recipe], plan: Plan, train_set: AnnotatedSet) -> Mapping[str, Recipe]:
-    if plan.epochs is None and plan.fraction == 1.0:
-        return recipes
-    return {key: shortened(own, plan.epochs, steps_per_epoch(own, train_set)) for key, own in recipes.items()}
-
-
-def _write(comparison: Comparison, plan: Plan, output: Path) -> str:
+def _write(comparison: Comparison, plan: RunPlan, output: Path) -> str:
     """Write the table of all results so far."""
-    results = results_in(output / "runs", plan.rows, plan.seeds)
-    return write_tables(
-        output,
-        title=comparison.title,
-        notes=[*comparison.notes, *notes(plan, comparison.rows, results)],
-        columns=comparison.columns,
-        rows=table_rows(comparison.rows, results, comparison.columns, comparison.published),
-        details={"plan": plan.model_dump(mode="json")},
-    )
+    return write_table(output, comparison, plan, results_in(output / "runs", plan.rows, plan.seeds))

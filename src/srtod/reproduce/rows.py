@@ -1,10 +1,16 @@
-"""Rows: recipes that are compared, and which one is compared with which."""
+"""What is compared: rows, each a recipe with changes, and the paper's tables of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any
+
+import yaml
 
 from srtod.recipes import Recipe, load_recipe
+from srtod.support.errors import InputError, did_you_mean
 
+COLUMNS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
 _WITHOUT = "model.self_reconstruction=false"
 
 
@@ -27,6 +33,31 @@ class Row:
     base: str | None = None
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The rows of a table and what stands around them.
+
+    Attributes:
+        title: of the table.
+        rows: all of the table's, whether they are run or not.
+        columns: names of metrics.
+        dataset: that published numbers are of.
+        splits: to train and to evaluate on, where the data have both; None leaves the usual ones.
+        published: numbers to set beside ours, fractions of 1, by row.
+        notes: what the reader of the table should know first.
+        asked: what decides the rows, as plain values for the plan.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[str, ...] = COLUMNS
+    dataset: str = ""
+    splits: tuple[str, str] | None = None
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+
 def resolve(row: Row, *, overlays: Sequence[str] = (), changes: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a row.
 
@@ -43,21 +74,59 @@ def resolve(row: Row, *, overlays: Sequence[str] = (), changes: Sequence[str] = 
     return load_recipe(row.recipe, (*changes, *row.changes, *last), overlays=overlays)
 
 
-def matched(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Give each plain base the recipe of the first row compared with it, without self-reconstruction.
-
-    Then they differ in self-reconstruction alone: anchors, proposals, detections and schedule are the same.
-    """
-    return tuple(_matched(row, rows) for row in rows)
-
-
 def without_reconstruction(row: Row, *, key: str, label: str) -> Row:
     """Return the row that a row is compared with: the same without self-reconstruction."""
     return replace(row, key=key, label=label, changes=(*row.changes, _WITHOUT), base=None)
 
 
-def _matched(row: Row, rows: Sequence[Row]) -> Row:
-    partner = next((other for other in rows if other.base == row.key), None)
-    if partner is None or resolve(row).model.self_reconstruction is not None:
-        return row
-    return without_reconstruction(partner, key=row.key, label=row.label)
+def matched(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Give each plain base the recipe of the first row compared with it, without self-reconstruction.
+
+    Then they differ in self-reconstruction alone: anchors, proposals, detections and schedule are the same.
+    """
+    enhanced = {row.base: row for row in reversed(rows)}
+    return tuple(
+        without_reconstruction(enhanced[row.key], key=row.key, label=row.label)
+        if row.key in enhanced and resolve(row).model.self_reconstruction is None
+        else row
+        for row in rows
+    )
+
+
+def choose_rows(rows: Sequence[Row], keys: Sequence[str]) -> tuple[Row, ...]:
+    """Return the rows of these keys in the table's order; all where no key is given.
+
+    Raises:
+        InputError: an unknown key; the message lists the known ones.
+    """
+    known = [row.key for row in rows]
+    unknown = next((key for key in keys if key not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"--rows {unknown}: no such row{did_you_mean(unknown, known)}; there are {', '.join(known)}"
+        )
+    return tuple(row for row in rows if not keys or row.key in keys)
+
+
+def published_tables() -> dict[str, Comparison]:
+    """Return the paper's tables ``table-1`` to ``table-7`` by name, as published."""
+    text = files("srtod.reproduce").joinpath("published.yaml").read_text(encoding="utf-8")
+    return {name: _published(table) for name, table in yaml.safe_load(text).items()}
+
+
+def _published(table: Mapping[str, Any]) -> Comparison:
+    columns, rows = tuple(table["columns"]), table["rows"]
+    return Comparison(
+        title=table["title"],
+        rows=tuple(
+            Row(key, row["label"], row["recipe"], tuple(row.get("changes", ())), row.get("base"))
+            for key, row in rows.items()
+        ),
+        columns=columns,
+        dataset=table["dataset"],
+        splits=tuple(table["splits"]) if "splits" in table else None,
+        published={
+            key: {name: round(value / 100, 4) for name, value in zip(columns, row["published"], strict=True)}
+            for key, row in rows.items()
+        },
+    )

@@ -1,13 +1,27 @@
-"""From results to numbers: mean and spread over seeds, and the gain over the base row, seed by seed."""
+"""From results to a table: mean and spread over seeds, gains over the base row, and what stands above it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
-from srtod.reproduce.rows import Row
-from srtod.reproduce.runner import Result
+from srtod.plots.page import render_page
+from srtod.recipes import load_recipe
+from srtod.reproduce.plan import RunPlan
+from srtod.reproduce.rows import Comparison, Row, resolve
+from srtod.reproduce.runs import RunResult
+from srtod.support.files import write_json, write_text
 
 Scores = Mapping[str, float]
+"""Metrics by name, fractions of 1."""
+
+Line = tuple[str, list[str]]
+"""Whose numbers, and one cell a column."""
+
+_NOTHING = 0.001
+"""AP below which a row has found nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,55 +57,190 @@ class TableRow:
     published_gain: dict[str, float]
     ours: dict[str, Estimate]
     gain: dict[str, Estimate]
-    results: tuple[Result, ...]
+    results: tuple[RunResult, ...]
 
 
-def table_rows(
-    rows: Sequence[Row], results: Sequence[Result], columns: Sequence[str], published: Mapping[str, Scores]
-) -> list[TableRow]:
-    """Put the numbers of all rows together.
+def table_rows(comparison: Comparison, results: Sequence[RunResult]) -> list[TableRow]:
+    """Put the numbers of all rows of a comparison together; results may come in any order."""
+
+    def published(key: str | None) -> dict[str, float]:
+        return _found(comparison.published.get(key or "", {}), comparison.columns)
+
+    def ours(key: str | None) -> dict[int, dict[str, float]]:
+        return {r.seed: _found(r.metrics, comparison.columns) for r in results if r.row == key}
+
+    rows = []
+    for row in comparison.rows:
+        own, base = ours(row.key), ours(row.base)
+        gains = [_gain(own[seed], base[seed]) for seed in sorted(own) if seed in base]
+        runs = sorted((r for r in results if r.row == row.key), key=lambda r: r.seed)
+        rows.append(
+            TableRow(
+                row=row,
+                published=published(row.key),
+                published_gain=_gain(published(row.key), published(row.base)),
+                ours=_estimates([own[seed] for seed in sorted(own)]),
+                gain=_estimates(gains),
+                results=tuple(runs),
+            )
+        )
+    return rows
+
+
+def write_table(output: Path, comparison: Comparison, plan: RunPlan, results: Sequence[RunResult]) -> str:
+    """Write ``table.md``, ``table.json`` and ``table.html``, each whole or not at all; return the Markdown.
 
     Args:
-        rows: in the table's order.
-        results: of any of them, in any order.
-        columns: names of metrics.
-        published: of rows by their key, fractions of 1; rows may be missing.
+        output: the folder.
+        comparison: title, rows and columns.
+        plan: told above the numbers, with the notes of the comparison.
+        results: of all runs so far.
+
+    Raises:
+        InputError: the folder cannot be written to.
     """
-    by_row = {row.key: sorted((r for r in results if r.row == row.key), key=lambda r: r.seed) for row in rows}
+    title, columns, rows = comparison.title, comparison.columns, table_rows(comparison, results)
+    notes = [*comparison.notes, *_reductions(plan, comparison.rows), *_origin(results)]
+    shown = [(row.row.label, lines_of(row, columns)) for row in rows]
+    text = _markdown(title, notes, columns, shown)
+    write_text(output / "table.md", text)
+    template = files("srtod.reproduce").joinpath("table.html.j2").read_text(encoding="utf-8")
+    page = render_page(template, title=title, summary=[], notes=notes, columns=columns, rows=shown)
+    write_text(output / "table.html", page)
+    plain = {"title": title, "columns": columns, "notes": notes, "rows": [_plain(row) for row in rows]}
+    write_json(output / "table.json", plain | {"plan": plan.model_dump(mode="json")}, indent=2)
+    return text
+
+
+def lines_of(row: TableRow, columns: Sequence[str]) -> list[Line]:
+    """Return the lines of a row, in percent: the paper's, ours, and the gains of both over the base row."""
+    count = len(row.results)
+    ours = f"ours, {count} seed{'s' if count > 1 else ''}" if count else "ours: not run"
+    lines: list[tuple[str, Mapping[str, Estimate | float], str]] = [
+        ("paper", row.published, ""),
+        (ours, row.ours, ""),
+        ("gain, paper", row.published_gain, "+"),
+        ("gain, ours", row.gain, "+"),
+    ]
     return [
-        TableRow(
-            row=row,
-            published=_picked(published.get(row.key, {}), columns),
-            published_gain=_difference(
-                published.get(row.key, {}), published.get(row.base or "", {}), columns
-            ),
-            ours=_estimates([result.metrics for result in by_row[row.key]], columns),
-            gain=_estimates(_gains(by_row[row.key], by_row.get(row.base or "", []), columns), columns),
-            results=tuple(by_row[row.key]),
-        )
-        for row in rows
+        (whose, [_cell(numbers.get(column), sign) for column in columns])
+        for whose, numbers, sign in lines
+        if numbers or whose == ours
     ]
 
 
-def _gains(own: Sequence[Result], base: Sequence[Result], columns: Sequence[str]) -> list[dict[str, float]]:
-    bases = {result.seed: result.metrics for result in base}
-    return [_difference(r.metrics, bases[r.seed], columns) for r in own if r.seed in bases]
-
-
-def _difference(own: Scores, base: Scores, columns: Sequence[str]) -> dict[str, float]:
-    ours, theirs = _picked(own, columns), _picked(base, columns)
-    return {column: round(value - theirs[column], 6) for column, value in ours.items() if column in theirs}
-
-
-def _picked(scores: Scores, columns: Sequence[str]) -> dict[str, float]:
+def _found(scores: Scores, columns: Sequence[str]) -> dict[str, float]:
     """Leave out what is -1: there was nothing to find."""
     return {column: scores[column] for column in columns if scores.get(column, -1) >= 0}
 
 
-def _estimates(values: Sequence[Scores], columns: Sequence[str]) -> dict[str, Estimate]:
-    found = {column: [own[column] for own in values if own.get(column, -1) > -1] for column in columns}
-    return {column: _estimate(own) for column, own in found.items() if own}
+def _gain(own: Scores, base: Scores) -> dict[str, float]:
+    return {column: round(value - base[column], 6) for column, value in own.items() if column in base}
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
-    return Estimate(mean(values), stdev(values) if len(values) > 1 else None, len(values))
+def _estimates(scores: Sequence[Scores]) -> dict[str, Estimate]:
+    columns = dict.fromkeys(column for own in scores for column in own)
+    values = {column: [own[column] for own in scores if column in own] for column in columns}
+    return {
+        column: Estimate(mean(own), stdev(own) if len(own) > 1 else None, len(own))
+        for column, own in values.items()
+    }
+
+
+def _cell(number: Estimate | float | None, sign: str) -> str:
+    if number is None:
+        return "-"
+    if isinstance(number, Estimate):
+        spread = "" if number.spread is None else f" ± {100 * number.spread:.1f}"
+        return _cell(number.mean, sign) + spread
+    return f"{100 * number:{sign}z.1f}"
+
+
+def _markdown(
+    title: str, notes: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[str, list[Line]]]
+) -> str:
+    def joined(*cells: str) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [f"# {title}", "", *(f"- {note}" for note in notes), ""]
+    lines += [joined("row", "", *columns), "|" + "---|" * (len(columns) + 2)]
+    for label, own in rows:
+        lines += [joined("" if index else label, whose, *cells) for index, (whose, cells) in enumerate(own)]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(row: TableRow) -> dict[str, Any]:
+    def estimates(values: Mapping[str, Estimate]) -> dict[str, Any] | None:
+        return {column: vars(estimate) for column, estimate in values.items()} or None
+
+    return {
+        "key": row.row.key,
+        "label": row.row.label,
+        "base": row.row.base,
+        "recipe": row.row.recipe,
+        "changes": list(row.row.changes),
+        "paper": row.published or None,
+        "paper_gain": row.published_gain or None,
+        "ours": estimates(row.ours),
+        "gain": estimates(row.gain),
+        "runs": [result.model_dump(mode="json") for result in row.results],
+    }
+
+
+def _reductions(plan: RunPlan, rows: Sequence[Row]) -> Iterator[str]:
+    """Tell what was compared on which data, and what was reduced."""
+    data, asked = plan.data, plan.asked
+    train = _images(data["train_images"], data["train_boxes"], plan.fraction)
+    held_out = _images(data["held_out_images"], data["held_out_boxes"], plan.held_out)
+    yield (
+        f"Data: {data['name']}, {len(data['classes'])} class(es). Trained on {train}; evaluated on "
+        f"{held_out} of the split {data['held_out_split']!r}."
+    )
+    yield _scale(asked["--scale"])
+    own = ", ".join(sorted({str(resolve(row, changes=asked["--set"]).train.epochs) for row in rows}))
+    if plan.epochs is None:
+        yield f"Epochs: {own}, as the recipes say."
+    else:
+        why = f", as many as fit {asked['--budget']:g} minutes" if asked["--budget"] else ""
+        yield f"Epochs: {plan.epochs} in place of {own}{why}; the schedule is shortened with them."
+    if asked["--set"]:
+        yield f"Changed in every row: {', '.join(asked['--set'])}."
+    yield (
+        "Percent. ± is the sample standard deviation over seeds; a gain is the mean difference from the base "
+        "row, seed by seed. All numbers are of the last weights."
+    )
+
+
+def _images(images: int, boxes: int, fraction: float) -> str:
+    if fraction == 1.0:
+        return f"all {images} images ({boxes} boxes)"
+    return f"{max(1, round(fraction * images))} of {images} images, chosen at random, the same for every row"
+
+
+def _scale(scale: str) -> str:
+    if scale == "full":
+        return "Scale: full, the recipes as they are but for what is named below."
+    light = load_recipe("_light")
+    model, train = light.model, light.train
+    return (
+        f"Scale: light, not the published setting: {model.backbone} from random weights, "
+        f"{model.pyramid_channels} channels a level, {model.proposals[0]} proposals and "
+        f"{model.detections_per_image} detections an image, training on pieces of {light.data.crop} px with "
+        f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch_size}; images are not resized."
+    )
+
+
+def _origin(results: Sequence[RunResult]) -> Iterator[str]:
+    """Say where the numbers come from, one line for each machine and version that they were made with."""
+    if results and all(result.metrics["AP"] < _NOTHING for result in results):
+        yield "No row found anything worth mentioning: too little training to compare them."
+    dates: dict[str, list[str]] = {}
+    for result in results:
+        made, machine = result.provenance, result.provenance["machine"]
+        device = machine["gpu"] or f"{machine['processor']}, {machine['threads']} thread(s)"
+        commit = f", commit {made['commit'][:10]}" if made["commit"] else ""
+        what = f"srtod {made['version']}{commit}, torch {machine['torch']}, on {device}"
+        dates.setdefault(what, []).append(made["date"][:10])
+    for what, days in dates.items():
+        first, last = min(days), max(days)
+        yield f"Made with {what}, {first if first == last else f'{first} to {last}'}."

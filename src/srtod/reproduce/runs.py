@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -17,17 +17,14 @@ from srtod.engine.fit import FitResult, fit
 from srtod.engine.setup import new_detector
 from srtod.engine.state import STATE, check_output
 from srtod.recipes import Recipe, recipe_text
-from srtod.reproduce.reductions import with_train
+from srtod.reproduce.plan import with_train
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.files import read_json, write_json
-from srtod.support.progress import say
 from srtod.support.provenance import provenance
 from srtod.support.validation import validated
 
-RESULT = "result.json"
 
-
-class Result(BaseModel):
+class RunResult(BaseModel):
     """What one run came to.
 
     Attributes:
@@ -54,7 +51,7 @@ class Result(BaseModel):
 
 
 @dataclass(frozen=True)
-class Run:
+class RowRun:
     """A row with a seed, and the folder it lives in."""
 
     row: str
@@ -62,24 +59,13 @@ class Run:
     recipe: Recipe
     folder: Path
 
-
-def read_result(folder: Path) -> Result | None:
-    """Read what the run in a folder came to; None before it is finished.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    path = folder / RESULT
-    return validated(Result, read_json(path), where=str(path)) if path.exists() else None
+    @property
+    def result(self) -> RunResult | None:
+        """What it came to; None before it is finished; :class:`InputError` where its file is damaged."""
+        return _read_result(self.folder)
 
 
-def results_in(output: Path, rows: Iterable[str], seeds: int) -> list[Result]:
-    """Read all results of rows and seeds that are there; see :func:`runs_of`."""
-    results = [read_result(_folder(output, row, seed)) for row in rows for seed in range(seeds)]
-    return [result for result in results if result is not None]
-
-
-def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Run]:
+def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[RowRun]:
     """Return the runs of rows, seed 0 of all rows first, so that early results can be compared.
 
     Args:
@@ -88,13 +74,19 @@ def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Run
         output: each run lives in ``output/KEY-seedN``.
     """
     return [
-        Run(key, seed, with_train(recipe, seed=seed, evaluate_every=0), _folder(output, key, seed))
+        RowRun(key, seed, with_train(recipe, seed=seed, evaluate_every=0), _folder(output, key, seed))
         for seed in range(seeds)
         for key, recipe in recipes.items()
     ]
 
 
-def check_runs(runs: Sequence[Run], classes: Sequence[str]) -> None:
+def results_in(output: Path, rows: Iterable[str], seeds: int) -> list[RunResult]:
+    """Read all results of rows and seeds that are there; see :func:`runs_of`."""
+    found = (_read_result(_folder(output, row, seed)) for row in rows for seed in range(seeds))
+    return [result for result in found if result is not None]
+
+
+def check_runs(runs: Sequence[RowRun], classes: Sequence[str]) -> None:
     """Tell before any work what would go wrong later; the detector of every row that is left is built once.
 
     Raises:
@@ -103,69 +95,46 @@ def check_runs(runs: Sequence[Run], classes: Sequence[str]) -> None:
     """
     for run in runs:
         check_output(run.folder / "train", run.recipe, resume=True)
-    left = {run.row: run.recipe for run in runs if read_result(run.folder) is None}
+    left = {run.row: run.recipe for run in runs if run.result is None}
     for recipe in left.values():
         new_detector(recipe, classes, None)
 
 
-def do_runs(
-    runs: Sequence[Run],
-    train_set: AnnotatedSet,
-    held_out: AnnotatedSet,
-    *,
-    device: str = "auto",
-    labels: Mapping[str, str] | None = None,
-    estimate: float | None = None,
-    after: Callable[[], object] | None = None,
-) -> None:
-    """Do all runs that are not finished, in order; interrupted ones go on where they stopped.
+def do_run(run: RowRun, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> None:
+    """Train, evaluate the last weights and write the result; the saved state is then removed.
+
+    A run that was interrupted goes on where it stopped.
 
     Args:
-        runs: see :func:`runs_of`.
-        train_set: images to learn from.
-        held_out: images to evaluate the last weights on.
+        run: see :func:`runs_of`.
+        train_set: images to train on.
+        held_out: images to evaluate on.
         device: ``auto``, ``cpu`` or ``cuda``.
-        labels: how rows are called, where that is not their key.
-        estimate: seconds for all runs, told before the first is finished.
-        after: called after each run.
 
     Raises:
         InputError: anything wrong in recipe, data or folder.
         NotFiniteError: a loss is not finite.
-        KeyboardInterrupt: Ctrl-C; the same call goes on.
+        KeyboardInterrupt: Ctrl-C.
     """
-    for index, run in enumerate(runs):
-        if read_result(run.folder) is not None:
-            continue
-        label = (labels or {}).get(run.row, run.row)
-        say(f"run {index + 1} of {len(runs)}: {label}, seed {run.seed}; {_time_left(runs, estimate)}")
-        do_run(run, train_set, held_out, device=device)
-        if after is not None:
-            after()
-
-
-def do_run(run: Run, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str = "auto") -> None:
-    """Train, evaluate the last weights and write the result; the saved state is then removed."""
     fitted, trained = _train(run, train_set, device)
     began = time.monotonic()
     metrics = evaluate(load(fitted.last).to(choose_device(device, among=ONE_GPU)), held_out).summary
-    seconds = {"train": round(trained, 1), "evaluate": round(time.monotonic() - began, 1)}
-    result = Result(
+    result = RunResult(
         row=run.row,
         seed=run.seed,
         metrics=metrics,
-        seconds=seconds,
+        seconds={"train": round(trained, 1), "evaluate": round(time.monotonic() - began, 1)},
         steps=fitted.steps,
         train_images=len(train_set.records),
         held_out_images=len(held_out.records),
-        recipe=_digest(run.recipe),
+        recipe=hashlib.sha256(recipe_text(run.recipe).encode()).hexdigest()[:16],
         provenance=provenance(device),
     )
-    write_json(run.folder / RESULT, result.model_dump(mode="json"), indent=2)
+    write_json(_result_file(run.folder), result.model_dump(mode="json"), indent=2)
     (run.folder / "train" / STATE).unlink(missing_ok=True)
 
 
-def _train(run: Run, train_set: AnnotatedSet, device: str) -> tuple[FitResult, float]:
+def _train(run: RowRun, train_set: AnnotatedSet, device: str) -> tuple[FitResult, float]:
     """Train, and return the seconds that it took with all interruptions left out."""
     clock = run.folder / "seconds.json"
     before = read_json(clock)["train"] if clock.exists() else 0.0
@@ -178,24 +147,28 @@ def _train(run: Run, train_set: AnnotatedSet, device: str) -> tuple[FitResult, f
     return fitted, seconds
 
 
-def _time_left(runs: Sequence[Run], estimate: float | None) -> str:
+def time_left(runs: Sequence[RowRun], estimate: float | None) -> str:
     """Tell the time from the finished runs, of the same row where there are any, else from the estimate."""
     taken: dict[str, list[float]] = {}
     for run in runs:
-        if (result := read_result(run.folder)) is not None:
+        if (result := run.result) is not None:
             taken.setdefault(run.row, []).append(sum(result.seconds.values()))
     if taken:
-        everything = mean(value for values in taken.values() for value in values)
-        left = (mean(taken.get(run.row, [everything])) for run in runs if read_result(run.folder) is None)
-        estimate = sum(left)
+        everything = [value for values in taken.values() for value in values]
+        estimate = sum(mean(taken.get(run.row, everything)) for run in runs if run.result is None)
     if estimate is None:
         return "time left unknown before the first is finished"
     return f"about {max(1, round(estimate / 60))} min left"
 
 
+def _read_result(folder: Path) -> RunResult | None:
+    path = _result_file(folder)
+    return validated(RunResult, read_json(path), where=str(path)) if path.exists() else None
+
+
+def _result_file(folder: Path) -> Path:
+    return folder / "result.json"
+
+
 def _folder(output: Path, row: str, seed: int) -> Path:
     return output / f"{row}-seed{seed}"
-
-
-def _digest(recipe: Recipe) -> str:
-    return hashlib.sha256(recipe_text(recipe).encode()).hexdigest()[:16]
