@@ -29,7 +29,7 @@ from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.suppression import DetectionLimits, detections_by_class
-from srtod.detectors.config import RFLAConfig
+from srtod.detectors.systems.two_stage import RFLASwitches
 from srtod.heads.dense import DensePrediction, select_detections
 from srtod.heads.rpn import ProposalLimits, select_proposals
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
@@ -118,7 +118,7 @@ def two_stage(count: int, device: torch.device) -> Case:
     return call
 
 
-RFLA = RFLAConfig()
+RFLA = RFLASwitches()
 CASES: dict[str, Maker] = {
     "max-IoU assignment": assignment(
         AcrossLevels(

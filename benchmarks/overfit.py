@@ -28,7 +28,7 @@ from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import RandomCrop
-from srtod.detectors.zoo import SYSTEMS
+from srtod.detectors.systems import SYSTEMS
 from srtod.engine.fit import fit
 from srtod.recipes import load_recipe
 from srtod.support.files import write_json

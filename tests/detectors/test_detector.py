@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import srtod
-from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
+from srtod.detectors.systems import SYSTEMS, without_others
 from srtod.pyramids.backbone import Backbone
 from srtod.support.errors import InputError
 
@@ -26,8 +26,7 @@ SMALL_OF = {
 
 def small(system="faster-rcnn", **options):
     torch.manual_seed(0)
-    own = SMALL | SMALL_OF.get(system, {})
-    own = {name: value for name, value in own.items() if system in SYSTEMS_READING.get(name, SYSTEMS)}
+    own = without_others(SMALL | SMALL_OF.get(system, {}), system) if system in SYSTEMS else {}
     return srtod.build_detector(system, **({"classes": ("drone", "bird")} | own | options))
 
 
@@ -162,10 +161,16 @@ def test_options_without_weights_can_be_changed_when_loading(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"anchor_scale": 4}, "'anchor_scale' cannot be changed; given weights leave open: resize, "),
+        (
+            {"anchor_scale": 4},
+            "'anchor_scale' cannot be changed; given weights of faster-rcnn leave open: frozen_stages, ",
+        ),
         ({"score_treshold": 0.1}, "did you mean 'score_threshold'"),
         ({"nms_iou": 2}, "load: nms_iou"),
-        ({"level_candidates": 50}, "faster-rcnn: level_candidates is not for this system"),
+        (
+            {"level_candidates": 50},
+            "load: 'level_candidates' cannot be changed .*; given weights of faster-rcnn leave open",
+        ),
     ],
 )
 def test_changes_that_weights_do_not_allow_are_refused(tmp_path, changes, message):

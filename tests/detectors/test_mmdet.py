@@ -8,7 +8,7 @@ import torch
 
 import srtod
 from srtod.detectors.mmdet import _RULES, mmdet_key
-from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
+from srtod.detectors.systems import without_others
 from srtod.support.errors import InputError
 
 TINY = {"backbone": "resnet18", "pyramid_channels": 16, "box_channels": 16, "num_classes": 3}
@@ -96,7 +96,7 @@ def one_stage_names(detector, system):
 
 def build(system, seed, **options):
     torch.manual_seed(seed)
-    own = {name: value for name, value in TINY.items() if system in SYSTEMS_READING.get(name, SYSTEMS)}
+    own = without_others(TINY, system)
     return srtod.build_detector(system, **own, **options)
 
 

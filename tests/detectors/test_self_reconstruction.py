@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import srtod
-from srtod.detectors.zoo import SYSTEMS, SYSTEMS_READING
+from srtod.detectors.systems import SYSTEMS, without_others
 
 SMALL = {
     "backbone": "resnet10t",
@@ -28,7 +28,7 @@ def system(request):
 def detector(request, system):
     torch.manual_seed(0)
     switches = {"head": request.param, "threshold": 0.4}
-    own = {name: value for name, value in SMALL.items() if system in SYSTEMS_READING.get(name, SYSTEMS)}
+    own = without_others(SMALL, system)
     return srtod.build_detector(system, num_classes=2, self_reconstruction=switches, **own)
 
 

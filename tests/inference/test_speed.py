@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 
-from srtod.detectors.config import DetectorConfig
+import srtod
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm
-from srtod.detectors.zoo import SYSTEMS, build
+from srtod.detectors.systems import SYSTEMS, without_others
 from srtod.inference import for_inference, load_detector
 from srtod.support.errors import InputError
 
@@ -19,18 +19,15 @@ def images():
 
 def with_random_statistics(system):
     torch.manual_seed(0)
-    detector = build(
-        DetectorConfig(
-            system=system,
-            classes=("drone", "bird"),
-            backbone="resnet10t",
-            pyramid_channels=32,
-            box_channels=16,
-            rpn_proposals=(50, 50),
-            score_threshold=0.0,
-            detections_per_image=20,
-            self_reconstruction={"head": "lite"},
-        )
+    options = {"pyramid_channels": 32, "box_channels": 16, "rpn_proposals": (50, 50)}
+    detector = srtod.build_detector(
+        system,
+        classes=("drone", "bird"),
+        backbone="resnet10t",
+        score_threshold=0.0,
+        detections_per_image=20,
+        self_reconstruction={"head": "lite"},
+        **without_others(options, system),
     )
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

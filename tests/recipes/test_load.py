@@ -1,6 +1,6 @@
 import pytest
 
-from srtod.detectors.zoo import SYSTEMS
+from srtod.detectors.systems import SYSTEMS
 from srtod.recipes import differing_keys, load_recipe, recipe_names, recipe_text
 from srtod.support.errors import InputError
 
@@ -23,9 +23,20 @@ def written(folder, name, text):
         ("train.optimizer=sdg", "recipe small: train.optimizer: input should be 'sgd' or 'adamw', not 'sdg'"),
         (
             "model.system=faster-rccn",
-            f"must be one of {', '.join(SYSTEMS)} (did you mean 'faster-rcnn'?)",
+            "recipe small: model: unknown system 'faster-rccn' (did you mean 'faster-rcnn'?); "
+            f"known: {', '.join(SYSTEMS)}",
         ),
-        ("model.classes=[drone]", "model.classes: the classes come from the data; leave this key out"),
+        (
+            "model.rpn_proposal=[9, 9]",
+            "recipe small: model: faster-rcnn has no option 'rpn_proposal' "
+            "(did you mean 'rpn_proposals'?); beside what all systems read, it reads ",
+        ),
+        (
+            "model.level_candidates=9",
+            "model: faster-rcnn has no option 'level_candidates' (did you mean 'rpn_candidates'?); beside "
+            "what all systems read, it reads pyramid_channels, rpn_proposals, rpn_candidates, rpn_samples",
+        ),
+        ("model.classes=[drone]", "model: the classes come from the data; leave model.classes out"),
         ("train.epochs=many", "train.epochs: input should be a valid integer"),
         ("train.epochs=0", "train.epochs: input should be greater than or equal to 1"),
         ("train.lr=.nan", "train.lr: input should be a finite number"),

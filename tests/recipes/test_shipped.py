@@ -2,8 +2,7 @@
 
 import pytest
 
-from srtod.detectors.config import DetectorConfig
-from srtod.detectors.zoo import build
+from srtod.detectors.detector import Detector
 from srtod.recipes import differing_keys, load_recipe, recipe_names
 
 PUBLISHED = {
@@ -84,7 +83,7 @@ def test_rfla_and_detectors_are_the_authors(data):
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_builds_its_detector(name):
     recipe = load_recipe(name, ["model.pretrained_backbone=false"])
-    detector = build(DetectorConfig(classes=("drone",), **recipe.model.model_dump()))
+    detector = Detector.build(recipe.model.for_classes(["drone"]))
     assert detector.config["system"] == recipe.model.system
     assert (detector.self_reconstruction is None) == (recipe.model.self_reconstruction is None)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+import srtod
 from srtod.inference.predict import load_detector, to_tensor
-from srtod.serve.served import without_enhancement
 
 
 def png_header(width, height):
@@ -139,7 +139,7 @@ def test_the_enhancement_can_be_switched_off(client, detector, picture):
     )
     assert on != off
     image = torch.rand(3, 48, 64)
-    plain = without_enhancement(detector)
+    plain = srtod.Detector.sharing(detector, self_reconstruction=False)
     with torch.no_grad():
         expected = detector.head.detect(
             detector.pyramid(detector.preprocess([image]).normalised), detector.preprocess([image])

@@ -35,7 +35,7 @@ def benchmark(
     """
     from rich.console import Console
 
-    from srtod.detectors.zoo import SYSTEMS
+    from srtod.detectors.systems import SYSTEMS
     from srtod.inference.benchmark import cost_table, measure, report, steps
     from srtod.inference.costs import Setting
     from srtod.inference.speed import prefers_channels_last

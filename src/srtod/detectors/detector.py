@@ -2,23 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from srtod.assets import SHIPPED
 from srtod.detectors.border.images import check_image, check_images
 from srtod.detectors.border.targets import read_targets
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.pretrained import push_to_hub, save_pretrained
-from srtod.detectors.weights import write_weights
+from srtod.detectors.weights import read_weights, weights_file, write_weights
 from srtod.heads.base import Head
 from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, did_you_mean
 from srtod.types import Detections, ImageBatch, Target, Truth
 
 
@@ -26,21 +27,21 @@ class Detector(nn.Module):
     """Images to losses (training) or detections (evaluation).
 
     Args:
+        config: what the parts were built from; :meth:`save` writes it into the file.
         preprocess: images to a batch.
         pyramid: batch to levels.
         self_reconstruction: enhances the lowest level; None leaves the levels as they are.
         head: levels to losses or detections.
-        config: what the parts were built from; :meth:`save` writes it into the file.
     """
 
     def __init__(
         self,
         *,
+        config: DetectorConfig,
         preprocess: Preprocess,
         pyramid: Pyramid,
         self_reconstruction: SelfReconstruction | None,
         head: Head,
-        config: DetectorConfig,
     ) -> None:
         super().__init__()
         self.preprocess = preprocess
@@ -48,6 +49,44 @@ class Detector(nn.Module):
         self.self_reconstruction = self_reconstruction
         self.head = head
         self._config = config
+
+    @classmethod
+    def build(cls, config: DetectorConfig) -> Self:
+        """Build the detector that a configuration describes.
+
+        Raises:
+            InputError: it has no classes, or describes parts that do not go together.
+        """
+        if not config.classes:
+            raise InputError("classes: give at least one name")
+        pyramid, head = config.parts()
+        return cls(
+            config=config,
+            preprocess=Preprocess(resize=config.resize),
+            pyramid=pyramid,
+            self_reconstruction=_self_reconstruction(config, pyramid),
+            head=head,
+        )
+
+    @classmethod
+    def sharing(cls, other: "Detector", *, self_reconstruction: bool = True) -> Self:
+        """A detector of this class with the parts of another, weights included.
+
+        Args:
+            other: stays as it is.
+            self_reconstruction: False leaves it out, so that the head reads the levels as they are. That is
+                the detector whose enhancement is switched off, not one that was trained without.
+        """
+        changes: dict[str, Any] = {} if self_reconstruction else {"self_reconstruction": None}
+        made = cls(
+            config=other._config.model_copy(update=changes),
+            preprocess=other.preprocess,
+            pyramid=other.pyramid,
+            self_reconstruction=other.self_reconstruction if self_reconstruction else None,
+            head=other.head,
+        )
+        made.training = other.training
+        return made
 
     @property
     def config(self) -> dict[str, Any]:
@@ -128,11 +167,23 @@ class Detector(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **changes: Any) -> "Detector":
+    def from_pretrained(cls, source: str | Path = SHIPPED, **changes: Any) -> Self:
         """Load a detector: :func:`srtod.load` by the name that users of the hub know."""
-        from srtod.detectors.zoo import load
-
-        return load(source, **changes)
+        path = weights_file(source)
+        state, config = read_weights(path)
+        own = config.open_options()
+        for name in changes:
+            if name not in own:
+                raise InputError(
+                    f"load: {name!r} cannot be changed{did_you_mean(name, own)}; given weights of "
+                    f"{config.system} leave open: {', '.join(own)}"
+                )
+        detector = cls.build(config.changed(changes, where="load"))
+        try:
+            detector.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(f"{path}: its weights do not fit its configuration") from error
+        return detector.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write weights and a card into a folder (:func:`~srtod.detectors.pretrained.save_pretrained`)."""
@@ -172,11 +223,23 @@ class Detector(nn.Module):
         )
         return losses | self.head.loss(output.levels, batch, truths)
 
+    @torch.no_grad()
     def _detect(self, batch: ImageBatch) -> list[Detections]:
         levels = self.pyramid(batch.normalised)
         if self.self_reconstruction is not None:
             levels = self.self_reconstruction.enhanced(levels, batch.raw, batch.valid)
         return self.preprocess.restore(self.head.detect(levels, batch), batch)
+
+
+def _self_reconstruction(config: DetectorConfig, pyramid: Pyramid) -> SelfReconstruction | None:
+    if config.self_reconstruction is None:
+        return None
+    try:
+        return SelfReconstruction(
+            channels=pyramid.channels, strides=pyramid.strides, config=config.self_reconstruction
+        )
+    except ValueError as error:
+        raise InputError(f"self_reconstruction: {error}; change its switches or pyramid_channels") from error
 
 
 def _too_small(batch: ImageBatch) -> str:

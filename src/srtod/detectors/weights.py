@@ -10,14 +10,44 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from srtod.assets import SHIPPED, shipped_weights
 from srtod.detectors.config import DetectorConfig
+from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
+from srtod.support import hub
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file
 from srtod.support.validation import validated
 
 METADATA_KEY = "srtod"
 """Where a file of ours keeps its :func:`description`."""
+
+
+def weights_file(source: str | Path) -> Path:
+    """The file that :func:`srtod.load` reads; of a repository of the hub it is fetched.
+
+    Args:
+        source: as :func:`srtod.load` takes it. The path of a file stays as it is, whether or not there is
+            such a file.
+
+    Raises:
+        InputError: no such repository.
+    """
+    if source == SHIPPED:
+        return shipped_weights()
+    path = Path(source)
+    if path.is_dir():
+        return path / hub.WEIGHTS
+    if isinstance(source, Path) or path.suffix or path.parent.is_dir() or source.count("/") != 1:
+        return path
+    try:
+        return hub.newest(source, hub.WEIGHTS)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it ({reason}); "
+            "give the path of a .safetensors file, or a repository owner/name"
+        ) from error
 
 
 def write_weights(
@@ -73,10 +103,15 @@ def described(text: str, *, where: Path) -> DetectorConfig:
         InputError: it is damaged, or of a version with other options.
     """
     try:
-        held = json.loads(text)["config"] | {"pretrained_backbone": False}
-    except (ValueError, KeyError, TypeError) as error:
+        held = json.loads(text)
+        config = held["config"] | {"pretrained_backbone": False}
+        system = config["system"]
+        release = tuple(map(int, held["version"].split(".")[:2]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where}: its srtod configuration is damaged") from error
-    return validated(DetectorConfig, held, where=str(where))
+    if release < (0, 4):
+        config = without_others(config, system)
+    return validated(options_of(system), config, where=str(where))
 
 
 def _halved(tensor: Tensor) -> Tensor:

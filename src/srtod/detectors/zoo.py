@@ -1,58 +1,15 @@
 """Detectors by name: build a new one, or load one from a file."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srtod.assets import SHIPPED, shipped_weights
-from srtod.detectors.config import CHANGEABLE, DetectorConfig
+from srtod.assets import SHIPPED
 from srtod.detectors.detector import Detector
-from srtod.detectors.systems.atss import atss
-from srtod.detectors.systems.cascade_rcnn import cascade_rcnn
-from srtod.detectors.systems.cascade_rpn import cascade_rpn
-from srtod.detectors.systems.detectors import detectors
-from srtod.detectors.systems.dyhead import dyhead
-from srtod.detectors.systems.faster_rcnn import faster_rcnn
-from srtod.detectors.systems.retinanet import retinanet
-from srtod.detectors.systems.rfla import rfla
-from srtod.detectors.systems.tridentnet import tridentnet
-from srtod.detectors.weights import read_weights
+from srtod.detectors.systems import options_of
 from srtod.selfrec import SelfReconstructionConfig
-from srtod.support import hub
-from srtod.support.errors import InputError, did_you_mean
+from srtod.support.errors import InputError
 from srtod.support.validation import validated
-
-SYSTEMS: dict[str, Callable[[DetectorConfig], Detector]] = {
-    "faster-rcnn": faster_rcnn,
-    "cascade-rcnn": cascade_rcnn,
-    "detectors": detectors,
-    "cascade-rpn": cascade_rpn,
-    "retinanet": retinanet,
-    "rfla": rfla,
-    "atss": atss,
-    "dyhead": dyhead,
-    "tridentnet": tridentnet,
-}
-
-RFLA_SYSTEMS = ("faster-rcnn", "cascade-rcnn", "detectors", "rfla")
-"""Those whose proposals can take the option ``rfla``: one region proposal network on P2 to P6."""
-
-_TWO_STAGE = (*RFLA_SYSTEMS, "cascade-rpn", "tridentnet")
-_ONE_STAGE = ("retinanet", "atss", "dyhead")
-
-SYSTEMS_READING: dict[str, tuple[str, ...]] = {
-    "rfla": RFLA_SYSTEMS,
-    "rpn_proposals": _TWO_STAGE,
-    "rpn_candidates": _TWO_STAGE,
-    "rpn_samples": _TWO_STAGE,
-    "box_samples": _TWO_STAGE,
-    "box_channels": (*RFLA_SYSTEMS, "cascade-rpn"),
-    "pyramid_channels": (*RFLA_SYSTEMS, "cascade-rpn", *_ONE_STAGE),
-    "level_candidates": _ONE_STAGE,
-    "switchable_atrous": ("detectors",),
-    "coarser_offsets": ("dyhead",),
-}
-"""Options that some systems have no part for, with those that read them; all systems read the others."""
 
 
 def build_detector(
@@ -67,71 +24,27 @@ def build_detector(
     """Build a detector.
 
     Args:
-        system: a name of :data:`SYSTEMS`.
+        system: a name of :data:`~srtod.detectors.systems.SYSTEMS`.
         num_classes: how many classes, if they have no names.
         classes: their names, in label order.
         self_reconstruction: True for the defaults, or a dict of the switches of
             :class:`~srtod.selfrec.SelfReconstructionConfig`.
         pretrained_backbone: True for ImageNet weights through timm, or a file of them.
-        **options: the other attributes of :class:`~srtod.detectors.config.DetectorConfig`, such as
-            ``anchor_scale``, ``resize``, ``score_threshold``, ``nms_iou``, ``detections_per_image``,
-            ``backbone``.
+        **options: the other options of the system: those of
+            :class:`~srtod.detectors.config.DetectorConfig`, such as ``anchor_scale``, ``resize``,
+            ``score_threshold``, ``nms_iou``, ``detections_per_image``, ``backbone``, and its own.
 
     Raises:
-        InputError: an unknown system or option (the near one is named), a value out of range, or an option
-            that is not for this system and has another value than its default.
+        InputError: an unknown system, an option that it does not have (the near one is named), or a value out
+            of range.
     """
-    values: dict[str, Any] = options | {
+    values = options | {
         "system": system,
         "classes": _class_names(num_classes, classes),
         "self_reconstruction": self_reconstruction,
-        "pretrained_backbone": (
-            str(pretrained_backbone) if isinstance(pretrained_backbone, Path) else pretrained_backbone
-        ),
+        "pretrained_backbone": pretrained_backbone,
     }
-    return build(validated(DetectorConfig, values, where="build_detector"), given=options)
-
-
-def build(config: DetectorConfig, *, given: Iterable[str] = ()) -> Detector:
-    """Build the detector that a configuration describes.
-
-    Args:
-        config: options that its system does not read are set back to their defaults, for recipes of several
-            systems share them. Only ``rfla`` is refused, as it would make another system of it.
-        given: options that were asked for this system; they are refused, too.
-
-    Raises:
-        InputError: an unknown system, an option that is not for it, or parts that do not go together.
-    """
-    system = config.system
-    if system not in SYSTEMS:
-        raise InputError(
-            f"unknown system {system!r}{did_you_mean(system, SYSTEMS)}; known: {', '.join(SYSTEMS)}"
-        )
-    unread = _unread(config)
-    for name in unread:
-        if name in ("rfla", *given):
-            raise InputError(
-                f"{system}: {name} is not for this system, only for {', '.join(SYSTEMS_READING[name])}; "
-                f"beside what all read, this one reads {', '.join(_particular(system))}"
-            )
-    return SYSTEMS[system](config.model_copy(update=unread))
-
-
-def _unread(config: DetectorConfig) -> dict[str, Any]:
-    """The options whose values the system does not read, with their defaults."""
-    defaults = {name: DetectorConfig.model_fields[name].default for name in SYSTEMS_READING}
-    own = _particular(config.system)
-    return {
-        name: default
-        for name, default in defaults.items()
-        if name not in own and getattr(config, name) != default
-    }
-
-
-def _particular(system: str) -> list[str]:
-    """The options that this system reads and some others do not."""
-    return [name for name, systems in SYSTEMS_READING.items() if system in systems]
+    return Detector.build(validated(options_of(system), values, where="build_detector"))
 
 
 def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
@@ -142,56 +55,13 @@ def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
             ``model.safetensors``; or ``drones``, the detector of drones in the sky that comes along (a folder
             of this name is ``./drones``).
         **changes: options that are to be others than the file says, such as ``score_threshold=0.3``; those
-            of :data:`~srtod.detectors.config.CHANGEABLE`.
+            that weights leave open (:meth:`~srtod.detectors.config.DetectorConfig.open_options`).
 
     Raises:
         InputError: no such file or repository, not a file of ours, a value out of range, or a change that
             would need other weights or is not for this system.
     """
-    path = weights_file(source)
-    state, config = read_weights(path)
-    detector = build(_changed(config, changes), given=changes)
-    try:
-        detector.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"{path}: its weights do not fit its configuration") from error
-    return detector.eval()
-
-
-def weights_file(source: str | Path) -> Path:
-    """The file that :func:`load` reads; of a repository of the hub it is fetched.
-
-    Args:
-        source: as :func:`load` takes it. The path of a file stays as it is, whether or not the file exists.
-
-    Raises:
-        InputError: no such repository.
-    """
-    if source == SHIPPED:
-        return shipped_weights()
-    path = Path(source)
-    if path.is_dir():
-        return path / hub.WEIGHTS
-    if isinstance(source, Path) or path.suffix or path.parent.is_dir() or source.count("/") != 1:
-        return path
-    try:
-        return hub.newest(source, hub.WEIGHTS)
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(
-            f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it ({reason}); "
-            "give the path of a .safetensors file, or a repository owner/name"
-        ) from error
-
-
-def _changed(config: DetectorConfig, changes: dict[str, Any]) -> DetectorConfig:
-    for name in changes:
-        if name not in CHANGEABLE:
-            raise InputError(
-                f"load: {name!r} cannot be changed{did_you_mean(name, CHANGEABLE)}; "
-                f"given weights leave open: {', '.join(CHANGEABLE)}"
-            )
-    return validated(DetectorConfig, config.model_dump() | changes, where="load")
+    return Detector.from_pretrained(source, **changes)
 
 
 def _class_names(num_classes: int | None, classes: Sequence[str] | None) -> tuple[str, ...]:

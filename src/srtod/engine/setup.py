@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset, SampleTarget
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
-from srtod.detectors.config import CHANGEABLE, DetectorConfig
-from srtod.detectors.zoo import build, load
+from srtod.detectors.detector import Detector
+from srtod.detectors.systems import options_of
+from srtod.detectors.zoo import load
 from srtod.engine.batches import Batches
 from srtod.engine.schedule import build_average, build_optimizer
 from srtod.engine.sets import training_records
@@ -21,7 +22,6 @@ from srtod.engine.state import BEST, LAST, Run
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
 from srtod.support.devices import ONE_GPU, choose_device, require_precision
 from srtod.support.errors import InputError
-from srtod.support.validation import validated
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -69,10 +69,10 @@ def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, b
         InputError: ``init`` knows other classes, or is of another kind of detector.
     """
     torch.manual_seed(recipe.train.seed)
-    options = recipe.model.model_dump() | {"classes": tuple(classes)}
+    model = recipe.model.for_classes(classes)
     if bare or init is not None:
-        options["pretrained_backbone"] = False
-    detector = build(validated(DetectorConfig, options, where="recipe"))
+        model = model.model_copy(update={"pretrained_backbone": False})
+    detector = Detector.build(model)
     if init is not None and not bare:
         _take_weights(detector, load(init), init)
     return detector
@@ -103,7 +103,8 @@ def _difference(given: Any, wanted: Any) -> str:
     if _kind(given) != _kind(wanted):
         return ""
     names = [name for name in given.config if given.config[name] != wanted.config[name]]
-    return f" with another {', '.join(name for name in names if name not in CHANGEABLE)}"
+    left_open = options_of(given.config["system"]).open_options()
+    return f" with another {', '.join(name for name in names if name not in left_open)}"
 
 
 def start_run(

@@ -63,15 +63,7 @@ def for_inference(
         raise InputError(f"for_inference: {type(detector).__name__} has a forward of its own: {_LOST}")
     if detector._forward_hooks or detector._forward_pre_hooks:
         raise InputError(f"for_inference: the detector has forward hooks: {_LOST}")
-    own = copy.deepcopy(detector).eval()
-    made = InferenceDetector(
-        preprocess=own.preprocess,
-        pyramid=own.pyramid,
-        self_reconstruction=own.self_reconstruction,
-        head=own.head,
-        config=own._config,
-    )
-    made = made.eval().requires_grad_(False)
+    made = InferenceDetector.sharing(copy.deepcopy(detector).eval()).requires_grad_(False)
     if fuse:
         settle_standardised_weights(made)
         fold_batch_norm(made)

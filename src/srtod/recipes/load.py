@@ -8,11 +8,15 @@ from typing import Any
 
 import yaml
 
-from srtod.recipes.schema import Recipe
+from srtod.detectors.systems import SYSTEMS, without_others
+from srtod.recipes.schema import DEFAULT_SYSTEM, Recipe
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.validation import validated
 
 _SHIPPED = Path(str(files("srtod.recipes")))
+
+_OF_ALL_SYSTEMS = {"rpn_samples", "level_candidates", "switchable_atrous"}
+"""Options that no system has together; what was written up to version 0.3 has them all."""
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -28,24 +32,29 @@ def load_recipe(
     Args:
         name_or_path: one of :func:`recipe_names`, or a YAML file. Its key ``base`` (a name, a path beside the
             file, or a list of them) names the recipes it starts from; later ones win, the file itself last.
+            One that names its system takes over from those only the options that this system has.
         overrides: ``section.key=value`` with the value in YAML, applied last.
-        overlays: names or files of recipes that are laid over this one, whatever it says.
+        overlays: names or files of recipes that are laid over this one, whatever it says, but for options
+            that only other systems have.
 
     Raises:
         InputError: no such recipe, broken YAML, an unknown key (with the nearest known one), a wrong value
             (with what is allowed), or a malformed override.
     """
-    values: dict[str, Any] = {}
-    for name in (name_or_path, *overlays):
-        _merge(values, _read(_locate(str(name), Path()), seen=()))
+    values = _read(_locate(str(name_or_path), Path()), seen=())
+    for name in overlays:
+        overlay = _read(_locate(str(name), Path()), seen=())
+        _merge(values, _for_system(overlay, _system(values) or DEFAULT_SYSTEM))
+    changes: dict[str, Any] = {}
     for override in overrides:
-        _apply(values, override)
+        _apply(changes, override)
+    values = _merge(_for_system(values, _system(changes)), changes)
     return validated(Recipe, values, where=f"recipe {name_or_path}")
 
 
 def recipe_text(recipe: Recipe) -> str:
     """Return the whole recipe as YAML that :func:`load_recipe` reads back to the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    return yaml.safe_dump(recipe.model_dump(mode="json", exclude={"model": {"classes"}}), sort_keys=False)
 
 
 def differing_keys(recipe: Recipe, other: Recipe) -> Iterator[tuple[str, Any, Any]]:
@@ -97,8 +106,21 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     bases = own.pop("base", [])
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
-        _merge(merged, _read(_locate(str(base), path.parent), (*seen, path.resolve())))
-    return _merge(merged, own)
+        lower = _read(_locate(str(base), path.parent), (*seen, path.resolve()))
+        merged = _merge(_for_system(merged, _system(lower)), lower)
+    return _merge(_for_system(merged, _system(own)), own)
+
+
+def _system(values: Mapping[str, Any]) -> Any:
+    model = values.get("model")
+    return model.get("system") if isinstance(model, Mapping) else None
+
+
+def _for_system(values: dict[str, Any], system: Any) -> dict[str, Any]:
+    """A recipe without the options that the system has not, but others have; all where none is named."""
+    if system not in SYSTEMS or not isinstance(values.get("model"), Mapping):
+        return values
+    return values | {"model": without_others(values["model"], system)}
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -112,7 +134,9 @@ def _parse(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: a recipe is a YAML mapping with the sections {', '.join(Recipe.model_fields)}"
         )
-    return values
+    model = values.get("model")
+    written_for_all = isinstance(model, Mapping) and model.keys() >= _OF_ALL_SYSTEMS
+    return _for_system(values, _system(values)) if written_for_all else values
 
 
 def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,39 +1,31 @@
 """What a recipe may say: every key, its type, its default and its meaning."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from srtod.defaults import Metric, Precision
 from srtod.detectors.config import DetectorConfig
-from srtod.detectors.zoo import SYSTEMS
-from srtod.support.errors import did_you_mean
+from srtod.detectors.systems import options_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0)]
 
 
-class ModelRecipe(DetectorConfig):
-    """The detector: every key of :class:`~srtod.detectors.config.DetectorConfig` but the classes.
+DEFAULT_SYSTEM = "faster-rcnn"
 
-    Keys that the system has no part for have no effect, so that recipes of several systems can share them;
-    but ``anchor_scale`` with receptive-field anchors, which is an error.
-    """
 
-    system: str = "faster-rcnn"
-    classes: tuple[str, ...] = Field(default=(), exclude=True)
+def _of_a_system(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    system = values.get("system", DEFAULT_SYSTEM)
+    if values.get("classes"):
+        raise ValueError("the classes come from the data; leave model.classes out")
+    return options_of(system).model_validate(values)
 
-    @field_validator("system")
-    @classmethod
-    def _known_system(cls, system: str) -> str:
-        if system not in SYSTEMS:
-            raise ValueError(f"must be one of {', '.join(SYSTEMS)}{did_you_mean(system, SYSTEMS)}")
-        return system
 
-    @field_validator("classes")
-    @classmethod
-    def _from_the_data(cls, _: tuple[str, ...]) -> tuple[str, ...]:
-        raise ValueError("the classes come from the data; leave this key out")
+ModelRecipe = Annotated[SerializeAsAny[DetectorConfig], BeforeValidator(_of_a_system)]
+"""The options of the system that its key ``system`` names, Faster R-CNN without one; but the classes."""
 
 
 class Section(BaseModel):
@@ -141,6 +133,6 @@ class Recipe(Section):
     """Everything that decides what is trained and how; made by :func:`srtod.recipes.load_recipe`."""
 
     about: AboutRecipe = AboutRecipe()
-    model: ModelRecipe = ModelRecipe()
+    model: ModelRecipe = Field(default={}, validate_default=True)
     data: DataRecipe = DataRecipe()
     train: TrainRecipe = TrainRecipe()

@@ -220,13 +220,14 @@ def _images(images: int, boxes: int, fraction: float) -> str:
 def _scale(scale: str) -> str:
     if scale == "full":
         return "Scale: full, the recipes as they are but for what is named below."
-    light = load_recipe("_light")
-    model, train = light.model, light.train
+    light = load_recipe("small", overlays=["_light"])
+    model, train = light.model.model_dump(), light.train
     return (
-        f"Scale: light, not the published setting: {model.backbone} from random weights, "
-        f"{model.pyramid_channels} channels a level, {model.proposals[0]} proposals and "
-        f"{model.detections_per_image} detections an image, training on pieces of {light.data.crop} px with "
-        f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch_size}; images are not resized."
+        f"Scale: light, not the published setting: {model['backbone']} from random weights, "
+        f"{model['pyramid_channels']} channels a level, {model['rpn_proposals'][0]} proposals and "
+        f"{model['detections_per_image']} detections an image, training on pieces of {light.data.crop} px "
+        f"with {train.optimizer}, learning rate {train.lr:g}, batch {train.batch_size}; "
+        "images are not resized."
     )
 
 

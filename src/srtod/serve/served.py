@@ -5,7 +5,6 @@ import torch
 from numpy.typing import NDArray
 
 from srtod import __version__
-from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
 from srtod.inference.finder import Finder
 from srtod.inference.predict import to_tensor
@@ -39,7 +38,9 @@ class Served:
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
-        self._plain = None if self._detector is None else without_enhancement(self._detector)
+        self._plain = (
+            None if self._detector is None else Detector.sharing(self._detector, self_reconstruction=False)
+        )
 
     def about(self, limits: Limits) -> About:
         """Tell what is loaded and what is taken."""
@@ -95,21 +96,6 @@ class Served:
         if self._detector is not None:
             return ""
         return NO_RECONSTRUCTION if isinstance(self.finder, Detector) else NO_LEVELS
-
-
-def without_enhancement(detector: Detector) -> Detector:
-    """Return the same detector, sharing all weights, whose head reads the levels as they are.
-
-    It is what is left when the enhancement is switched off, and no detector that was trained without.
-    """
-    plain = Detector(
-        preprocess=detector.preprocess,
-        pyramid=detector.pyramid,
-        self_reconstruction=None,
-        head=detector.head,
-        config=DetectorConfig.model_validate(detector.config | {"self_reconstruction": None}),
-    )
-    return plain.eval()
 
 
 def _describe(finder: Finder) -> str:

@@ -1,11 +1,43 @@
 """ATSS (Zhang et al., CVPR 2020), set as in MMDetection 3."""
 
-from srtod.detectors.config import DetectorConfig
-from srtod.detectors.detector import Detector
-from srtod.detectors.systems import parts
+from typing import Literal
+
+from srtod.boxes.assigners.atss import ATSSAssigner
+from srtod.boxes.coders import DeltaCoder
+from srtod.detectors.config import Parts
+from srtod.detectors.systems.one_stage import OneStageConfig
+from srtod.detectors.systems.parts import detection_limits, feature_pyramid, scaled_anchors
+from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
+from srtod.heads.dense import DenseHead
+from srtod.pyramids.base import Pyramid
 
 
-def atss(config: DetectorConfig) -> Detector:
-    """Levels P3 to P7, the two coarsest from P5; one square anchor a cell."""
-    pyramid = parts.feature_pyramid(config, lowest=8, coarser="p5")
-    return parts.assemble(config, pyramid, parts.atss_head(config, pyramid))
+class ATSSConfig(OneStageConfig):
+    """ATSS."""
+
+    system: Literal["atss"] = "atss"
+
+    def parts(self) -> Parts:
+        """Levels P3 to P7, the two coarsest from P5; one square anchor a cell."""
+        pyramid = feature_pyramid(self, lowest=8, coarser="p5")
+        return Parts(pyramid, atss_head(self, pyramid))
+
+
+def atss_head(config: OneStageConfig, pyramid: Pyramid, *, depth: int = 4) -> DenseHead:
+    """The head of ATSS with ``depth`` convolutions in each of its stacks."""
+    anchors = scaled_anchors(config, pyramid, ratios=(1.0,))
+    return DenseHead(
+        predictor=ATSSPredictor(
+            channels=pyramid.channels,
+            levels=len(pyramid.strides),
+            depth=depth,
+            per_cell=anchors.per_cell,
+            num_classes=len(config.classes),
+        ),
+        anchors=anchors,
+        assigner=ATSSAssigner(),
+        coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
+        box_loss=giou_and_centerness_loss,
+        candidates=config.candidates(anchors),
+        limits=detection_limits(config),
+    )

@@ -1,23 +1,30 @@
 """DetectoRS on Cascade R-CNN (Qiao et al., CVPR 2021), set as in MMDetection 3."""
 
-from srtod.detectors.config import DetectorConfig
-from srtod.detectors.detector import Detector
-from srtod.detectors.systems import parts
-from srtod.heads.two_stage import TwoStageHead
-from srtod.pyramids.backbone import Backbone
+from typing import Literal
+
+from srtod.detectors.config import Parts
+from srtod.detectors.systems.cascade_rcnn import cascade_head
+from srtod.detectors.systems.parts import backbone
+from srtod.detectors.systems.two_stage import RCNNConfig
 from srtod.pyramids.recursive import RecursiveFeaturePyramid
 from srtod.pyramids.switchable import standardise_weights
 
 
-def detectors(config: DetectorConfig) -> Detector:
-    """Cascade R-CNN on a recursive feature pyramid of two ResNets with switchable atrous convolution."""
-    pyramid = RecursiveFeaturePyramid(_backbone(config), _backbone(config), channels=config.pyramid_channels)
-    head = TwoStageHead(
-        rpn=parts.rpn(config, pyramid, beta=1 / 9, border=0),
-        box_head=parts.cascade_box_head(config, pyramid),
-    )
-    return parts.assemble(config, pyramid, head)
+class DetectoRSConfig(RCNNConfig):
+    """Cascade R-CNN on a recursive feature pyramid.
 
+    Attributes:
+        switchable_atrous: the 3x3 convolutions switch between two dilations; without, it is what the authors
+            of SR-TOD call DetectoRS.
+    """
 
-def _backbone(config: DetectorConfig) -> Backbone:
-    return standardise_weights(parts.backbone(config), switchable_atrous=config.switchable_atrous)
+    system: Literal["detectors"] = "detectors"
+    switchable_atrous: bool = True
+
+    def parts(self) -> Parts:
+        """Two ResNets with switchable atrous convolution, the second fed with the levels of the first."""
+        first, second = (
+            standardise_weights(backbone(self), switchable_atrous=self.switchable_atrous) for _ in range(2)
+        )
+        pyramid = RecursiveFeaturePyramid(first, second, channels=self.pyramid_channels)
+        return Parts(pyramid, cascade_head(self, pyramid))

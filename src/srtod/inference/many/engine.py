@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from srtod.defaults import SHARD_SIZE
-from srtod.detectors.zoo import weights_file
+from srtod.detectors.weights import weights_file
 from srtod.inference.finder import Finder
 from srtod.inference.job import Done
 from srtod.inference.load import load_finder
