@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,30 @@ def test_a_link_to_an_empty_folder_leads_to_the_result(tmp_path):
         assert folder.parent == tmp_path / "elsewhere"
     assert (tmp_path / "elsewhere" / "empty" / "a").read_text() == "1"
     assert (tmp_path / "out").is_symlink() and names(tmp_path / "elsewhere") == ["empty"]
+
+
+def test_an_empty_folder_is_replaced_where_the_system_replaces_none(tmp_path, monkeypatch):
+    def replace(source, target, _replace=Path.replace):
+        if target.exists():  # as Windows does
+            raise PermissionError(13, "Access is denied")
+        return _replace(source, target)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "replace", replace)
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "out" / "a").read_text() == "1"
+
+
+def test_files_and_folders_have_usual_permissions_and_nobody_elses_change_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the whole process writes with another mask"))
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain.txt").touch()
+    write_text(tmp_path / "file.txt", "text")
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    assert (tmp_path / "file.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+    assert (tmp_path / "folder").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_mount_point_is_refused_before_the_work(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -23,21 +24,19 @@ def atomic_file(path: Path) -> Generator[Path]:
         InputError: ``path`` is a folder, or the place cannot be written to (no permission, full disk, a file
             in the way).
     """
-    path = Path(path)
-    scratch: Path | None = None
+    path, begun = Path(path), False
+    scratch = _scratch(path)
     try:
         _refuse_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        scratch = Path(name)
+        scratch.touch(exist_ok=False)
+        begun = True
         yield scratch
-        scratch.chmod(0o666 & ~_umask())
         scratch.replace(path)
     except OSError as error:
-        raise _unwritable(path, error, begun=scratch is not None) from error
+        raise _unwritable(path, error, begun=begun) from error
     finally:
-        if scratch is not None:
+        if begun:
             scratch.unlink(missing_ok=True)
 
 
@@ -51,18 +50,21 @@ def atomic_folder(path: Path) -> Generator[Path]:
     """
     path, target = Path(path), Path(os.path.realpath(path))  # a link stays, and what it leads to is replaced
     _refuse_used(path)
-    _refuse_mount(target)
-    scratch: Path | None = None
+    if os.path.ismount(target):
+        raise InputError(f"{target}: is a mount point, which cannot be replaced; name a new folder in it")
+    scratch, begun = _scratch(target), False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        scratch.mkdir()
+        begun = True
         yield scratch
-        scratch.chmod(0o777 & ~_umask())
+        if target.is_dir():  # an empty one, which Windows does not replace
+            target.rmdir()
         scratch.replace(target)
     except OSError as error:
-        raise _unwritable(path, error, begun=scratch is not None) from error
+        raise _unwritable(path, error, begun=begun) from error
     finally:
-        if scratch is not None:
+        if begun:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -135,6 +137,11 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not usable JSON: a number has too many digits") from error
 
 
+def _scratch(path: Path) -> Path:
+    """A hidden name beside ``path`` that nothing has yet."""
+    return path.parent / f".{path.stem}.{secrets.token_hex(4)}{path.suffix}"
+
+
 def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file, in it or elsewhere")
@@ -143,17 +150,6 @@ def _refuse_folder(path: Path) -> None:
 def _refuse_used(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: exists and is not an empty folder; choose another name or remove it")
-
-
-def _refuse_mount(path: Path) -> None:
-    if os.path.ismount(path):
-        raise InputError(f"{path}: is a mount point, which cannot be replaced; name a new folder in it")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _unwritable(path: Path, error: OSError, *, begun: bool) -> InputError:
