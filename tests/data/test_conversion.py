@@ -2,6 +2,7 @@ import json
 import os
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -143,6 +144,16 @@ def test_coco_keeps_everything(tmp_path):
     raw = json.loads((tmp_path / "target" / "train.json").read_text())
     assert [a["category_id"] for a in raw["annotations"] if a["bbox"] == [5, 5, 4, 4]] == [1, 2, 3]
     assert len({a["id"] for a in raw["annotations"]}) == len(raw["annotations"]) == 5
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_records_made_in_python_without_attributes_are_written(tmp_path, to):
+    path = tmp_path / "1.png"
+    Image.new("RGB", (WIDTH, HEIGHT)).save(path)
+    made = replace(record(1, path, [((1.0, 2.0, 5.0, 6.0), 1, False)]), attributes=())
+    annotated = AnnotatedSet(tmp_path, "coco", "", CLASSES, (made,))
+    WRITERS[to]([annotated], tmp_path / to, lambda record, target: None)
+    assert any(path.is_file() for path in (tmp_path / to).rglob("*"))
 
 
 def test_category_ids_are_kept(tmp_path, make_coco):

@@ -1,6 +1,8 @@
 """Large images, read in bands: the same pixels as images that are read whole."""
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from rasterio.enums import ColorInterp
 from srtod.data import images, large
 from srtod.data.images import read_image
 from srtod.data.large import LargeImage
-from srtod.data.pixels import LoadedPixels, Window, open_pixels
+from srtod.data.opening import open_pixels
+from srtod.data.pixels import LoadedPixels, Window
 from srtod.support.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -200,6 +203,23 @@ def test_images_of_many_pixels_are_opened_in_bands(tmp_path, monkeypatch):
     assert isinstance(open_pixels(path), LoadedPixels)
     monkeypatch.setattr(images, "MAX_PIXELS", 90 * 70 - 1)
     assert isinstance(open_pixels(path), LargeImage)
+
+
+def test_threads_do_not_change_what_others_are_warned_of(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr("warnings.catch_warnings", lambda *_, **__: 1 // 0)
+        read_image(path)
+        read_all(LargeImage(path))
+
+
+def test_images_of_many_pixels_give_no_warning(tmp_path):
+    path = save(tmp_path / "a.png")
+    script = (
+        "import sys; from PIL import Image; Image.MAX_IMAGE_PIXELS = 90 * 70 - 1;"
+        "from srtod.data.images import read_image; read_image(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script, str(path)], check=True)
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

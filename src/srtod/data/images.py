@@ -26,6 +26,9 @@ ORIENTATION = 0x0112
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 _BLACK = (0, 0, 0, 255)
 
+# Judged by one limit here. Once for the process: filters changed for a while are changed for all threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 
 class TooManyPixels(InputError):  # noqa: N818 - it is told to users as any InputError
     """An image of more pixels than are taken, told from its header before anything is unpacked."""
@@ -94,9 +97,7 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
 def _open(path: Path) -> Image.Image:
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged below, by one limit
-        image = Image.open(path, formats=_readable_formats())
+    image = Image.open(path, formats=_readable_formats())
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()

@@ -109,10 +109,8 @@ class LargeImage:
     def _open(self) -> Generator["DatasetReader"]:
         rasterio, driver = _rasterio(self.path), _driver(self.path)
         try:
-            with warnings.catch_warnings(), rasterio.Env(**_SETTINGS):
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                with rasterio.open(self.path, driver=driver) as dataset:
-                    yield dataset
+            with rasterio.Env(**_SETTINGS), rasterio.open(self.path, driver=driver) as dataset:
+                yield dataset
         except rasterio.errors.RasterioIOError as error:
             raise InputError(
                 f"{self.path}: cannot be read in bands: {str(error.__cause__ or error).splitlines()[0]}; "
@@ -155,6 +153,8 @@ def _rasterio(path: Path) -> Any:
         raise missing_extra(
             "large", f"{path}: an image of so many pixels is read in bands by rasterio", error
         ) from error
+    # For good: filters changed for a while are changed for all threads.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     return rasterio
 
 
@@ -196,7 +196,10 @@ def _orientation(path: Path, dataset: "DatasetReader") -> int:
 
 
 def _orientation_of_tiff(path: Path) -> int:
-    """Read the tag from a TIFF's first directory, for GDAL leaves it out; 1, upright, where there is none."""
+    """Read the tag from a TIFF's first directory; 1, upright, where there is none.
+
+    GDAL leaves it out, and Pillow's reader of directories does not know BigTIFF in big-endian order.
+    """
     with path.open("rb") as file:
         start = file.read(16)
         order, is_big = "<" if start.startswith(b"II") else ">", 43 in start[2:4]

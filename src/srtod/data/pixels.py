@@ -1,14 +1,11 @@
 """An image whose pixels are asked for piece by piece, whether or not all of them fit into memory."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from srtod.data.images import TooManyPixels, read_image
 
 
 class Window(NamedTuple):
@@ -68,20 +65,6 @@ class LoadedPixels:
         """Return the image, each pixel the mean of a square, and the square's side."""
         factor = shrinking(self.size, longest)
         return reduced(self.pixels, factor), factor
-
-
-def open_pixels(path: Path) -> Pixels:
-    """Open an image file: read it, or where it has too many pixels for that, prepare to read it in bands.
-
-    Raises:
-        InputError: the file is missing or no image; a large one is of a kind that cannot be read in bands.
-    """
-    try:
-        return LoadedPixels(read_image(path))
-    except TooManyPixels:
-        from srtod.data.large import LargeImage
-
-        return LargeImage(path)
 
 
 def shrinking(size: tuple[int, int], longest: int) -> int:

@@ -46,7 +46,8 @@ class ImageRecord:
         labels: int64 ``[N]``, indices into the set's classes, or :data:`ANY_CLASS` where ``ignore``.
         ignore: bool ``[N]``, regions that are neither object nor background (COCO ``iscrowd``).
         annotation_ids: int64 ``[N]``.
-        attributes: N mappings of what else the format says of a box (truncation, segmentation, ...).
+        attributes: N mappings of what else the format says of a box (truncation, segmentation, ...); N empty
+            ones if left out.
     """
 
     image_id: int | str
@@ -59,6 +60,10 @@ class ImageRecord:
     ignore: NDArray[np.bool_]
     annotation_ids: NDArray[np.int64]
     attributes: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.attributes:
+            object.__setattr__(self, "attributes", ({},) * len(self.boxes))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from srtod.data.images import read_image
-from srtod.data.pixels import Pixels, open_pixels
+from srtod.data.opening import open_pixels
+from srtod.data.pixels import Pixels
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.inference.finder import Finder, to_tensor
