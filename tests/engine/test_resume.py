@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 
 import pytest
@@ -104,6 +103,9 @@ def test_resuming_what_has_ended_changes_nothing(command, arguments, tmp_path, u
 
 
 def test_a_full_disk_leaves_the_last_state_whole(command, arguments, tmp_path, undisturbed):
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("Linux alone limits another process")
     output, log = tmp_path / "run", tmp_path / "log"
     process = command.start(*arguments(output), log=log)
     command.wait_until((output / "state.pt").exists)

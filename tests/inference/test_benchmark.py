@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
+from srtod.inference import costs
 from srtod.inference.benchmark import cost_table, measure, report, steps
 from srtod.inference.costs import Setting, gflops, peak_memories
 from srtod.nn.deformable import by_operator, deform_conv2d
@@ -108,6 +109,13 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(monke
     result = CliRunner().invoke(app, ["benchmark", "atss", "--json", str(tmp_path)])
     assert isinstance(result.exception, InputError)
     assert "is a folder; name a file" in str(result.exception)
+
+
+def test_memory_is_told_where_the_kernel_keeps_no_file_about_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(costs, "_STATUS", tmp_path / "status")
+    costs.forget_peak()
+    assert costs.resident_memory() > 1_000_000
+    assert costs.peak_memory() > 0
 
 
 def test_the_spread_of_a_single_run_is_unknown(monkeypatch):

@@ -2,16 +2,17 @@
 
 import json
 import multiprocessing
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,6 +22,8 @@ from srtod.detectors.zoo import build_detector
 from srtod.inference.speed import for_inference
 
 GIB = 2**30
+
+_STATUS = Path("/proc/self/status")  # of Linux alone
 
 
 @dataclass(frozen=True)
@@ -134,23 +137,25 @@ def peak_memories(
 
 
 def resident_memory() -> int:
-    """Bytes of memory that this process holds now (Linux)."""
-    return _told_by_kernel("VmRSS")
+    """Bytes of memory that this process holds now."""
+    return psutil.Process().memory_info().rss
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process held at most since :func:`forget_peak` (Linux)."""
-    return _told_by_kernel("VmHWM")
+    """Bytes that this process held at most: since :func:`forget_peak` on Linux, elsewhere since it began."""
+    if _STATUS.exists():
+        lines = _STATUS.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return memory.peak_wset
+    return import_module("resource").getrusage(0).ru_maxrss  # macOS tells bytes
 
 
 def forget_peak() -> None:
-    """Start :func:`peak_memory` anew (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-
-
-def _told_by_kernel(key: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+    """Start :func:`peak_memory` anew, which only Linux can."""
+    if _STATUS.exists():
+        _STATUS.with_name("clear_refs").write_text("5", encoding="utf-8")
 
 
 def _deform_conv_flops(
@@ -196,15 +201,16 @@ def _tell_peaks() -> None:
     """
     built_from, values = json.loads(sys.argv[1])
     setting = Setting(**values | {"options": tuple(map(tuple, values["options"]))})
+    start = "fork" if sys.platform == "linux" else "spawn"
     for system, self_reconstruction in built_from:
-        task = multiprocessing.get_context("fork").Process(
+        task = multiprocessing.get_context(start).Process(
             target=_tell_peak_or_why_not, args=(system, self_reconstruction, setting)
         )
         task.start()
         task.join()
         if task.exitcode != 0:
             sys.stdout.write("\n")
-        if task.exitcode == -signal.SIGKILL:
+        if task.exitcode is not None and task.exitcode < 0:
             sys.stderr.write(f"{system}: memory not measured: killed, perhaps for want of it\n")
         sys.stdout.flush()
 

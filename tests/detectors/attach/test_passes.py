@@ -155,8 +155,8 @@ def test_an_error_on_the_way_leaves_nothing_behind(family, place, when):
 
 @pytest.mark.parametrize("act", ["detect", "loss"])
 @pytest.mark.parametrize("place", [0, 1])
-def test_an_interruption_leaves_nothing_behind(family, act, place):
-    model, plain = attached(family), built(family)
+def test_after_an_interruption_the_next_pass_is_as_new(family, act, place):
+    model = attached(family)
     wanted = family.detect(model, images()).detach()
 
     def interrupt(*_):
@@ -166,13 +166,12 @@ def test_an_interruption_leaves_nothing_behind(family, act, place):
     with pytest.raises(KeyboardInterrupt):
         getattr(family, act)(model, images())
     handle.remove()
-    family.leave_out_the_heads(model, images())
     with torch.no_grad():
-        assert family.backbone(model, images(1)).equal(family.backbone(plain, images(1)))
+        assert family.detect(model, images()).equal(wanted)
     is_as_new(family, model, wanted)
 
 
-def test_an_interruption_of_explain_leaves_nothing_behind(family):
+def test_after_an_interrupted_explain_the_next_pass_is_as_new(family):
     model = attached(family)
     wanted = family.detect(model, images()).detach()
 
@@ -184,6 +183,8 @@ def test_an_interruption_of_explain_leaves_nothing_behind(family):
         srtod.explain(model.train(), images()[0])
     handle.remove()
     assert model.training
+    with torch.no_grad():
+        assert family.detect(model, images()).equal(wanted)
     is_as_new(family, model, wanted)
 
 
@@ -232,6 +233,46 @@ def test_the_image_is_rebuilt_only_where_somebody_reads_it(family, switches):
     assert family.detect(model, images()).equal(found)
 
 
+def test_the_threshold_keeps_the_steps_that_half_precision_would_round_away(family):
+    model = srtod.attach(built(family).to(torch.bfloat16), head="lite", threshold=4 / 255)
+    assert {own.dtype for own in model.self_reconstruction.parameters()} == {torch.float32}
+    assert model.self_reconstruction.filtration.threshold.item() == pytest.approx(4 / 255, rel=1e-7)
+    level = torch.rand(1, model.self_reconstruction.head.hidden.in_channels, 8, 8).bfloat16()
+    model.self_reconstruction.begin(with_loss=False)
+    valid = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    model.self_reconstruction.see(images(), valid, (0.0,) * 3, (1.0,) * 3)
+    enhanced = model.self_reconstruction.enhance(level)
+    assert enhanced.dtype == torch.bfloat16
+    assert not enhanced.equal(level)
+
+
+def test_colours_are_brought_to_the_device_once(family, monkeypatch):
+    model, made = attached(family), []
+
+    def counted(make):
+        return lambda *given, **more: made.append(given) or make(*given, **more)
+
+    family.detect(model, images())
+    for name in ("tensor", "as_tensor"):
+        make = getattr(torch, name)
+        monkeypatch.setattr(
+            torch, name, lambda *given, m=make, **more: made.append(given) or m(*given, **more)
+        )
+    model.self_reconstruction.begin(with_loss=False)
+    valid = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    for _ in range(2):
+        model.self_reconstruction.see(images(), valid, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    assert len(made) == 2
+
+
+def test_an_error_of_the_probe_is_not_told_as_one_of_colours(family):
+    model = built(family)
+    part = family.parts(model)[0]
+    part.register_forward_hook(lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(torch.OutOfMemoryError):
+        srtod.attach(model)
+
+
 def test_a_copy_made_within_a_pass_begins_with_nothing(family):
     model, copies = attached(family), []
     family.parts(model)[1].register_forward_pre_hook(lambda *_: copies.append(copy.deepcopy(own)))
@@ -260,7 +301,7 @@ def test_two_threads_share_a_model(family, act):
 def test_a_thread_may_call_a_part_while_another_is_within_a_pass(family):
     plain, model, seen = built(family), attached(family), []
     with ThreadPoolExecutor(1) as other, torch.no_grad():
-        wanted = family.backbone(plain, images(1))
+        wanted = other.submit(family.backbone, plain, images(1)).result(timeout=60)
         handle = family.parts(model)[1].register_forward_pre_hook(
             lambda *_: seen.append(other.submit(family.backbone, model, images(1)).result(timeout=60))
         )

@@ -1,7 +1,9 @@
 """The mechanism that all families share: hooks bring the image and the level to one module."""
 
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, Protocol, Self
 
@@ -9,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from srtod.detectors.attach.passes import Maps, ThreadState
 from srtod.detectors.maps import image_maps
+from srtod.nn.kept import Kept
 from srtod.nn.modes import enough_to_normalise, evaluating
-from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
+from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
 from srtod.support.errors import InputError
 
 LOSS = "loss_reconstruction"
@@ -22,6 +24,40 @@ _UNSEEN = (
     "srtod.attach: nothing was enhanced in this pass, because parts of the model were replaced (detach and "
     "attach again) or no image was given"
 )
+
+Maps = tuple[Tensor, SelfReconstructionOutput, Tensor]
+"""The level before, what self-reconstruction made of it, and the valid pixels."""
+
+
+@dataclass
+class Pass:
+    """A forward pass of the whole model.
+
+    Attributes:
+        with_loss: the model computes losses in it.
+        batch: image and valid pixels, once seen.
+        enhanced: the level was.
+        output: what self-reconstruction made of it, where somebody reads more than the level.
+    """
+
+    with_loss: bool
+    batch: tuple[Tensor, Tensor] | None = None
+    enhanced: bool = False
+    output: SelfReconstructionOutput | None = None
+
+
+class ThreadState(threading.local):
+    """What one thread is about: the pass under way, and the maps it keeps.
+
+    Another thread, a copy of the model and its file begin with nothing. An interruption (Ctrl-C), of which
+    torch tells no hook, leaves its pass under way until the next one begins.
+    """
+
+    kept: list[Maps] | None = None
+    under_way: Pass | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        return type(self), ()
 
 
 class Joint(Protocol):
@@ -61,10 +97,14 @@ class Attachment(SelfReconstruction):
         self.joint = joint
         self.handles: list[RemovableHandle] = []
         self._thread = ThreadState()
+        self._colours = Kept(most=2)
 
     @classmethod
     def fitting(cls, model: nn.Module, joint: Joint, config: SelfReconstructionConfig) -> Self:
-        """Build it for the level that the model shows on a blank image, in that level's type and place.
+        """Build it for the level that the model shows on a blank image, in that level's place.
+
+        Its parameters are in float32 even where the model is in half precision: the threshold, 4/255, learns
+        in steps that bfloat16 would round away.
 
         Raises:
             InputError: the model does not take RGB, the level's channels or stride do not suit the head, or
@@ -80,33 +120,41 @@ class Attachment(SelfReconstruction):
             own = cls(channels=channels, stride=stride, config=config, joint=joint)
         except ValueError as error:
             raise InputError(f"attach: {error}; head='lite' takes any number of channels") from error
-        return own.to(level).train(model.training)
+        return own.to(level.device, torch.promote_types(level.dtype, torch.float32)).train(model.training)
 
+    # What asks for the memory of a thread is not compiled: torch.compile does not know it.
     @property
-    def under_way(self) -> bool:
-        """Whether this thread is within a forward pass of the whole model."""
-        return self._thread.under_way() is not None
+    @torch.compiler.disable
+    def under_way(self) -> Pass | None:
+        """The forward pass of the whole model that this thread is within."""
+        return self._thread.under_way
 
+    @torch.compiler.disable
     def begin(self, *, with_loss: bool) -> None:
         """Begin a forward pass of the whole model; a hook on the model calls this.
 
         Args:
             with_loss: the model computes losses in it.
         """
-        self._thread.begin(with_loss=with_loss)
+        self._thread.under_way = Pass(with_loss)
 
-    def see(self, image: Tensor, valid: Tensor, mean: Tensor, std: Tensor) -> None:
+    def see(self, image: Tensor, valid: Tensor, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take the batch of the forward pass under way.
 
         Args:
             image: normalised ``[B, 3, H, W]``.
             valid: bool ``[B, 1, H, W]``, False in the padding.
-            mean: ``[3]``, what was subtracted from RGB in 0..1.
-            std: ``[3]``, what it was divided by then.
+            mean: three numbers, what was subtracted from RGB in 0..1.
+            std: three numbers, what it was divided by then.
         """
-        if (now := self._thread.under_way()) is not None:
-            raw = image.float() * std[:, None, None] + mean[:, None, None]
-            now.batch = torch.where(valid, raw, 0.0), valid
+        if (now := self.under_way) is None:
+            return
+        mean, std = tuple(mean), tuple(std)
+        shift, scale = self._colours.get(
+            (mean, std, image.device),
+            lambda: [torch.tensor(own, device=image.device)[:, None, None] for own in (mean, std)],
+        )
+        now.batch = torch.where(valid, image.float() * scale + shift, 0.0), valid
 
     def enhance(self, level: Tensor) -> Tensor:
         """The level ``[B, C, h, w]`` enhanced; as it is where no image was seen.
@@ -114,18 +162,19 @@ class Attachment(SelfReconstruction):
         Raises:
             InputError: the level does not cover the image, in cells as large as its stride.
         """
-        now = self._thread.under_way()
+        now, kept = self.under_way, self._thread.kept
         if now is None or now.batch is None:
             return level
         image, valid = now.batch
         self._check(level, image)
         now.enhanced = True
-        if not now.with_loss and self._thread.kept is None:
-            return self.enhanced([level], image, valid)[0]
-        now.output = self([level], image, valid)
-        if self._thread.kept is not None:
-            self._thread.kept.append((level, now.output, valid))
-        return now.output.levels[0]
+        precise = level.to(next(self.parameters()).dtype)
+        if not now.with_loss and kept is None:
+            return self.enhanced([precise], image, valid)[0].to(level.dtype)
+        now.output = self([precise], image, valid)
+        if kept is not None:
+            kept.append((level, now.output, valid))
+        return now.output.levels[0].to(level.dtype)
 
     def finish(self, output: Any) -> Tensor | None:
         """End the forward pass and give its loss, None where the model computes none.
@@ -136,7 +185,7 @@ class Attachment(SelfReconstruction):
         Raises:
             InputError: nothing was enhanced, because a module of the model was replaced or no image given.
         """
-        done = self._thread.end()
+        done = self._end()
         if output is None:
             return None
         if done is None or not done.enhanced:
@@ -145,6 +194,11 @@ class Attachment(SelfReconstruction):
             return None
         losses = self.losses(done.output, *done.batch, boxes=(), ignore=())
         return torch.stack(list(losses.values())).sum()
+
+    @torch.compiler.disable
+    def _end(self) -> Pass | None:
+        ended, self._thread.under_way = self._thread.under_way, None
+        return ended
 
     def _check(self, level: Tensor, image: Tensor) -> None:
         size, cells = tuple(image.shape[-2:]), tuple(level.shape[-2:])
@@ -171,6 +225,8 @@ def _probed(model: nn.Module, joint: Joint) -> tuple[Tensor, tuple[int, int]]:
             return joint.probe(model)
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
+        if "channel" not in reason:  # out of memory, say
+            raise
         raise InputError(
             f"attach: RGB images are needed, and this {type(model).__name__} does not take a blank one "
             f"({reason}); build it for three channels"

@@ -64,14 +64,10 @@ class HuggingFaceJoint:
         return getattr(model.model, self.projections)[0]
 
     def _see(self, attachment: Attachment, backbone: nn.Module, args: tuple[Tensor, Tensor]) -> None:
-        if not attachment.under_way:
+        if attachment.under_way is None or len(args) != 2:  # called by others than the model
             return
         pixels, mask = args
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32, device=pixels.device)
-            for values in (self.mean, self.std)
-        )
-        attachment.see(pixels, mask.bool()[:, None], mean, std)
+        attachment.see(pixels, mask.bool()[:, None], self.mean, self.std)
 
 
 _UNIT = HuggingFaceJoint("encoder_input_proj", (0.0,) * 3, (1.0,) * 3)

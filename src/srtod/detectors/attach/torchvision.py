@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from torchvision.models.detection.fcos import FCOS
@@ -55,18 +54,14 @@ def _begin(attachment: Attachment, model: nn.Module, args: tuple[Any, ...]) -> N
 
 
 def _see(
-    attachment: Attachment, transform: nn.Module, args: tuple[Any, ...], output: tuple[ImageList, Any]
+    attachment: Attachment, transform: Any, args: tuple[Any, ...], output: tuple[ImageList, Any]
 ) -> None:
-    batch = output[0]
-    mean, std = (
-        torch.as_tensor(values, dtype=torch.float32, device=batch.tensors.device)
-        for values in (transform.image_mean, transform.image_std)
-    )
-    attachment.see(batch.tensors, valid_pixels(batch.image_sizes, batch.tensors), mean, std)
+    pixels, sizes = output[0].tensors, output[0].image_sizes
+    attachment.see(pixels, valid_pixels(sizes, pixels), transform.image_mean, transform.image_std)
 
 
 def _enhance(attachment: Attachment, backbone: nn.Module, args: tuple[Any, ...], levels: Levels) -> Levels:
-    if not attachment.under_way:
+    if attachment.under_way is None:
         return levels
     if isinstance(levels, Tensor):
         return attachment.enhance(levels)
