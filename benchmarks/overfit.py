@@ -102,7 +102,7 @@ def windows(data: Path, folder: Path, *, images: int, side: int) -> AnnotatedSet
     for index, record in enumerate(records):
         image, target = samples[index]
         path = folder / f"{index}.png"
-        save_image(image, path)
+        save_image(image / 255, path)
         windows.append(
             replace(
                 record,

@@ -1,13 +1,36 @@
-"""Detections as COCO results (https://cocodataset.org/#format-results): from columns to a JSON file."""
+"""Detections as columns, and as COCO results (https://cocodataset.org/#format-results) in a JSON file."""
 
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class SetDetections:
+    """What was found in the images of a data set.
+
+    Attributes:
+        images: int64 ``[M]``, index of the image in the set, ascending.
+        boxes: float32 ``[M, 4]``, x1 y1 x2 y2 in pixels of the image.
+        scores: float32 ``[M]``, descending in each image.
+        labels: int64 ``[M]``, of the set.
+    """
+
+    images: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def of_image(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """Return boxes, scores and labels of one image."""
+        rows = slice(*np.searchsorted(self.images, [index, index + 1]))
+        return self.boxes[rows], self.scores[rows], self.labels[rows]
 
 
 def coco_results(

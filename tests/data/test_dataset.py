@@ -1,9 +1,9 @@
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from srtod import data
-from srtod.data.dataset import DetectionDataset, collate, derive_seed
+from srtod.data.dataset import DetectionDataset, derive_seed
+from srtod.data.loading import Loader
 from srtod.data.transforms import RandomCrop
 from srtod.support.errors import InputError
 
@@ -25,8 +25,8 @@ def test_sample_is_what_detectors_take(annotated):
     assert len(dataset) == 3
     image, target = dataset[0]
     assert image.shape == (3, 48, 64)
-    assert image.dtype == torch.float32
-    assert 0 <= float(image.min()) < float(image.max()) <= 1
+    assert image.dtype == torch.uint8
+    assert int(image.min()) < int(image.max())
     assert target["boxes"].dtype == torch.float32
     assert target["boxes"].tolist() == [[10, 10, 16, 16], [30, 30, 39, 39]]
     assert target["labels"].tolist() == [1, 0]  # of a region of any class, 0
@@ -67,25 +67,15 @@ def test_samples_do_not_depend_on_workers_nor_on_batches(annotated, workers):
     dataset = DetectionDataset(
         annotated.records, classes=annotated.classes, transform=RandomCrop(16, 16), seed=5
     )
-    loader = DataLoader(
-        dataset, batch_size=2, collate_fn=collate, num_workers=workers, persistent_workers=True
-    )
+    loader = Loader(dataset, workers=workers, device=torch.device("cpu"))
     for epoch in (0, 1):
         dataset.set_epoch(epoch)  # workers that live on must see it
-        loaded = [sample for images, targets in loader for sample in zip(images, targets, strict=True)]
+        loaded = [sample for batch in loader.load([[0, 1], [2]]) for sample in batch]
         for (image, target), index in zip(loaded, range(3), strict=True):
             expected_image, expected_target = dataset[index]
             assert torch.equal(image, expected_image)
             assert torch.equal(target["boxes"], expected_target["boxes"])
             assert target["seed"] == derive_seed(5, epoch, index)
-
-
-def test_collate_keeps_images_apart(annotated):
-    dataset = DetectionDataset(annotated.records, classes=annotated.classes)
-    images, targets = collate([dataset[0], dataset[1]])
-    assert isinstance(images, list)
-    assert isinstance(targets, list)
-    assert [target["image_id"] for target in targets] == [1, 2]
 
 
 def test_image_that_changed_since_it_was_annotated(annotated, make_image):

@@ -5,7 +5,7 @@ import multiprocessing
 import runpy
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -147,26 +147,29 @@ class Command:
         return self.ended(self.start(*words, log=log))
 
     def run_together(self, *words: object, processes: int, log: Path) -> list[int]:
-        """Run ``srtod WORDS`` in several processes as torchrun does; process i says it to ``LOG.i``."""
+        """Run ``srtod WORDS`` in several processes to their ends and return their exit codes."""
+        return [self.ended(process) for process in self.start_together([words] * processes, log=log)]
+
+    def start_together(self, words: Sequence[Sequence[object]], *, log: Path) -> list[BaseProcess]:
+        """Start a process for each list of words as torchrun does; process i says it to ``LOG.i``."""
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
-        size = str(processes)
+        size = str(len(words))
         shared = {
             "MASTER_ADDR": "localhost",
             "MASTER_PORT": str(port),
             "WORLD_SIZE": size,
             "LOCAL_WORLD_SIZE": size,
         }
-        started = [
+        return [
             self.start(
-                *words,
+                *own,
                 log=log.with_suffix(f".{rank}"),
                 environment=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             )
-            for rank in range(processes)
+            for rank, own in enumerate(words)
         ]
-        return [self.ended(process) for process in started]
 
     def ended(self, process: BaseProcess, seconds: float = 120) -> int:
         """Wait for the end and return the exit code (negative: killed by that signal)."""

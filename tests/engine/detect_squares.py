@@ -18,9 +18,9 @@ if __name__ == "__main__":
         detector = bright()
         shared = detect(detector, data(annotated), progress=False, accelerator=accelerator)
         answer = {
-            "shared": shared,
+            "shared": shared.boxes.tolist(),
             "seen": sum(detector.batches),
-            "alone": detect(detector, data(annotated), progress=False),
+            "alone": detect(detector, data(annotated), progress=False).boxes.tolist(),
         }
         (folder / f"{images}-{accelerator.process_index}.json").write_text(json.dumps(answer))
     accelerator.end_training()

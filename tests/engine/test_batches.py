@@ -59,8 +59,8 @@ def test_fewer_images_than_a_step_takes_are_repeated(batches):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_can_be_entered_in_the_middle(batches, workers):
     made = batches(f"train.workers={workers}")
-    whole = [[t["image_id"] for _, targets in step for t in targets] for step in made.epoch(1)]
-    rest = [[t["image_id"] for _, targets in step for t in targets] for step in made.epoch(1, first_step=1)]
+    whole = [[t["image_id"] for batch in step for t in batch.targets] for step in made.epoch(1)]
+    rest = [[t["image_id"] for batch in step for t in batch.targets] for step in made.epoch(1, first_step=1)]
     assert rest == whole[1:]
     assert list(made.epoch(1, first_step=3)) == []
 

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import srtod
 from srtod.engine import fit as fit_module
+from srtod.engine import setup as run_setup
 from srtod.engine.fit import fit
+from srtod.engine.schedule import build_optimizer
 from srtod.engine.setup import new_detector
-from srtod.engine.step import NotFiniteError
+from srtod.engine.step import NotFiniteError, Steps
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
@@ -180,6 +183,64 @@ def test_a_loss_that_is_not_finite_stops_with_the_images_and_keeps_the_last_good
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     assert state["step"] == step - 1
     assert all(tensor.isfinite().all() for tensor in state["detector"].values())
+
+
+@pytest.fixture
+def deferred(monkeypatch):
+    """Losses are read late, as on a GPU; the optimizer is fused, so that it skips steps without a look."""
+
+    def fused(*given):
+        optimizer = build_optimizer(*given)
+        for group in optimizer.param_groups:
+            group["fused"] = True
+        return optimizer
+
+    monkeypatch.setattr(run_setup, "build_optimizer", fused)
+    monkeypatch.setattr(fit_module, "Steps", partial(Steps, defer=True))
+
+
+def test_read_late_the_numbers_are_the_same(train, squares, tmp_path, deferred, monkeypatch):
+    more = (*ONE, "train.batch_size=1", "train.log_every=4")
+    train(squares, tmp_path / "late", *more)
+    monkeypatch.setattr(fit_module, "Steps", Steps)
+    train(squares, tmp_path / "at once", *more)
+    late, at_once = logged(tmp_path / "late"), logged(tmp_path / "at once")
+    assert [line["step"] for line in late] == [line["step"] for line in at_once] == [4]
+    assert late[0]["loss"] == pytest.approx(at_once[0]["loss"], rel=1e-4)
+    a, b = weights(tmp_path / "late"), weights(tmp_path / "at once")
+    assert all(torch.allclose(a[name], b[name], rtol=1e-4, atol=1e-6) for name in a)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_read_late_a_loss_that_is_not_finite_still_leaves_the_state_before_it(
+    train, squares, tmp_path, deferred, monkeypatch, optimizer
+):
+    def spoiled(*given, **options):
+        return Spoiled(new_detector(*given, **options), 104)
+
+    more = ("train.batch_size=1", "train.log_every=6", f"train.optimizer={optimizer}", "train.lr=1e-3")
+    told, states = [], []
+    for name, steps in (("late", fit_module.Steps), ("at once", Steps)):
+        monkeypatch.setattr(fit_module, "Steps", steps)
+        with pytest.raises(NotFiniteError, match=r"loss_class nan in the batch of images 104;") as caught:
+            train(squares, tmp_path / name, *more, build=spoiled)
+        told.append(str(caught.value))
+        states.append(torch.load(tmp_path / name / "state.pt", weights_only=True))
+    late, at_once = states
+    assert told[0] == told[1]
+    assert late["step"] == at_once["step"] < 5
+    for part in ("detector", "average"):
+        for name, tensor in late[part].items():
+            assert torch.allclose(tensor, at_once[part][name], rtol=1e-4, atol=1e-6), name
+
+
+def test_a_state_holds_nothing_twice(train, squares, tmp_path):
+    train(squares, tmp_path / "run", *ONE)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    trained = sum(tensor.nbytes for tensor in state["average"].values())
+    whole = sum(tensor.nbytes for tensor in state["detector"].values())
+    assert trained < whole  # the first stage of the backbone is frozen
+    assert (tmp_path / "run" / "state.pt").stat().st_size < 1.1 * (whole + 2 * trained) + 100_000
 
 
 class Steep(torch.autograd.Function):

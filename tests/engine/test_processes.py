@@ -1,6 +1,8 @@
 """Two processes, really launched, against one."""
 
 import json
+import re
+import shutil
 
 import pytest
 from safetensors.torch import load_file
@@ -39,6 +41,42 @@ def test_an_error_of_the_first_process_ends_both_and_is_told_once(command, train
     assert codes == [2, 2]
     assert "not empty; go on with --resume" in (tmp_path / "log.0").read_text()
     assert "error" not in (tmp_path / "log.1").read_text()
+
+
+def test_an_image_that_one_process_cannot_read_ends_both_and_is_told_once(
+    command, training, squares_folder, tmp_path
+):
+    folder, output = tmp_path / "squares", tmp_path / "out"
+    shutil.copytree(squares_folder, folder)
+    words = [folder if word == squares_folder else word for word in training(output)]
+    started = command.start_together([[*words, "--set", "train.epochs=500"]] * 2, log=tmp_path / "log")
+    command.wait_until(lambda: (output / "metrics.jsonl").exists() and logged(output))
+    (folder / "images" / "train3.png").write_bytes(b"no image")  # sound when training began
+    assert [command.ended(process) for process in started] == [2, 2]
+    told = (tmp_path / "log.0").read_text()
+    assert re.search(r"^error: .*train3\.png: not an image", told, re.MULTILINE)
+    assert "error" not in (tmp_path / "log.1").read_text()
+
+
+def test_machines_that_do_not_share_the_output_folder_are_told(command, training, tmp_path):
+    assert command.run(*training(tmp_path / "out"), log=tmp_path / "log") == 0
+    words = [training(tmp_path / name, "--resume") for name in ("out", "elsewhere")]
+    started = command.start_together(words, log=tmp_path / "log")
+    assert [command.ended(process) for process in started] == [2, 2]
+    assert "state.pt is not the same for all processes" in (tmp_path / "log.0").read_text()
+
+
+def test_the_images_are_looked_at_by_one_process_each(command, training, tmp_path, squares_folder):
+    folder = tmp_path / "squares"
+    shutil.copytree(squares_folder, folder)
+    for name in ("train2.png", "train3.png"):
+        (folder / "images" / name).write_bytes(b"no image")
+    words = [folder if word == squares_folder else word for word in training(tmp_path / "out")]
+    codes = command.run_together(*words, "--skip-bad", processes=2, log=tmp_path / "log")
+    assert codes == [0, 0]
+    told = (tmp_path / "log.0").read_text()
+    assert told.count("left out: ") == 2
+    assert "4 images" in told
 
 
 def test_a_batch_that_cannot_be_split_is_told(command, training, tmp_path):

@@ -1,9 +1,8 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
-from srtod.engine.schedule import build_average, build_optimizer, learning_rate
+from srtod.engine.schedule import Average, build_optimizer, learning_rate
 from srtod.recipes import load_recipe
 
 
@@ -46,41 +45,63 @@ def test_frozen_parameters_are_not_optimized(tiny_recipe, name, kind):
     optimizer = build_optimizer(
         nn.Sequential(frozen, trained), tiny_recipe(f"train.optimizer={name}", "train.weight_decay=0.5").train
     )
-    (group,) = optimizer.param_groups
     assert type(optimizer) is kind
-    assert group["params"] == list(trained.parameters())
-    assert group["weight_decay"] == 0.5
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    assert set(learned) == set(trained.parameters())
+
+
+@pytest.mark.parametrize(("name", "decays"), [("sgd", [0.5, 0.5, 0.0]), ("adamw", [0.5, 0.0, 0.0])])
+def test_the_threshold_never_decays_and_with_adamw_vectors_do_not_either(tiny_recipe, name, decays):
+    filtration = nn.ParameterDict({"threshold": torch.zeros(())})
+    model = nn.ModuleDict({"body": nn.Linear(2, 2), "filtration": filtration})
+    recipe = tiny_recipe(f"train.optimizer={name}", "train.weight_decay=0.5").train
+    of = {
+        parameter: group["weight_decay"]
+        for group in build_optimizer(model, recipe).param_groups
+        for parameter in group["params"]
+    }
+    assert [of[parameter] for parameter in model.parameters()] == decays
 
 
 def test_a_factor_gives_its_parameters_their_own_learning_rate(tiny_recipe):
     filtration = nn.ParameterDict({"threshold": torch.zeros(())})
     model = nn.ModuleDict({"body": nn.Linear(2, 2), "filtration": filtration})
     recipe = tiny_recipe("train.lr_factors={filtration.threshold: 0.1}").train
-    threshold, rest = build_optimizer(model, recipe).param_groups
+    rest, threshold = build_optimizer(model, recipe).param_groups
     assert threshold["params"] == [filtration["threshold"]]
     assert (threshold["lr_factor"], rest["lr_factor"]) == (0.1, 1.0)
     assert len(rest["params"]) == 2
     assert len(build_optimizer(model["body"], recipe).param_groups) == 1
 
 
-def averaged(average: AveragedModel | None, model: nn.Linear, weight: float) -> float:
-    assert average is not None
-    nn.init.constant_(model.weight, weight)
-    average.update_parameters(model)
-    return next(average.module.parameters()).item()
+def averaged(average: Average, step: int, weight: float, done: torch.Tensor | None = None) -> float:
+    nn.init.constant_(average.trained.weight, weight)
+    average.update(step, done)
+    return next(average.detector.parameters()).item()
 
 
-def test_the_average_forgets_its_start_and_then_follows_the_decay():
-    model = nn.Linear(1, 1, bias=False)
-    average = build_average(model, 0.5)
-    values = [averaged(average, model, weight) for weight in (1.0, 2.0, 4.0)]
+@pytest.mark.parametrize("done", [None, torch.ones(())])
+def test_the_average_forgets_its_start_and_then_follows_the_decay(done):
+    average = Average(nn.Linear(1, 1, bias=False), 0.5)
+    values = [averaged(average, step, weight, done) for step, weight in enumerate((1.0, 2.0, 4.0))]
     after_two = 1 + (2 - 1) * (1 - 2 / 11)
     after_three = after_two + (4 - after_two) * (1 - 3 / 12)
     assert values == pytest.approx([1.0, after_two, after_three])
-    for _ in range(20):
-        before = averaged(average, model, 4.0)
-    assert averaged(average, model, 0.0) == pytest.approx(before / 2)
+    for step in range(3, 23):
+        before = averaged(average, step, 4.0, done)
+    assert averaged(average, 23, 0.0, done) == pytest.approx(before / 2)
 
 
-def test_no_decay_no_average():
-    assert build_average(nn.Linear(1, 1), None) is None
+def test_a_step_that_was_not_done_leaves_the_average_as_it_is():
+    average = Average(nn.Linear(1, 1, bias=False), 0.5)
+    before = averaged(average, 0, 1.0)
+    assert averaged(average, 1, 5.0, torch.zeros(())) == before
+
+
+def test_the_average_keeps_what_is_trained_alone_and_takes_buffers_as_they_are():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2))
+    model[0].bias.requires_grad_(False)
+    average = Average(model, 0.5)
+    assert set(average.state_dict()) == {"0.weight", "1.weight", "1.bias"}
+    model[1].running_mean.fill_(3.0)
+    assert average.detector[1].running_mean.tolist() == [3.0, 3.0]

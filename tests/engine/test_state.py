@@ -79,7 +79,7 @@ def test_a_state_with_code_in_it_is_refused(tmp_path):
 
 
 def test_other_data_are_refused(tmp_path):
-    torch.save({"data": {"images": 5, "classes": ["a"]}}, tmp_path / "state.pt")
+    torch.save({"format": 2, "data": {"images": 5, "classes": ["a"]}}, tmp_path / "state.pt")
     load_state(tmp_path, {"images": 5, "classes": ["a"]})
     with pytest.raises(
         InputError, match=r"started on data with images 5, now it is 6; resume with the same data"

@@ -26,9 +26,9 @@ class SampleTarget(Target):
 class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
     """The images of a set with their boxes, read when asked for.
 
-    ``dataset[i]`` is the image, float ``[3, H, W]``, RGB in 0..1, and its :class:`SampleTarget`. Regions to
-    ignore of any class have the label 0, which is not read. What is drawn at random depends on (seed, epoch,
-    index) alone, so neither on the worker nor on the process nor on the batch.
+    ``dataset[i]`` is the image, uint8 ``[3, H, W]``, RGB, and its :class:`SampleTarget`. Regions to ignore of
+    any class have the label 0, which is not read. What is sampled at random depends on (seed, epoch, index)
+    alone, so neither on the worker nor on the process nor on the batch.
 
     Args:
         records: what to read.
@@ -53,7 +53,7 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other chances from now on, in this process and in its workers."""
+        """Sample anew from now on, in this process and in its workers."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
         """
         record = self.records[index]
         pixels = read_image(record.path, (record.width, record.height))
-        image = torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
         seed = derive_seed(self.seed, int(self._epoch), index)
         target: SampleTarget = {
             "boxes": torch.from_numpy(record.boxes).float(),
@@ -84,9 +84,3 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
 def derive_seed(*numbers: int) -> int:
     """Mix whole numbers (not negative) into one seed of 63 bits; near numbers give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def collate(batch: Sequence[tuple[Tensor, SampleTarget]]) -> tuple[list[Tensor], list[SampleTarget]]:
-    """Turn samples into what a detector takes: a list of images (of any sizes) and one of targets."""
-    images, targets = zip(*batch, strict=True)
-    return list(images), list(targets)

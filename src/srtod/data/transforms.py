@@ -21,7 +21,7 @@ KEPT_FRACTION = 0.5
 
 
 class Transform(Protocol):
-    """What every transform is: image float ``[3, H, W]`` in 0..1 and its target to others of both."""
+    """What every transform is: an image ``[3, H, W]`` (uint8, or float in 0..1) and its target, to others."""
 
     def __call__(
         self, image: Tensor, target: AnyTarget, generator: torch.Generator
@@ -129,7 +129,7 @@ def crop(
     Regions to ignore are clipped; what lies wholly outside is dropped.
 
     Args:
-        image: float ``[3, H, W]``.
+        image: ``[3, H, W]``.
         target: boxes in pixels of the image.
         top: first row of the window.
         left: first column of the window.
@@ -146,7 +146,8 @@ def crop(
     cut = visible < KEPT_FRACTION * (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
     kept = _with(target, boxes=clipped, ignore=ignored(target) | cut)
     kept = _with(kept, **{key: kept[key][inside] for key in ("boxes", "labels", "ignore")})
-    return F.crop_image(image, top, left, height, width), kept
+    # A copy: a view would take the whole image along to whatever process it is sent to.
+    return F.crop_image(image, top, left, height, width).clone(), kept
 
 
 def ignored(target: Target) -> Tensor:

@@ -1,19 +1,17 @@
 """Which images make which step, and their loading."""
 
-import signal
 from collections.abc import Generator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from srtod.data.dataset import DetectionDataset, SampleTarget, collate
+from srtod.data.dataset import DetectionDataset, SampleTarget
+from srtod.data.loading import Batch, Loader, sound
 from srtod.recipes import TrainRecipe
 from srtod.support.errors import InputError, SrtodError
-
-Batch = tuple[list[Tensor], list[SampleTarget]]
 
 
 class Batches:
@@ -31,13 +29,15 @@ class Batches:
     Attributes:
         steps_per_epoch: optimizer steps.
         per_pass: images of one forward pass of one process.
+        error: why a batch of this process, one of several, could not be read.
 
     Raises:
         InputError: the batch cannot be split evenly over processes and accumulation steps.
     """
 
     def __init__(self, dataset: DetectionDataset, recipe: TrainRecipe, accelerator: Accelerator) -> None:
-        self.dataset, self.recipe, self.device = dataset, recipe, accelerator.device
+        self.dataset, self.recipe = dataset, recipe
+        self.error: SrtodError | None = None
         self.processes, self.rank = accelerator.num_processes, accelerator.process_index
         self.steps_per_epoch = -(-len(dataset) // recipe.batch_size)
         self.per_pass, rest = divmod(recipe.batch_size, recipe.accumulation * self.processes)
@@ -46,6 +46,8 @@ class Batches:
                 f"train.batch_size {recipe.batch_size} cannot be split over {self.processes} processes and "
                 f"train.accumulation {recipe.accumulation}; make it a multiple of their product"
             )
+
+        self._loader = Loader(dataset, workers=recipe.workers, device=accelerator.device)
 
     def indices(self, epoch: int) -> list[list[list[int]]]:
         """Return this process's images of an epoch: a list a step of a list a pass of dataset indices."""
@@ -57,60 +59,39 @@ class Batches:
     def epoch(self, epoch: int, first_step: int = 0) -> Generator[list[Batch]]:
         """Yield the batches of each step of an epoch, one a pass, from step ``first_step`` of the epoch on.
 
-        Close it if it is not used up, or its workers take their time to end.
+        Where this process is one of several, it may not leave the others waiting: a batch that cannot be read
+        is replaced by black images, and :attr:`error` says why.
 
         Raises:
-            SrtodError: whatever the dataset raises, with its own message also where a worker met it.
+            SrtodError: whatever the dataset raises, with its own message, where there is no other process.
         """
         self.dataset.set_epoch(epoch)
         steps = self.indices(epoch)[first_step:]
-        loader = iter(self._loader([one_pass for step in steps for one_pass in step]))
+        loaded = self._loader.load([one_pass for step in steps for one_pass in step])
         for _ in steps:
-            yield [self._to_device(next(loader)) for _ in range(self.recipe.accumulation)]
+            yield [self._batch(next(loaded)) for _ in range(self.recipe.accumulation)]
 
-    def _loader(self, batches: list[list[int]]) -> DataLoader[Any]:
-        return DataLoader(
-            _Guarded(self.dataset),
-            batch_sampler=batches,
-            collate_fn=_collate,
-            num_workers=self.recipe.workers,
-            worker_init_fn=_leave_signals_to_the_trainer,
-            pin_memory=self.device.type == "cuda",
-        )
+    def close(self) -> None:
+        """End the processes that read."""
+        self._loader.close()
 
-    def _to_device(self, batch: Batch | SrtodError) -> Batch:
-        if isinstance(batch, SrtodError):
-            # A new one: an exception raised from its own variable is a cycle that keeps the workers waiting.
-            raise type(batch)(*batch.args)
-        images, targets = batch
-        return (
-            [self._moved(image) for image in images],
-            [cast("SampleTarget", {key: self._moved(value) for key, value in t.items()}) for t in targets],
-        )
-
-    def _moved(self, value: Any) -> Any:
-        return value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
-
-
-class _Guarded(Dataset[Any]):
-    """Hands errors over as values: torch would bury a worker's message in a traceback."""
-
-    def __init__(self, dataset: DetectionDataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, index: int) -> Any:
+    def _batch(self, items: list[Any]) -> Batch:
         try:
-            return self.dataset[index]
+            return Batch.of(sound(items))
         except SrtodError as error:
-            return error
+            if self.processes == 1:
+                raise
+            self.error = error.with_traceback(None)
+            return Batch.of([_black_sample() for _ in items])
 
 
-def _collate(items: list[Any]) -> Batch | SrtodError:
-    error = next((item for item in items if isinstance(item, SrtodError)), None)
-    return error or collate(items)
-
-
-def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the step under way still needs its images."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _black_sample() -> tuple[Tensor, SampleTarget]:
+    """A sample to take part in a step with, when there is none."""
+    nothing: SampleTarget = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "ignore": torch.zeros(0, dtype=torch.bool),
+        "image_id": "(none)",
+        "seed": 0,
+    }
+    return torch.zeros(3, 64, 64, dtype=torch.uint8), nothing

@@ -1,32 +1,32 @@
 """A detector on a data set: detections of every image, and the metrics they earn."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from itertools import repeat
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from numpy.typing import NDArray
 from torch import nn
 
 from srtod import metrics
 from srtod.data import read, splits
-from srtod.data.dataset import DetectionDataset, collate
+from srtod.data.dataset import DetectionDataset
+from srtod.data.loading import Loader, on_device, sound, spare_cores
 from srtod.data.records import AnnotatedSet
+from srtod.engine.processes import gathered, together
 from srtod.engine.sets import checked, held_out_split
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.nn.modes import evaluating
-from srtod.results import coco_results
+from srtod.results import SetDetections, coco_results, results_file
+from srtod.support.devices import in_precision
 from srtod.support.errors import InputError, did_you_mean
-from srtod.support.files import write_json
+from srtod.support.files import atomic_file
 from srtod.support.progress import counting_bar, say
 from srtod.types import Detections, Finder
-
-_READERS = 2
-_READ_AHEAD = 4
 
 
 def detect(
@@ -34,10 +34,11 @@ def detect(
     dataset: DetectionDataset,
     *,
     device: torch.device | str | None = None,
+    precision: str = "fp32",
     batch_size: int = 1,
     progress: bool = True,
     accelerator: Accelerator | None = None,
-) -> list[dict[str, Any]]:
+) -> SetDetections:
     """Run a detector over a data set.
 
     Args:
@@ -47,40 +48,38 @@ def detect(
             classes is left out.
         device: where to run; a network is moved there. None leaves it where it is, or takes the
             accelerator's device.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: images a forward pass.
         progress: show a bar on stderr.
-        accelerator: shares the images out over its processes; each returns the detections of all.
-
-    Returns:
-        COCO results in the order of the data set: ``image_id``, ``category_id`` (label + 1), ``bbox``
-        (x y width height in pixels of the image), ``score``.
+        accelerator: shares the images out over its processes; the main one returns the detections of all,
+            the others none.
 
     Raises:
-        InputError: the data set has classes that the detector does not know.
+        InputError: the data set has classes that the detector does not know, an image cannot be read (in any
+            process), or the device does not do the precision.
     """
     if accelerator is not None:
         detector, device = accelerator.unwrap_model(detector), device or accelerator.device
     device, in_evaluation = _prepared(detector, device)
-    labels = match_classes(detector.classes, dataset.classes)
-    categories = [None if label is None else label + 1 for label in labels]
+    labels = np.array([-1 if k is None else k for k in match_classes(detector.classes, dataset.classes)])
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
-    found: list[tuple[int, list[dict[str, Any]]]] = []
+    batches = [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
+    found: list[SetDetections] = []
     with (
+        together(accelerator) if accelerator else nullcontext(),
         in_evaluation,
         torch.inference_mode(),
+        in_precision(precision, device),
         counting_bar(len(share), shown=progress and first == 0) as bar,
+        Loader(dataset, workers=min(spare_cores(), len(batches) // 2), device=device) as loader,
     ):
         task = bar.add_task("detecting", total=len(share))
-        for indices, items in _batches(dataset, share, batch_size):
-            images, targets = collate(items)
-            outputs = detector([image.to(device) for image in images])
-            for index, target, output in zip(indices, targets, outputs, strict=True):
-                found.append((index, _results(output, target["image_id"], categories)))
+        for indices, items in zip(batches, loader.load(batches), strict=True):
+            outputs = detector(on_device([image for image, _ in sound(items)], device))
+            found += map(_columns, indices, outputs, repeat(labels))
             bar.advance(task, len(indices))
-    if accelerator is not None:
-        found = gather_object(found)
-    return [result for _, results in sorted(found, key=lambda pair: pair[0]) for result in results]
+    return _joined(found) if accelerator is None else _joined(gathered(accelerator, _joined(found)))
 
 
 def evaluate(
@@ -88,6 +87,7 @@ def evaluate(
     annotated_set: AnnotatedSet,
     *,
     device: torch.device | str | None = None,
+    precision: str = "fp32",
     batch_size: int = 1,
     detections_per_image: int = DETECTIONS_PER_IMAGE,
     progress: bool = True,
@@ -98,6 +98,7 @@ def evaluate(
         detector,
         DetectionDataset(annotated_set.records, classes=annotated_set.classes),
         device=device,
+        precision=precision,
         batch_size=batch_size,
         progress=progress,
         accelerator=accelerator,
@@ -112,6 +113,7 @@ def evaluate_data(
     split: str | None = None,
     format: str | None = None,
     skip_bad: bool = False,
+    precision: str = "fp32",
     batch_size: int = 1,
     detections_per_image: int = DETECTIONS_PER_IMAGE,
     save_detections: Path | None = None,
@@ -124,6 +126,7 @@ def evaluate_data(
         split: which split; without one ``val``, else ``test``, else the only one.
         format: layout of the data; recognised where None.
         skip_bad: go on without what is damaged, and say what that is.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: images a forward pass.
         detections_per_image: best detections of a class that count in an image.
         save_detections: file for the detections, as COCO results with the names of image and class.
@@ -134,9 +137,9 @@ def evaluate_data(
     chosen = held_out_split(splits(data, format=format)) if split is None else split
     held_out = checked(read(data, format=format, split=chosen), skip_bad=skip_bad, say=say)
     dataset = DetectionDataset(held_out.records, classes=held_out.classes)
-    results = detect(detector, dataset, batch_size=batch_size)
+    results = detect(detector, dataset, precision=precision, batch_size=batch_size)
     if save_detections is not None:
-        write_json(save_detections, _named(results, held_out))
+        _save(save_detections, results, held_out)
     return metrics.evaluate(held_out, results, detections_per_image=detections_per_image)
 
 
@@ -165,45 +168,38 @@ def _prepared(
     return device, evaluating(finder.to(device))
 
 
-def _results(
-    output: Detections, image_id: int | str, categories: Sequence[int | None]
-) -> list[dict[str, Any]]:
-    boxes, scores, labels = (output[key].cpu().numpy() for key in ("boxes", "scores", "labels"))
-    return coco_results(image_id, boxes, scores, labels, category_ids=categories)
+def _columns(image: int, found: Detections, labels: NDArray[np.int64]) -> SetDetections:
+    """The detections of one image; ``labels`` gives each label of the detector that of the set, or -1."""
+    known = labels[found["labels"].cpu().numpy()]
+    kept = known >= 0
+    boxes, scores = (found[key].float().cpu().numpy()[kept] for key in ("boxes", "scores"))
+    return SetDetections(np.full(len(boxes), image), boxes, scores, known[kept])
 
 
-def _named(results: Sequence[dict[str, Any]], annotated: AnnotatedSet) -> list[dict[str, Any]]:
-    names = {record.image_id: record.file_name for record in annotated.records}
-    return [
-        {
-            "image_id": result["image_id"],
-            "file_name": names[result["image_id"]],
-            "category_id": annotated.category_id_of(result["category_id"] - 1),
-            "category_name": annotated.classes[result["category_id"] - 1],
-            "bbox": result["bbox"],
-            "score": result["score"],
-        }
-        for result in results
-    ]
+def _joined(parts: Sequence[SetDetections]) -> SetDetections:
+    """All of them together, in the order of the images."""
+    none = SetDetections(
+        np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+    )
+    columns = (
+        np.concatenate([getattr(part, field.name) for part in (none, *parts)]) for field in fields(none)
+    )
+    images, *others = columns
+    order = np.argsort(images, kind="stable")
+    return SetDetections(images[order], *(column[order] for column in others))
 
 
-def _batches(
-    dataset: DetectionDataset, indices: Sequence[int], size: int
-) -> Iterator[tuple[Sequence[int], list[Any]]]:
-    """Yield indices and items a batch at a time, in order, while threads read the images that come next.
-
-    Threads, because decoding leaves Python's lock and an error of the data set keeps its one line.
-    """
-    with ThreadPoolExecutor(_READERS) as readers:
-        waiting: deque[tuple[Sequence[int], list[Future[Any]]]] = deque()
-        for start in range(0, len(indices), size):
-            chunk = indices[start : start + size]
-            waiting.append((chunk, [readers.submit(dataset.__getitem__, index) for index in chunk]))
-            if len(waiting) > _READ_AHEAD:
-                yield _read(*waiting.popleft())
-        while waiting:
-            yield _read(*waiting.popleft())
-
-
-def _read(indices: Sequence[int], items: Sequence[Future[Any]]) -> tuple[Sequence[int], list[Any]]:
-    return indices, [item.result() for item in items]
+def _save(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
+    """Write COCO results with names, whole or not at all."""
+    ids = [annotated.category_id_of(label) for label in range(len(annotated.classes))]
+    with atomic_file(path) as scratch, results_file(scratch) as results:
+        for index, record in enumerate(annotated.records):
+            results.add(
+                coco_results(
+                    record.image_id,
+                    *found.of_image(index),
+                    category_ids=ids,
+                    file_name=record.file_name,
+                    names=annotated.classes,
+                )
+            )

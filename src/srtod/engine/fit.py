@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
 from srtod import metrics
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
 from srtod.engine.batches import Batches
 from srtod.engine.evaluate import detect
 from srtod.engine.log import RunLog
+from srtod.engine.processes import on_main, together, told_once
 from srtod.engine.schedule import learning_rate
 from srtod.engine.setup import introduction, new_detector, start_accelerator, start_run, training_dataset
 from srtod.engine.signals import StopSignals
@@ -22,12 +26,12 @@ from srtod.engine.state import (
     check_output,
     claim_output,
     load_state,
-    on_main,
     save_state,
     save_weights,
 )
-from srtod.engine.step import NotFiniteError, train_step
+from srtod.engine.step import NotFiniteError, Steps
 from srtod.recipes import Recipe, TrainRecipe
+from srtod.support.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,14 @@ def fit(
     on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
     dataset, data = training_dataset(recipe, train_set, val_set)
     batches = Batches(dataset, recipe.train, accelerator)
-    state = load_state(output, data)
+    state = _state_of_all(accelerator, output, data)
     detector = build(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
     on_main(accelerator, lambda: claim_output(output, recipe))
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
     for line in introduction(recipe, run, batches, val_set):
         log.say(line)
-    with log.open():
+    with log.open(), closing(batches):
         if state is None:
             save_state(
                 run
@@ -105,6 +109,20 @@ def fit(
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
 
 
+def _state_of_all(accelerator: Accelerator, output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Read the saved state in each process, and make sure that it is the same one."""
+    with together(accelerator):
+        state = load_state(output, data)
+    steps = gather_object([None if state is None else state["step"]])
+    if len(set(steps)) > 1:
+        error = InputError(
+            f"{output}: state.pt is not the same for all processes; put --output on a disk that all machines "
+            "share, or copy state.pt of the first machine to all"
+        )
+        raise told_once(accelerator, error)
+    return state
+
+
 def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
     """Go through the epochs that are left."""
     stop = StopSignals()
@@ -114,7 +132,8 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
             save_state(run)
             if val_set is not None and _is_due(train, epoch + 1):
                 with stop.at_once():
-                    run.scores = _validate(run, val_set, batch_size=batches.per_pass, quiet=log.quiet)
+                    options = {"precision": train.precision, "batch_size": batches.per_pass}
+                    run.scores = _validate(run, val_set, **options, quiet=log.quiet)
                 better = _improves(run, run.scores[train.best_by])
                 log.evaluation(epoch + 1, run.scores, best=better)
                 if better:
@@ -129,17 +148,20 @@ def _train_epoch(
 ) -> None:
     """Go through the steps that are left of an epoch."""
     run.model.train()
+    steps = Steps(run, train)
     done = run.step - epoch * batches.steps_per_epoch
-    with closing(batches.epoch(epoch, first_step=done)) as steps:
-        for passes in steps:
-            rate = learning_rate(train, run.step, batches.steps_per_epoch)
+    with closing(batches.epoch(epoch, first_step=done)) as loaded:
+        for passes in loaded:
+            steps.step(passes, learning_rate(train, run.step, batches.steps_per_epoch))
+            if not steps.due(batches.steps_per_epoch):
+                continue
             try:
-                values = train_step(run, passes, train, rate)
-            except NotFiniteError:
+                values, stopping = steps.read(stop=stop.asked, error=batches.error)
+            except NotFiniteError as error:
                 save_state(run)
-                raise
+                raise told_once(run.accelerator, error) from None
             log.train(epoch + 1, values, write=run.step % train.log_every == 0)
-            if stop.asked_anywhere(run.accelerator):
+            if stopping:
                 save_state(run)
                 save_weights(run, LAST)
                 raise KeyboardInterrupt
@@ -153,11 +175,18 @@ def _is_due(train: TrainRecipe, epoch: int) -> bool:
     return every > 0 and (epoch % every == 0 or epoch == train.epochs)
 
 
-def _validate(run: Run, val_set: AnnotatedSet, *, batch_size: int, quiet: bool) -> dict[str, float]:
+def _validate(
+    run: Run, val_set: AnnotatedSet, *, precision: str, batch_size: int, quiet: bool
+) -> dict[str, float]:
     """Return the metrics of the detector as it would be saved, in every process."""
     dataset = DetectionDataset(val_set.records, classes=val_set.classes)
     results = detect(
-        run.shown, dataset, batch_size=batch_size, progress=not quiet, accelerator=run.accelerator
+        run.shown,
+        dataset,
+        precision=precision,
+        batch_size=batch_size,
+        progress=not quiet,
+        accelerator=run.accelerator,
     )
     return on_main(run.accelerator, lambda: dict(metrics.evaluate(val_set, results).summary))
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from accelerate import PartialState
 
 from srtod.engine.fit import FitResult, fit
+from srtod.engine.processes import on_main, together
 from srtod.engine.sets import training_sets
-from srtod.engine.state import CONFIG
+from srtod.engine.state import CONFIG, STATE
 from srtod.recipes import Recipe, load_recipe, recipe_names
+from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
 from srtod.support.progress import say
 
@@ -52,15 +54,19 @@ def train_from_paths(
     """
     tell = say if os.environ.get("RANK", "0") == "0" else None
     settings = _recipe(recipe, overrides, output if resume else None)
-    train_set, val_set = training_sets(
-        data,
-        train_split=split,
-        val_data=val_data,
-        val_split=val_split,
-        format=format,
-        skip_bad=skip_bad,
-        say=tell,
-    )
+    processes = PartialState(cpu=choose_device(device, among=ONE_GPU).type == "cpu")
+    resumed = on_main(processes, lambda: resume and (output / STATE).exists())
+    with together(processes):
+        train_set, val_set = training_sets(
+            data,
+            train_split=split,
+            val_data=val_data,
+            val_split=val_split,
+            format=format,
+            skip_bad=skip_bad,
+            decode=skip_bad or not resumed,
+            say=tell,
+        )
     try:
         result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
     except KeyboardInterrupt:

@@ -1,39 +1,45 @@
 """Optimizer, learning rate and averaged weights: pure functions of the recipe and the step."""
 
+import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from srtod.recipes import TrainRecipe
+
+_DECAYED_FROM = {"sgd": 1, "adamw": 2}
+"""Dimensions from which on a parameter decays: of SGD all but the threshold, as MMDetection's schedules have
+it; of AdamW matrices and kernels alone, as timm's param_groups_weight_decay has it."""
 
 
 def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
     """Build the optimizer over every parameter that is trained; frozen ones are left out.
 
-    Each group carries the factor of its learning rate as ``lr_factor``.
+    Each group carries the factor of its learning rate as ``lr_factor``. On a GPU the optimizer is fused: that
+    one can be told there to skip a step.
     """
-    parameters = _groups(model, recipe.lr_factors)
+    groups = _groups(model, recipe)
+    fused = any(parameter.is_cuda for group in groups for parameter in group["params"])
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.AdamW(
-        parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
-    )
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
 
 
-def _groups(model: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
-    trained = {name: own for name, own in model.named_parameters() if own.requires_grad}
-    groups = []
-    for ending, factor in factors.items():
-        names = [name for name in trained if name.endswith(ending)]
-        groups.append({"params": [trained.pop(name) for name in names], "lr_factor": factor})
-    groups.append({"params": list(trained.values()), "lr_factor": 1.0})
-    return [group for group in groups if group["params"]]
+def _groups(model: nn.Module, recipe: TrainRecipe) -> list[dict[str, Any]]:
+    """Parameters that share the factor of their learning rate and their weight decay, in a fixed order."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factor = next((f for ending, f in recipe.lr_factors.items() if name.endswith(ending)), 1.0)
+            decay = recipe.weight_decay if parameter.ndim >= _DECAYED_FROM[recipe.optimizer] else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr_factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
+    ]
 
 
 def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float:
@@ -51,21 +57,56 @@ def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float
     return rate * (1 + math.cos(math.pi * step / (recipe.epochs * steps_per_epoch))) / 2
 
 
-def build_average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """Build the moving average of the weights; none without a decay.
+class Average:
+    """The moving average of a detector's trained weights.
 
-    The decay grows as ``(1 + n) / (10 + n)`` with the number n of updates up to ``decay``, so that the first
-    random weights are soon forgotten. Buffers are copied, not averaged.
+    The decay grows as ``(1 + n) / (10 + n)`` with the number n of steps up to ``decay``, so that the first
+    random weights are soon forgotten. Only trained weights are averaged and kept twice; what is frozen, and
+    buffers, are the detector's.
+
+    Args:
+        detector: what is trained.
+        decay: the largest.
     """
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=_moving_average(decay))
 
+    def __init__(self, detector: nn.Module, decay: float) -> None:
+        self.trained, self._decay = detector, decay
+        self._module = copy.deepcopy(detector).requires_grad_(False)
+        copies: dict[str, Tensor] = dict(self._module.named_parameters())
+        trained: dict[str, Tensor] = {n: own for n, own in detector.named_parameters() if own.requires_grad}
+        self._averages = {name: copies[name] for name in trained}
+        self._currents = list(trained.values())
 
-def _moving_average(decay: float) -> Callable[..., None]:
+    @property
+    def detector(self) -> nn.Module:
+        """The averaged detector, its buffers being those of the trained one at this moment."""
+        for own, current in zip(self._module.buffers(), self.trained.buffers(), strict=True):
+            own.copy_(current)
+        return self._module
+
     @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor | int) -> None:
-        n = int(count)
-        torch._foreach_lerp_(averages, currents, 1 - min(decay, (1 + n) / (10 + n)))
+    def update(self, step: int, done: Tensor | None = None) -> None:
+        """Take the weights after optimizer step ``step``, counted from 0, into the average.
 
-    return update
+        Args:
+            step: its number.
+            done: 1 or 0 on the device: whether the step was done; None: it was.
+        """
+        averages, currents = list(self._averages.values()), self._currents
+        share = 1 - min(self._decay, (1 + step) / (10 + step)) if step else 1.0
+        if done is None:
+            torch._foreach_lerp_(averages, currents, share)
+        else:
+            changes = torch._foreach_sub(currents, averages)
+            torch._foreach_mul_(changes, done * share)
+            torch._foreach_add_(averages, changes)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averaged weights by name."""
+        return dict(self._averages)
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take averaged weights over."""
+        for name, own in self._averages.items():
+            own.copy_(state[name])

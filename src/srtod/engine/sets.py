@@ -1,7 +1,11 @@
 """From the paths a user gives to the sets that are trained and validated on."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
@@ -17,6 +21,7 @@ def training_sets(
     val_split: str | None = None,
     format: str | None = None,
     skip_bad: bool = False,
+    decode: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> tuple[AnnotatedSet, AnnotatedSet | None]:
     """Read the training set and the validation set.
@@ -33,6 +38,7 @@ def training_sets(
         val_split: the split to validate on; chosen as said above where None.
         format: the layout of both; recognised where None.
         skip_bad: go on without what is damaged, and say what that is.
+        decode: look at every image, see :func:`checked`.
         say: shows a line; None shows nothing, nor a progress bar.
 
     Raises:
@@ -41,7 +47,7 @@ def training_sets(
     """
     names = splits(data, format=format)
     split = train_split or next((name for name in ("train", "trainval") if name in names), None)
-    train = checked(read(data, format=format, split=split), skip_bad=skip_bad, say=say)
+    train = read(data, format=format, split=split)
     if val_data is not None:
         split = val_split or held_out_split(splits(val_data, format=format))
         val = read(val_data, format=format, split=split)
@@ -53,14 +59,15 @@ def training_sets(
             )
         held_out = val_split or held_out_split(others)
         if held_out is None:
-            return train, None
+            return checked(train, skip_bad=skip_bad, decode=decode, say=say), None
         val = read(data, format=format, split=held_out)
     if val.classes != train.classes:
         raise InputError(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
             f"({', '.join(train.classes)}); validate on data with the same classes"
         )
-    return train, checked(val, skip_bad=skip_bad, say=say)
+    train, val = (checked(one, skip_bad=skip_bad, decode=decode, say=say) for one in (train, val))
+    return train, val
 
 
 def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tuple[ImageRecord, ...]:
@@ -83,19 +90,32 @@ def held_out_split(names: Sequence[str]) -> str | None:
 
 
 def checked(
-    annotated: AnnotatedSet, *, skip_bad: bool = False, say: Callable[[str], None] | None = None
+    annotated: AnnotatedSet,
+    *,
+    skip_bad: bool = False,
+    decode: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> AnnotatedSet:
     """Decode every image once: a damaged one is told now, and not after hours of work.
+
+    Training processes share the images out among themselves; all of them learn what is wrong.
 
     Args:
         annotated: the set to check.
         skip_bad: go on without what is damaged, and say what that is.
+        decode: False: look at the annotations alone, as the images were looked at before.
         say: shows a line; None shows nothing, nor a progress bar.
 
     Raises:
         InputError: a fault in the data, unless ``skip_bad``.
     """
-    sound = check_images(annotated, progress=say is not None)
+    processes = PartialState()
+    share = annotated.records[processes.process_index :: processes.num_processes] if decode else ()
+    mine = check_images(replace(annotated, records=share, faults=()), progress=say is not None)
+    faults = gather_object(list(mine.faults))
+    bad = {fault.image_id for fault in faults}
+    records = tuple(record for record in annotated.records if record.image_id not in bad)
+    sound = replace(annotated, records=records, faults=(*annotated.faults, *faults))
     if not skip_bad:
         return sound.require_sound()
     if say is not None:

@@ -1,5 +1,6 @@
 """What a training run is put together from: processes and precision, detector, optimizer, images."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from srtod.data.dataset import DetectionDataset, SampleTarget
+from srtod.data.dataset import DetectionDataset
+from srtod.data.loading import Batch, on_device
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
 from srtod.engine.batches import Batches
-from srtod.engine.schedule import build_average, build_optimizer
+from srtod.engine.schedule import Average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
@@ -29,12 +32,12 @@ _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 class _Losses(nn.Module):
     """The detector's losses: what is distributed and autocast, so that the detector itself stays as it is."""
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: nn.Module, device: torch.device) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector, self.device = detector, device
 
-    def forward(self, images: list[Tensor], targets: list[SampleTarget]) -> dict[str, Tensor]:
-        return self.detector(images, targets)
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.detector(on_device(batch.images, self.device), batch.targets)
 
 
 def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Accelerator:
@@ -45,6 +48,7 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
     """
     chosen = choose_device(device, among=ONE_GPU)
     require_precision(recipe.precision, chosen)
+    _choose_kernels(deterministic=recipe.deterministic)
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps one configuration a process
     GradientState._reset_state()
     return Accelerator(
@@ -53,7 +57,16 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
         gradient_accumulation_steps=recipe.accumulation,
         log_with="tensorboard",
         project_dir=output,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
+
+
+def _choose_kernels(*, deterministic: bool) -> None:
+    """Let a GPU take the fastest kernels, or only such as give the same bits each time."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
 
 
 def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, bare: bool = False) -> Any:
@@ -118,12 +131,23 @@ def start_run(
 ) -> Run:
     """Put detector, optimizer and average together on the device, as ``state`` has them if it is given."""
     detector.to(accelerator.device, memory_format=torch.channels_last)  # convolutions are faster so
-    model, optimizer = accelerator.prepare(_Losses(detector), build_optimizer(detector, recipe.train))
-    average = build_average(detector, recipe.train.ema)
+    model, optimizer = accelerator.prepare(
+        _Losses(detector, accelerator.device), build_optimizer(detector, recipe.train)
+    )
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        model.broadcast_buffers = _updates_statistics(detector)
+    average = None if recipe.train.ema is None else Average(detector, recipe.train.ema)
     run = Run(accelerator, detector, model, optimizer, average, output, data)
     if state is not None:
         run.restore(state)
     return run
+
+
+def _updates_statistics(detector: nn.Module) -> bool:
+    """Tell whether a BatchNorm follows its batches in training, so that processes have to agree on it."""
+    detector.train()
+    norms = (module for module in detector.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return any(norm.training and norm.track_running_stats for norm in norms)
 
 
 def training_dataset(

@@ -6,9 +6,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
-from accelerate import Accelerator
-
 
 class StopSignals:
     """Remembers that someone asked to stop; asked again, or within :meth:`at_once`, stops there and then."""
@@ -38,13 +35,6 @@ class StopSignals:
             yield
         finally:
             self._at_once = False
-
-    def asked_anywhere(self, accelerator: Accelerator) -> bool:
-        """Tell whether any process was asked to stop, so that all of them stop after the same step."""
-        if accelerator.num_processes == 1:
-            return self.asked
-        asked = torch.tensor(float(self.asked), device=accelerator.device)
-        return bool(accelerator.reduce(asked, reduction="sum") > 0)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked or self._at_once:

@@ -4,23 +4,21 @@ Learning rates, the order of the images and all random numbers are functions of 
 (:mod:`srtod.engine.schedule`, :mod:`srtod.engine.batches`, :func:`seed_step`), so they need no saving.
 """
 
-import io
 import pickle
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
+from srtod.engine.processes import on_main
+from srtod.engine.schedule import Average
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
-from srtod.support.errors import InputError, SrtodError
+from srtod.support.errors import InputError
 from srtod.support.files import atomic_file, write_text
 
 CONFIG, STATE, LOG, LAST, BEST = (
@@ -34,8 +32,8 @@ CONFIG, STATE, LOG, LAST, BEST = (
 _MAY_DIFFER = {"about.dataset", "about.source", "train.workers", "train.log_every", "train.save_every"}
 """Keys that may change on resume: they do not touch the weights."""
 
-
-T = TypeVar("T")
+_FORMAT = 2
+"""Of the saved state; grows when a run of an earlier version cannot be resumed."""
 
 
 @dataclass
@@ -62,7 +60,7 @@ class Run:
     detector: Any
     model: nn.Module
     optimizer: Any
-    average: AveragedModel | None
+    average: Average | None
     output: Path
     data: dict[str, Any]
     step: int = 0
@@ -75,12 +73,13 @@ class Run:
     @property
     def shown(self) -> Any:
         """The detector that is evaluated and saved: the averaged one where there is an average."""
-        return self.detector if self.average is None else self.average.module
+        return self.detector if self.average is None else self.average.detector
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as tensors, numbers, lists and dicts."""
         scaler = self.accelerator.scaler
         return {
+            "format": _FORMAT,
             "step": self.step,
             "epochs_done": self.epochs_done,
             "best": self.best,
@@ -114,10 +113,11 @@ def save_state(run: Run) -> None:
     """
 
     def write() -> None:
-        held = io.BytesIO()  # torch.save to a full disk raises a riddle, write_bytes an OSError
-        torch.save(run.state(), held)
-        with atomic_file(run.output / STATE) as scratch:
-            scratch.write_bytes(held.getbuffer())
+        with atomic_file(run.output / STATE) as scratch, scratch.open("wb") as file:
+            try:
+                torch.save(run.state(), file)
+            except RuntimeError as riddle:  # of torch, about an error of the disk
+                raise riddle.__context__ if isinstance(riddle.__context__, OSError) else riddle from None
 
     on_main(run.accelerator, write)
     run.saved = run.step
@@ -143,11 +143,15 @@ def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        before = state["data"]
+        before, its_format = state["data"], state.get("format", 1)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path}: not a saved state of a training run; train into a new output folder"
         ) from error
+    if its_format != _FORMAT:
+        raise InputError(
+            f"{path}: saved by another version of srtod; end the run with that one or train into a new folder"
+        )
     for key, value in data.items():
         if before.get(key) != value:
             raise InputError(
@@ -185,27 +189,6 @@ def claim_output(output: Path, recipe: Recipe) -> None:
     write_text(output / CONFIG, recipe_text(recipe))
     for path in _leftovers(output):
         path.unlink(missing_ok=True)
-
-
-def on_main(accelerator: Accelerator, work: Callable[[], T]) -> T:
-    """Do something in the main process only and return its result in all; where it fails, all end.
-
-    Raises:
-        SrtodError: what ``work`` raises, in the main process; the others leave quietly with its exit code.
-    """
-    result: T | None = None
-    error: SrtodError | None = None
-    if accelerator.is_main_process:
-        try:
-            result = work()
-        except SrtodError as caught:
-            error = caught
-    result, code = broadcast_object_list([result, error and error.exit_code])
-    if error is not None:
-        raise error
-    if code is not None:
-        raise SystemExit(code)
-    return cast("T", result)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

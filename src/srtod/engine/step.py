@@ -1,14 +1,16 @@
-"""One optimizer step."""
+"""Optimizer steps, and what they report."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from srtod.engine.batches import Batch
+from srtod.data.loading import Batch
+from srtod.engine.processes import end_together
 from srtod.engine.state import Run, seed_step
 from srtod.recipes import TrainRecipe
 from srtod.support.errors import SrtodError
@@ -18,76 +20,148 @@ class NotFiniteError(SrtodError):
     """A loss or gradient became infinite or not a number; the weights are those before the step."""
 
 
-def train_step(run: Run, passes: Sequence[Batch], recipe: TrainRecipe, rate: float) -> dict[str, float]:
-    """Do one optimizer step and count it.
+@dataclass(frozen=True)
+class _Done:
+    """A step nobody has looked at yet: losses ``[passes, names]`` and gradient norm lie on the device."""
+
+    rate: float
+    losses: Tensor
+    norm: Tensor
+    image_ids: list[list[Any]]
+
+
+class Steps:
+    """Does optimizer steps and counts them.
+
+    On a CPU each step is looked at before its update. On a GPU that would mean to wait for it: losses stay
+    there until :meth:`read`, and a loss or gradient that is not finite makes the optimizer skip this step and
+    all that follow, until it is read and told. (With fp16 each step is looked at, as its scaler does, too.)
 
     Args:
         run: the training run.
-        passes: the step's batches, one for each forward and backward pass of this process.
-        recipe: precision, clipping and seed.
-        rate: the learning rate.
-
-    Returns:
-        The losses, averaged over passes and processes, their sum ``loss``, ``lr`` and ``grad_norm``.
-
-    Raises:
-        NotFiniteError: a loss or gradient is not finite; says of which images.
+        recipe: precision, clipping and seed, and how often losses are read.
+        defer: leave losses on the device; None: on a GPU.
     """
-    accelerator, optimizer = run.accelerator, run.optimizer
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["lr_factor"]
-    seed_step(recipe.seed, run.step, accelerator.process_index)
-    losses: list[dict[str, Tensor]] = []
-    for images, targets in passes:
-        with accelerator.accumulate(run.model):
-            parts = run.model(images, targets)
+
+    def __init__(self, run: Run, recipe: TrainRecipe, *, defer: bool | None = None) -> None:
+        self._run, self._recipe = run, recipe
+        on_gpu = run.accelerator.device.type != "cpu"
+        self._defer = (on_gpu if defer is None else defer) and run.accelerator.scaler is None
+        self._unread: list[_Done] = []
+        self._names: list[str] = []
+        self._sound = torch.ones((), device=run.accelerator.device)
+
+    def step(self, batches: Sequence[Batch], rate: float) -> None:
+        """Do one step.
+
+        Args:
+            batches: one for each forward and backward pass of this process.
+            rate: the learning rate.
+        """
+        run, recipe, accelerator = self._run, self._recipe, self._run.accelerator
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate * group["lr_factor"]
+        seed_step(recipe.seed, run.step, accelerator.process_index)
+        losses = torch.stack([self._learn(batch) for batch in batches])
+        trained = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+        norm = accelerator.clip_grad_norm_(trained, recipe.clip_norm or math.inf)
+        ids = [[target["image_id"] for target in batch.targets] for batch in batches]
+        self._unread.append(_Done(rate, losses, torch.as_tensor(norm).detach(), ids))
+        self._update(losses, norm)
+        run.step += 1
+
+    def due(self, steps_per_epoch: int) -> bool:
+        """Tell whether to :meth:`read` now: a line is logged or a state saved, or nothing is deferred."""
+        every = (self._recipe.log_every, self._recipe.save_every, steps_per_epoch)
+        return not self._defer or any(self._run.step % number == 0 for number in every)
+
+    def read(self, *, stop: bool, error: SrtodError | None) -> tuple[dict[str, float], bool]:
+        """Look at the steps since the last time; one exchange between all processes.
+
+        Args:
+            stop: this process was asked to stop.
+            error: this process could not read its images.
+
+        Returns:
+            Of the last step the losses, averaged over passes and processes, their sum ``loss``, ``lr`` and
+            ``grad_norm``; and whether any process was asked to stop.
+
+        Raises:
+            NotFiniteError: a loss or gradient was not finite; says in which step, of which images. The run is
+                as it was before that step.
+            SrtodError: a process could not read its images.
+        """
+        done, self._unread = self._unread, []
+        rows = torch.stack([torch.cat([one.losses.mean(0), one.norm.float()[None]]) for one in done])
+        flags = rows.new_tensor([stop, error is not None])
+        numbers = self._run.accelerator.reduce(torch.cat([rows.flatten(), flags]), reduction="mean").tolist()
+        if numbers[-1]:
+            end_together(self._run.accelerator, error)
+        width = rows.shape[1]
+        values = [self._values(one, numbers[row * width : (row + 1) * width]) for row, one in enumerate(done)]
+        for row, one in enumerate(values):
+            if not self._is_finite(one):
+                self._run.step -= len(done) - row
+                raise self._not_finite(one, done[row])
+        return values[-1], numbers[-2] > 0
+
+    def _learn(self, batch: Batch) -> Tensor:
+        """Do a forward and a backward pass; returns the losses in the order of their names."""
+        accelerator = self._run.accelerator
+        with accelerator.accumulate(self._run.model):
+            parts = self._run.model(batch)
             accelerator.backward(torch.stack(list(parts.values())).sum())
-        losses.append({name: part.detach().float() for name, part in parts.items()})
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = accelerator.clip_grad_norm_(trained, recipe.clip_norm or math.inf)
-    values = _mean(run, losses) | {"lr": rate, "grad_norm": float(norm)}
-    if not _finite(values, scaled=accelerator.scaler is not None):
-        optimizer.zero_grad()
-        raise _not_finite(run, values, passes, losses)
-    optimizer.step()
-    optimizer.zero_grad()
-    if run.average is not None and not accelerator.optimizer_step_was_skipped:
-        run.average.update_parameters(run.detector)
-    run.step += 1
-    return values
+        self._names = list(parts)
+        return torch.stack([part.detach().float() for part in parts.values()])
 
+    def _update(self, losses: Tensor, norm: Tensor) -> None:
+        """Move the weights, unless a loss or gradient of any process is or was not finite."""
+        run, accelerator = self._run, self._run.accelerator
+        finite = losses.isfinite().all()
+        if accelerator.scaler is None:  # which skips steps whose gradients overflow
+            finite = finite & norm.isfinite()
+        least = accelerator.reduce(finite.float(), reduction="mean") == 1
+        self._sound = self._sound * least
+        if self._defer:
+            run.optimizer.optimizer.found_inf = 1 - self._sound  # which fused optimizers read on the device
+            run.optimizer.step()
+        elif self._sound:
+            run.optimizer.step()
+        if run.average is not None and (self._defer or (self._sound and not _was_skipped(run))):
+            run.average.update(run.step, done=self._sound if self._defer else None)
+        run.optimizer.zero_grad()
 
-def _mean(run: Run, losses: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """Average each loss over the passes and processes."""
-    names = list(losses[0])
-    mean = torch.stack([torch.stack([parts[name] for name in names]) for parts in losses]).mean(0)
-    numbers = run.accelerator.reduce(mean, reduction="mean").tolist()
-    return {"loss": sum(numbers), **dict(zip(names, numbers, strict=True))}
+    def _values(self, done: _Done, numbers: Sequence[float]) -> dict[str, float]:
+        *losses, norm = numbers
+        named = dict(zip(self._names, losses, strict=True))
+        return {"loss": sum(losses), **named, "lr": done.rate, "grad_norm": norm}
 
+    def _is_finite(self, values: dict[str, float]) -> bool:
+        scaled = self._run.accelerator.scaler is not None
+        return math.isfinite(values["loss"]) and (scaled or math.isfinite(values["grad_norm"]))
 
-def _finite(values: Mapping[str, float], *, scaled: bool) -> bool:
-    """Tell whether to do the step; where losses are scaled, the scaler skips it if gradients overflow."""
-    return math.isfinite(values["loss"]) and (scaled or math.isfinite(values["grad_norm"]))
-
-
-def _not_finite(
-    run: Run, values: Mapping[str, float], passes: Sequence[Batch], losses: Sequence[Mapping[str, Tensor]]
-) -> NotFiniteError:
-    """Say which number is not finite and which images made it; all processes take part."""
-    bad = [name for name, value in values.items() if name.startswith("loss_") and not math.isfinite(value)]
-    bad = bad or ["grad_norm"]
-    guilty = [not torch.stack(list(parts.values())).isfinite().all() for parts in losses]
-    images: list[Any] = gather_object(
-        [
-            target["image_id"]
-            for (_, targets), is_guilty in zip(passes, guilty, strict=True)
-            for target in targets
-            if is_guilty or bad == ["grad_norm"]
+    def _not_finite(self, values: dict[str, float], done: _Done) -> NotFiniteError:
+        """Say which number is not finite and which images made it; all processes take part."""
+        bad = [
+            name for name, value in values.items() if name.startswith("loss_") and not math.isfinite(value)
         ]
-    )
-    what = ", ".join(f"{name} {values[name]}" for name in bad)
-    return NotFiniteError(
-        f"step {run.step + 1}: {what} in the batch of images {', '.join(map(str, images))}; the state before "
-        "it is saved; look at these images and their boxes, or start again with a lower train.lr or with "
-        "train.clip_norm"
-    )
+        bad = bad or ["grad_norm"]
+        guilty = (~done.losses.isfinite().all(dim=1)).tolist()
+        images: list[Any] = gather_object(
+            [
+                image_id
+                for ids, is_guilty in zip(done.image_ids, guilty, strict=True)
+                for image_id in ids
+                if is_guilty or bad == ["grad_norm"]
+            ]
+        )
+        what = ", ".join(f"{name} {values[name]}" for name in bad)
+        return NotFiniteError(
+            f"step {self._run.step + 1}: {what} in the batch of images {', '.join(map(str, images))}; the "
+            "state before it is saved; look at these images and their boxes, or start again with a lower "
+            "train.lr or with train.clip_norm"
+        )
+
+
+def _was_skipped(run: Run) -> bool:
+    return run.accelerator.optimizer_step_was_skipped

@@ -8,8 +8,16 @@ from numpy.typing import NDArray
 
 from srtod.data.records import AnnotatedSet
 from srtod.defaults import DETECTIONS_PER_IMAGE, METRICS
-from srtod.metrics.columns import DetectionTable, TruthTable, detection_table, names_of, truth_table
+from srtod.metrics.columns import (
+    DetectionTable,
+    TruthTable,
+    detection_table,
+    names_of,
+    set_table,
+    truth_table,
+)
 from srtod.metrics.evaluator import precision_recall
+from srtod.results import SetDetections
 from srtod.support.errors import InputError
 
 AREA_RANGES: dict[str, tuple[float, float]] = {
@@ -51,22 +59,29 @@ class Metrics:
 
 
 def evaluate(
-    truth: AnnotatedSet, results: list[dict[str, Any]], *, detections_per_image: int = DETECTIONS_PER_IMAGE
+    truth: AnnotatedSet,
+    found: SetDetections | list[dict[str, Any]],
+    *,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
 ) -> Metrics:
     """Evaluate detections on a data set.
 
     Args:
         truth: the data set. Regions to ignore are COCO crowd regions; one that holds for every class is a
             crowd region of each.
-        results: COCO results: dicts ``image_id`` (or ``file_name``), ``category_id`` (label + 1; or
-            ``category_name``), ``bbox`` (x y width height in pixels) and ``score``.
+        found: detections of the set's images; or COCO results: dicts ``image_id`` (or ``file_name``),
+            ``category_id`` (label + 1; or ``category_name``), ``bbox`` (x y width height in pixels) and
+            ``score``.
         detections_per_image: best detections of a class that count in an image.
 
     Raises:
         InputError: a result that is not sound, or about an image or class the set does not have.
     """
     table = truth_table(truth)
-    detections = detection_table(results, names_of(truth, table), source="results")
+    if isinstance(found, SetDetections):
+        detections = set_table(found, truth)
+    else:
+        detections = detection_table(found, names_of(truth, table), source="results")
     return evaluate_tables(table, detections, detections_per_image=detections_per_image)
 
 

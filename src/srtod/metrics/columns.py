@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.metrics.entries import Entries
+from srtod.results import SetDetections
 from srtod.support.errors import InputError
 
 
@@ -114,6 +115,16 @@ def names_of(truth: AnnotatedSet, table: TruthTable) -> Names:
         classes={name: label for label, name in enumerate(table.classes)},
         source=str(truth.source),
     )
+
+
+def set_table(found: SetDetections, truth: AnnotatedSet) -> DetectionTable:
+    """Lay detections of a data set out in the order of :func:`truth_table`."""
+    order = ascending([record.image_id for record in truth.records])
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    boxes = found.boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    return DetectionTable(place[found.images], found.labels, boxes, found.scores.astype(np.float64))
 
 
 def detection_table(results: Any, names: Names, *, source: str) -> DetectionTable:

@@ -78,7 +78,8 @@ class TrainRecipe(Section):
         optimizer: ``sgd`` or ``adamw``.
         lr: learning rate after the warm-up.
         momentum: of SGD; beta 1 of AdamW.
-        weight_decay: on every trained parameter.
+        weight_decay: of SGD on every trained parameter but the threshold of self-reconstruction, of AdamW on
+            matrices and kernels alone.
         lr_factors: factors of the learning rate for parameters whose name ends with a key; a key that fits
             none does nothing, so that a recipe may switch self-reconstruction off. AdamW moves every number
             by about the learning rate in a step, whatever its gradient: much for a small threshold.
@@ -88,12 +89,14 @@ class TrainRecipe(Section):
         clip_norm: bound of the gradient's norm; none: no bound.
         ema: decay of the moving average of the weights that is evaluated and saved; none: the weights
             themselves.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``; validation runs in it, too.
+        deterministic: on a GPU, take only kernels that give the same bits each time, which is slower; so that
+            a resumed run ends with the same weights to the bit, as on a CPU.
         seed: of the weights, the order of the images and every other choice made at random.
-        workers: processes that read images, beside each training process.
+        workers: processes that read images, beside each training process; none: by the number of cores.
         evaluate_every: epochs between two evaluations on the validation set; 0: never.
         best_by: metric by which the best weights are told.
-        log_every: steps between two lines of metrics.jsonl.
+        log_every: steps between two lines of metrics.jsonl; on a GPU, between two looks at the losses.
         save_every: steps between two saved states, from which training can go on.
     """
 
@@ -113,8 +116,9 @@ class TrainRecipe(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Precision = "fp32"
+    deterministic: bool = False
     seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=2, ge=0)
+    workers: Annotated[int, Field(ge=0)] | None = None
     evaluate_every: int = Field(default=1, ge=0)
     best_by: Metric = "AP"
     log_every: int = Field(default=10, ge=1)
