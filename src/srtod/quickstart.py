@@ -23,6 +23,8 @@ from srtod.inference.predict import to_tensor
 from srtod.metrics import Metrics
 from srtod.plots import (
     Plate,
+    Report,
+    Scene,
     Step,
     curves_figure,
     draw_detections,
@@ -150,8 +152,7 @@ def _report(
 ) -> None:
     shown = _shown(test_set.records, scale.pictures)
     training, evaluations = read_metrics(output / "run" / "metrics.jsonl")
-    write_report(
-        output / "report.html",
+    report = Report(
         title="srtod quickstart",
         summary=[
             f"{scale.train_images} scenes of drone swarms were drawn, and a small Faster R-CNN with "
@@ -174,6 +175,7 @@ def _report(
         maps=list(_maps(detector, shown[:2])),
         steps=_next_steps(output),
     )
+    write_report(output / "report.html", report)
 
 
 def _shown(records: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
@@ -184,17 +186,11 @@ def _shown(records: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
 
 def _detections(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
     for record, found in zip(records, predict(detector, [record.path for record in records]), strict=True):
-        picture = draw_detections(
-            found.image,
-            found.boxes,
-            found.scores,
-            found.labels,
-            detector.classes,
-            truth=record.boxes,
-            min_score=_SCORE,
+        scene = Scene(
+            found.image, found.boxes, found.scores, found.labels, detector.classes, truth=record.boxes
         )
         yield Plate(
-            picture,
+            draw_detections(scene, min_score=_SCORE),
             f"{record.file_name}: {len(record.boxes)} drones, {int((found.scores >= _SCORE).sum())} "
             f"detections scored {_SCORE} or more. White corners mark the true drones; insets are enlarged.",
         )

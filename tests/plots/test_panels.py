@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from srtod.plots.panels import heat, object_contrast, panels_of, stretch
+from srtod.plots.crops import Crop
+from srtod.plots.panels import Panel, contrast, heat, panels_of, stretch
+
+
+def level(values):
+    values = np.asarray(values, dtype=np.float32)
+    return Panel("p2", "P2", values, (values.shape[1] * 4, values.shape[0] * 4), "magma")
 
 
 def maps(height, width, stride=4, channels=3):
@@ -70,5 +76,19 @@ def test_stretch_takes_the_cell_under_each_pixel():
 def test_contrast_compares_objects_with_the_rest():
     values = np.ones((10, 10), dtype=np.float32)
     values[2:4, 3:5] = 3.0
-    assert object_contrast(values, (40.0, 40.0), np.array([[12.0, 8.0, 20.0, 16.0]])) == pytest.approx(3.0)
-    assert np.isnan(object_contrast(values, (40.0, 40.0), np.zeros((0, 4))))
+    assert contrast(level(values), np.array([[12.0, 8.0, 20.0, 16.0]])) == pytest.approx(3.0)
+    assert np.isnan(contrast(level(values), np.zeros((0, 4))))
+
+
+def test_a_box_counts_with_every_cell_it_touches():
+    panel = level(np.arange(16).reshape(4, 4))
+    assert panel.pixels[panel.cells((3.0, 4.0, 5.0, 8.0))].tolist() == [[4, 5]]
+
+
+def test_contrast_in_a_region_leaves_out_what_lies_outside_of_it():
+    values = np.ones((8, 8))
+    values[2, 3] = 3
+    values[7, 7] = 100  # outside of the region
+    box, region = np.array([[12.0, 8.0, 16.0, 12.0]]), Crop(0, 0, 24)
+    assert contrast(level(values), box, region) == pytest.approx(3)
+    assert np.isnan(contrast(level(values), np.array([[0.0, 0.0, 24.0, 24.0]]), region))

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from srtod.plots import Plate, Step, curves_figure, write_report
+from srtod.plots import Plate, Report, Step, curves_figure, write_report
 from srtod.support.errors import InputError
 
 VOID = {"meta", "img", "br"}
@@ -44,7 +44,7 @@ class Outline(HTMLParser):
 
 def page(tmp_path, **parts):
     path = tmp_path / "report.html"
-    write_report(path, **parts)
+    write_report(path, Report(**parts))
     outline = Outline()
     outline.feed(path.read_text(encoding="utf-8"))
     assert outline.open == []
@@ -106,4 +106,4 @@ def test_empty_parts_are_left_out(tmp_path):
 def test_an_unwritable_place_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
-        write_report(tmp_path / "file" / "report.html", title="x")
+        write_report(tmp_path / "file" / "report.html", Report(title="x"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from srtod.inference.inputs import ImageFile
 from srtod.inference.predict import Prediction
-from srtod.plots import draw_detections
+from srtod.plots import Scene, draw_detections
 from srtod.results import coco_results
 
 
@@ -39,7 +39,7 @@ def write_picture(
         min_score: detections below are counted in the legend and not drawn.
     """
     record = image.record
-    picture = draw_detections(
+    scene = Scene(
         prediction.image,
         prediction.boxes,
         prediction.scores,
@@ -47,9 +47,8 @@ def write_picture(
         classes,
         truth=None if record is None else record.boxes[~record.ignore],
         ignore=None if record is None else record.boxes[record.ignore],
-        min_score=min_score,
-        title=image.file_name,
     )
+    picture = draw_detections(scene, min_score=min_score, title=image.file_name)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, compress_level=4)
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DARK = "#222222"
-DASHES = ("-", "--", ":")
+COLOURS = [hex_colour(colour) for colour in OKABE_ITO if colour != (240, 228, 66)]
+"""Without yellow, which is too faint on white."""
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -62,11 +63,16 @@ def curves_figure(
         evaluations: rows with ``step`` and metrics as fractions of 1; negative values are left out.
         title: stands above the figure.
     """
+    from cycler import cycler
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     losses, metrics = figure.subplots(1, 2)
+    for axis in (losses, metrics):
+        axis.set_prop_cycle(
+            cycler(linestyle=("-", "--", ":")) * cycler(color=COLOURS) * cycler(linewidth=(1.2,))
+        )
     _draw_losses(losses, training)
     _draw_metrics(metrics, evaluations)
     for axis in (losses, metrics):
@@ -88,13 +94,12 @@ def series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[NDArray[np.floa
 def _draw_losses(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     axis.set_title("losses", fontsize=10, loc="left")
     names = sorted({key for row in rows for key in row if key.startswith("loss_") or key.endswith("_loss")})
-    for index, name in enumerate(["loss", *names]):
+    total: dict[str, Any] = {"label": "sum", "color": DARK, "linestyle": "-", "linewidth": 1.8}
+    for name in ["loss", *names]:
         steps, values = series(rows, name)
-        if not (values > 0).any():
-            continue
-        style = {"color": DARK, "linewidth": 1.8} if name == "loss" else _style(index - 1)
-        label = "sum" if name == "loss" else name.removeprefix("loss_")
-        axis.plot(steps, _smooth(values), label=label, **style)
+        if (values > 0).any():
+            style = total if name == "loss" else {"label": name.removeprefix("loss_")}
+            axis.plot(steps, _smooth(values), **style)
     if not axis.lines:
         _say(axis, "no losses recorded")
         return
@@ -104,26 +109,17 @@ def _draw_losses(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_metrics(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     axis.set_title("metrics", fontsize=10, loc="left")
-    for index, name in enumerate(METRICS):
+    for name in METRICS:
         steps, values = series(rows, name)
         known = values >= 0
         if known.any():
             label = f"{name} {values[known][-1]:.3f}"
-            axis.plot(steps[known], values[known], marker="o", markersize=3, label=label, **_style(index))
+            axis.plot(steps[known], values[known], marker="o", markersize=3, label=label)
     if not axis.lines:
         _say(axis, "not evaluated yet")
         return
     axis.set_ylim(bottom=0)
     axis.legend(fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="last value")
-
-
-def _style(index: int) -> dict[str, Any]:
-    colours = [colour for colour in OKABE_ITO if colour != (240, 228, 66)]  # yellow is too faint on white
-    return {
-        "color": hex_colour(colours[index % len(colours)]),
-        "linestyle": DASHES[index // len(colours) % len(DASHES)],
-        "linewidth": 1.2,
-    }
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """One figure that shows why self-reconstruction finds what the plain detector loses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from srtod.plots.crops import Crop, choose_crops
 from srtod.plots.palette import OKABE_ITO, hex_colour
-from srtod.plots.panels import Panel, object_contrast, panels_of
+from srtod.plots.panels import Panel, contrast, frame, panels_of
+from srtod.plots.scene import LETTERS, boxes_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def explain_figure(
     from matplotlib.figure import Figure
 
     height, width = image.shape[:2]
-    marked, found = _boxes(truth), _boxes(detections)
+    marked, found = boxes_of(truth), boxes_of(detections)
     panels = panels_of(image, maps)
     rows = choose_explained(image, maps, truth=marked, detections=found, count=crops)
     overview = CELL * float(np.clip(height / width, 0.4, 2.0))
@@ -60,16 +61,16 @@ def explain_figure(
         1 + len(rows), len(panels), squeeze=False, height_ratios=[overview, *[CELL] * len(rows)]
     )
     for column, panel in zip(axes.T, panels, strict=True):
-        shown = [_show(axis, panel) for axis in column]
-        _finish_overview(column[0], panel, rows, (width, height), marked)
+        shown = panel.show(column[0], (0, 0, width, height))
+        _finish_overview(column[0], panel, rows, marked)
         for axis, crop in zip(column[1:], rows, strict=True):
-            _zoom_in(axis, crop, marked)
+            panel.show(axis, crop.corners)
+            for box in marked[crop.touches(marked)]:
+                frame(axis, box, TRUTH_COLOUR, 1.1, away=crop.side / 64)
         if panel.name == "p2_after":
-            _colour_bar(
-                figure, shown[0], axes[-1, 1:3], "mean |activation| over channels, one scale for both"
-            )
+            _colour_bar(figure, shown, axes[-1, 1:3], "mean |activation| over channels, one scale for both")
         elif panel.name == "difference":
-            _colour_bar(figure, shown[0], axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
+            _colour_bar(figure, shown, axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
     _finish_input(axes[:, 0], rows, marked, found)
     return figure
 
@@ -97,84 +98,37 @@ def choose_explained(
     return choose_crops(np.array([[x, y, x + 1, y + 1]]), np.ones(1), side=64, count=min(count, 1), size=size)
 
 
-def _show(axis: "Axes", panel: Panel) -> "AxesImage":
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    return axis.imshow(
-        panel.pixels,
-        cmap=panel.colours or None,
-        vmin=panel.limits[0],
-        vmax=panel.limits[1],
-        extent=(0, panel.reach[0], panel.reach[1], 0),
-        interpolation="nearest" if panel.pixels.ndim == 2 else "antialiased",
-    )
-
-
-def _finish_overview(
-    axis: "Axes", panel: Panel, rows: list[Crop], size: tuple[int, int], truth: NDArray[np.float64]
-) -> None:
-    axis.set(xlim=(0, size[0]), ylim=(size[1], 0))
+def _finish_overview(axis: "Axes", panel: Panel, rows: Sequence[Crop], truth: NDArray[np.float64]) -> None:
     axis.set_title(panel.title, fontsize=10)
     for crop in rows:
-        _frame(axis, crop.corners, "white", 0.8)
+        frame(axis, crop.corners, "white", 0.8)
     if len(truth) and panel.colours:
-        ratio = object_contrast(panel.pixels, panel.reach, truth)
-        axis.set_xlabel(f"objects ÷ elsewhere: {ratio:.2f}", fontsize=8, labelpad=2)
-
-
-def _zoom_in(axis: "Axes", crop: Crop, truth: NDArray[np.float64]) -> None:
-    left, top, right, bottom = crop.corners
-    axis.set(xlim=(left, right), ylim=(bottom, top))
-    for box in truth[crop.touches(truth)]:
-        _frame(axis, box, TRUTH_COLOUR, 1.1, away=crop.side / 64)
+        axis.set_xlabel(f"objects ÷ elsewhere: {contrast(panel, truth):.2f}", fontsize=8, labelpad=2)
 
 
 def _finish_input(
-    column: NDArray[np.object_], rows: list[Crop], truth: NDArray[np.float64], found: NDArray[np.float64]
+    column: NDArray[np.object_], rows: Sequence[Crop], truth: NDArray[np.float64], found: NDArray[np.float64]
 ) -> None:
     from matplotlib.lines import Line2D
 
+    whole = column[0]
     for box in truth:
-        _frame(column[0], box, TRUTH_COLOUR, 0.5, away=1)
-    for index, crop in enumerate(rows):
-        name = chr(ord("A") + index)
-        column[0].annotate(
-            name,
-            (crop.x, crop.y),
-            color="white",
-            fontsize=7,
-            fontweight="bold",
-            ha="right",
-            va="bottom",
-            bbox={"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1},
-        )
-        column[index + 1].set_ylabel(f"{name}   {crop.side} x {crop.side} px", fontsize=8)
+        frame(whole, box, TRUTH_COLOUR, 0.5, away=1)
+    behind = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1}
+    style = {"color": "white", "fontsize": 7, "fontweight": "bold", "ha": "right", "va": "bottom"}
+    for letter, axis, crop in zip(LETTERS, column[1:], rows, strict=False):
+        whole.annotate(letter, (crop.x, crop.y), bbox=behind, **style)
+        axis.set_ylabel(f"{letter}   {crop.side} x {crop.side} px", fontsize=8)
         for box in found[crop.touches(found)]:
-            _frame(column[index + 1], box, FOUND_COLOUR, 1.1, away=crop.side / 40)
-    marks = [("ground truth", TRUTH_COLOUR, truth), ("detection", FOUND_COLOUR, found)]
+            frame(axis, box, FOUND_COLOUR, 1.1, away=crop.side / 40)
     handles = [
         Line2D([], [], color=colour, label=f"{text} {len(boxes)}")
-        for text, colour, boxes in marks
+        for text, colour, boxes in (("ground truth", TRUTH_COLOUR, truth), ("detection", FOUND_COLOUR, found))
         if len(boxes)
     ]
     if handles:
-        column[-1].legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.02),
-            ncols=2,
-            fontsize=7,
-            frameon=False,
-        )
-
-
-def _frame(axis: "Axes", box: ArrayLike, colour: str, width: float, *, away: float = 0.0) -> None:
-    from matplotlib.patches import Rectangle
-
-    left, top, right, bottom = np.asarray(box, dtype=float) + np.array((-away, -away, away, away))
-    axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, lw=width))
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.02)}
+        column[-1].legend(handles=handles, ncols=2, fontsize=7, frameon=False, **place)
 
 
 def _colour_bar(figure: "Figure", shown: "AxesImage", axes: NDArray[np.object_], label: str) -> None:
@@ -184,7 +138,3 @@ def _colour_bar(figure: "Figure", shown: "AxesImage", axes: NDArray[np.object_],
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
-
-
-def _boxes(boxes: ArrayLike | None) -> NDArray[np.float64]:
-    return np.zeros((0, 4)) if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

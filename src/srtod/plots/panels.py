@@ -1,14 +1,20 @@
-"""The maps of self-reconstruction, made ready to be looked at."""
+"""The maps of self-reconstruction, made ready to be looked at, and what figures of them share."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from srtod.plots.crops import Crop
 from srtod.plots.palette import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 FEATURE_COLOURS = "magma"
 DIFFERENCE_COLOURS = "inferno"
@@ -34,6 +40,30 @@ class Panel:
     reach: tuple[float, float]
     colours: str = ""
     limits: tuple[float, float] = (0.0, 1.0)
+
+    def cells(self, box: ArrayLike) -> tuple[slice, slice]:
+        """Return the rows and columns of a map that a box (x1 y1 x2 y2 in pixels of the image) touches."""
+        rows, columns = self.pixels.shape[:2]
+        x1, y1, x2, y2 = np.asarray(box) * np.tile((columns / self.reach[0], rows / self.reach[1]), 2)
+        return (
+            slice(max(int(np.floor(y1)), 0), max(int(np.ceil(y2)), 0)),
+            slice(max(int(np.floor(x1)), 0), max(int(np.ceil(x2)), 0)),
+        )
+
+    def show(self, axis: "Axes", corners: tuple[float, float, float, float] | None = None) -> "AxesImage":
+        """Show a part of the panel (x1 y1 x2 y2 in pixels of the image), or all of it, without ticks."""
+        shown = axis.imshow(
+            self.pixels,
+            cmap=self.colours or None,
+            vmin=self.limits[0],
+            vmax=self.limits[1],
+            extent=(0, self.reach[0], self.reach[1], 0),
+            interpolation="antialiased",
+        )
+        left, top, right, bottom = corners or (0, 0, *self.reach)
+        axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        return shown
 
     def picture(self, size: tuple[int, int]) -> Image.Image:
         """Return the panel in its colours, as large as the image (width, height)."""
@@ -105,24 +135,22 @@ def stretch(
     return pixels[rows[:, None], columns[None]]
 
 
-def object_contrast(
-    values: NDArray[np.float32], reach: tuple[float, float], truth: NDArray[np.float64]
-) -> float:
-    """Return the mean of a map on the marked objects divided by its mean elsewhere.
+def contrast(panel: Panel, boxes: NDArray[np.float64], region: Crop | None = None) -> float:
+    """Return the mean of a map on objects divided by its mean elsewhere.
 
     Args:
-        values: ``[h, w]``.
-        reach: width and height the map covers, in pixels of the image.
-        truth: ``[N, 4]``, x1 y1 x2 y2 in pixels of the image; each box counts with every cell it touches.
+        panel: a map ``[h, w]``.
+        boxes: ``[N, 4]``, x1 y1 x2 y2 in pixels of the image; each counts with every cell it touches.
+        region: where to look; everywhere if None.
 
     Returns:
         The quotient; NaN where the boxes cover nothing or everything.
     """
-    on = np.zeros(values.shape, dtype=bool)
-    cells = truth * np.tile((values.shape[1] / reach[0], values.shape[0] / reach[1]), 2)
-    outward = np.concatenate((np.floor(cells[:, :2]), np.ceil(cells[:, 2:])), axis=1).astype(int)
-    for left, top, right, bottom in outward.clip(min=0):
-        on[top:bottom, left:right] = True
+    on = np.zeros(panel.pixels.shape, dtype=bool)
+    for box in boxes:
+        on[panel.cells(box)] = True
+    seen = ... if region is None else panel.cells(region.corners)
+    values, on = panel.pixels[seen], on[seen]
     if on.all() or not on.any():
         return float("nan")
     return float(values[on].mean() / max(float(values[~on].mean()), 1e-12))
@@ -139,3 +167,14 @@ def _level_reach(
     if all(cells - 1 < pixels / stride <= cells for cells, pixels in zip(level, seen, strict=True)):
         return level[1] * stride * size[0] / seen[1], level[0] * stride * size[1] / seen[0]
     return size
+
+
+def frame(
+    axis: "Axes", box: ArrayLike, colour: str, width: float, *, away: float = 0.0, **style: Any
+) -> None:
+    """Draw a frame around a box (x1 y1 x2 y2), ``away`` pixels of the image from it."""
+    from matplotlib.patches import Rectangle
+
+    x1, y1, x2, y2 = np.asarray(box, dtype=float) + np.array((-away, -away, away, away))
+    edges = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, **style)
+    axis.add_patch(edges)

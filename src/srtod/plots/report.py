@@ -1,16 +1,15 @@
-"""One HTML page that tells a whole run and needs nothing beside itself."""
+"""HTML pages: one that tells a whole run, and what every page has in common."""
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PIL import Image
 
-from srtod.plots.page import render_page
 from srtod.support.files import write_text
 
 if TYPE_CHECKING:
@@ -48,59 +47,71 @@ class Step:
     command: str
 
 
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    summary: Sequence[str] = (),
-    facts: Mapping[str, str] | None = None,
-    metrics: Mapping[str, float | None] | None = None,
-    per_class: Mapping[str, Mapping[str, float | None]] | None = None,
-    curves: "Figure | None" = None,
-    detections: Sequence[Plate] = (),
-    maps: Sequence[Plate] = (),
-    steps: Sequence[Step] = (),
-) -> None:
-    """Write a report as one HTML file: pictures and style inside, no scripts, all text escaped.
+@dataclass(frozen=True)
+class Report:
+    """What stands on a report's page; what is empty is left out.
 
-    Parts that are not given are left out.
-
-    Args:
-        path: the file.
+    Attributes:
         title: the page's title.
         summary: paragraphs: what was done, in plain words.
         facts: short name -> value: seeds, images, epochs, seconds, versions.
         metrics: name -> fraction of 1; None or a negative value means that there were no such objects.
         per_class: class -> the same.
-        curves: losses and metrics over the training.
+        curves: losses and metrics over the training, see :func:`srtod.plots.curves.curves_figure`.
         detections: pictures of detections.
         maps: figures of the maps of self-reconstruction.
         steps: what to do next.
+    """
+
+    title: str
+    summary: Sequence[str] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    per_class: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    curves: "Figure | None" = None
+    detections: Sequence[Plate] = ()
+    maps: Sequence[Plate] = ()
+    steps: Sequence[Step] = ()
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as one HTML file: pictures and style inside, no scripts, all text escaped.
 
     Raises:
         InputError: ``path`` cannot be written to.
     """
-    metrics, per_class = metrics or {}, per_class or {}
-    template = resources.files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
+    template = files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
+    rows = report.per_class.values()
     page = render_page(
         template,
-        title=title,
-        summary=summary,
-        facts=facts or {},
-        metrics=metrics,
-        meanings={name: text for name, text in METRIC_MEANINGS.items() if name in metrics},
-        headline=[name for name in HEADLINE if _known(metrics.get(name))],
-        per_class=per_class,
-        per_class_names=[name for name in METRIC_MEANINGS if any(name in row for row in per_class.values())],
-        curves=curves,
-        detections=detections,
-        maps=maps,
-        steps=steps,
+        **vars(report),
+        meanings={name: text for name, text in METRIC_MEANINGS.items() if name in report.metrics},
+        headline=[name for name in HEADLINE if _known(report.metrics.get(name))],
+        per_class_names=[name for name in METRIC_MEANINGS if any(name in row for row in rows)],
         data_uri=data_uri,
         number=_number,
         known=_known,
     )
     write_text(path, page)
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return an HTML page that needs nothing beside itself: one style, no scripts, all text escaped.
+
+    Args:
+        template: Jinja's, which extends ``page.html.j2`` with a block ``content`` (and ``header``).
+        **values: what it shows; ``title`` and the paragraphs ``summary`` among them.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("srtod", "plots"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.from_string(template).render(**values)
 
 
 def data_uri(picture: "Image.Image | Figure") -> str:
@@ -114,9 +125,9 @@ def data_uri(picture: "Image.Image | Figure") -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def _known(value: float | None) -> bool:
+def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and value >= 0  # false for NaN, too
 
 
 def _number(value: float | None) -> str:
-    return f"{100 * value:.1f}" if value is not None and value >= 0 else "-"
+    return f"{100 * value:.1f}" if _known(value) else "-"

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from srtod.data.images import read_image
 from srtod.data.inspection import Statistics, object_sizes
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.plots.crops import Crop, choose_crops
-from srtod.plots.legend import Entry, draw_legend
-from srtod.plots.marks import Labels, hatch, outline
-from srtod.plots.palette import FAINT, INK, PAPER, TRUTH, class_colour, font, has_corners, lighter
+from srtod.plots.marks import LegendEntry, draw_legend, join, shorten
+from srtod.plots.palette import FAINT, INK, PAPER, TRUTH, font
+from srtod.plots.scene import Scene
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file
 
@@ -26,6 +26,7 @@ CROPS = 3
 _GAP = 12
 _CAPTION = 24
 _CROP = (TILE - (CROPS - 1) * 4) // CROPS
+"""Side of the room for a crop, which is enlarged by a whole factor."""
 _SMALLEST_ZOOM, _LARGEST_ZOOM = 3, 16
 _MOST_CLASSES = 14
 
@@ -52,19 +53,13 @@ def draw_sheet(annotated: AnnotatedSet, statistics: Statistics, *, images: int =
         width,
         title=str(annotated.source),
         note=_note(statistics, len(tiles)),
-        entries=_entries(annotated, statistics),
+        entries=_legend(annotated, statistics),
         unit=1.0,
     )
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    heights = [max(tile.height for tile in row) + _GAP for row in rows]
-    sheet = Image.new("RGB", (width, legend.height + sum(heights)), PAPER)
-    sheet.paste(legend, (0, 0))
-    top = legend.height
-    for row, height in zip(rows, heights, strict=True):
-        for column, tile in enumerate(row):
-            sheet.paste(tile, (_GAP + column * (TILE + _GAP), top))
-        top += height
-    return sheet
+    rows = [
+        join(tiles[start : start + columns], gap=_GAP, down=False) for start in range(0, len(tiles), columns)
+    ]
+    return join([legend, *(ImageOps.expand(row, (_GAP, 0, 0, _GAP), PAPER) for row in rows)], down=True)
 
 
 def write_sheets(inspected: Iterable[tuple[AnnotatedSet, Statistics]], folder: Path) -> list[Path]:
@@ -96,28 +91,30 @@ def _choose(records: Sequence[ImageRecord], count: int) -> list[tuple[ImageRecor
 
 
 def _draw_tile(record: ImageRecord, pixels: NDArray[np.uint8], classes: Sequence[str]) -> Image.Image:
-    """Draw the image, its caption and a strip of crops."""
-    scale = min(TILE / record.width, TILE_HEIGHT / record.height)
-    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
-    crops = _choose_crops(record)
-    view = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    view = _mark(view, record, (0, 0), scale)
-    draw = ImageDraw.Draw(view)
-    tags = Labels(draw, font(13, bold=True))
-    for name, crop in crops:
-        rect = outline(draw, [edge * scale for edge in crop.corners], TRUTH, gap=0, width=1)
-        tags.write(name, rect, force=True)
-    strip = _draw_strip(record, pixels, crops, classes)
-    tile = Image.new("RGB", (TILE, _CAPTION + TILE_HEIGHT + (strip.height + 4 if strip else 0)), PAPER)
-    _write_caption(ImageDraw.Draw(tile), record)
-    tile.paste(view, ((TILE - size[0]) // 2, _CAPTION + (TILE_HEIGHT - size[1]) // 2))
-    if strip:
-        tile.paste(strip, (0, _CAPTION + TILE_HEIGHT + 4))
-    return tile
+    """Draw a caption, the image, and a strip of crops with class and size beside their objects."""
+    objects = record.boxes[~record.ignore]
+    scene = Scene(
+        pixels,
+        objects,
+        np.ones(len(objects)),
+        record.labels[~record.ignore],
+        classes,
+        ignore=record.boxes[record.ignore],
+    )
+    sizes, crops = object_sizes(objects), _choose_crops(record)
+    view, _ = scene.view(crops, min(TILE / record.width, TILE_HEIGHT / record.height), 1.0)
+    tile = Image.new("RGB", (TILE, _CAPTION + TILE_HEIGHT), PAPER)
+    _write_caption(ImageDraw.Draw(tile), record, len(objects))
+    tile.paste(view, ((TILE - view.width) // 2, _CAPTION + (TILE_HEIGHT - view.height) // 2))
+    if not crops:
+        return tile
+    side = crops[0].side * max(1, _CROP // crops[0].side)
+    insets = scene.insets(crops, side, scene.texts(f"{size:.1f}" for size in sizes), unit=1.0, sharp=True)
+    return join([tile, join(insets, gap=_CROP + 4 - side, down=False)], gap=4, down=True)
 
 
-def _choose_crops(record: ImageRecord) -> list[tuple[str, Crop]]:
-    """Places that show most of the tinier half of the objects, from left to right, each with its letter."""
+def _choose_crops(record: ImageRecord) -> list[Crop]:
+    """Places that show most of the tinier half of the objects, from left to right."""
     objects = record.boxes[~record.ignore]
     if len(objects) == 0:
         return []
@@ -133,61 +130,14 @@ def _choose_crops(record: ImageRecord) -> list[tuple[str, Crop]]:
         count=CROPS,
         size=(record.width, record.height),
     )
-    return [(chr(ord("A") + index), crop) for index, crop in enumerate(sorted(crops, key=lambda c: c.x))]
+    return sorted(crops, key=lambda crop: crop.x)
 
 
-def _draw_strip(
-    record: ImageRecord, pixels: NDArray[np.uint8], crops: list[tuple[str, Crop]], classes: Sequence[str]
-) -> Image.Image | None:
-    if not crops:
-        return None
-    strip = Image.new("RGB", (TILE, _CROP), PAPER)
-    for index, (name, crop) in enumerate(crops):
-        strip.paste(_draw_crop(record, pixels, crop, name, classes), (index * (_CROP + 4), 0))
-    return strip
-
-
-def _draw_crop(
-    record: ImageRecord, pixels: NDArray[np.uint8], crop: Crop, name: str, classes: Sequence[str]
-) -> Image.Image:
-    """Enlarge a crop so that its pixels are squares, and write class and size beside its objects."""
-    zoom = max(1, _CROP // crop.side)
-    side = crop.side * zoom
-    picture = Image.fromarray(pixels).crop(crop.corners).resize((side, side), Image.Resampling.NEAREST)
-    picture = _mark(picture, record, (crop.x, crop.y), zoom)
-    draw = ImageDraw.Draw(picture)
-    shown = np.flatnonzero(crop.touches(record.boxes) & ~record.ignore)
-    frames = (record.boxes[shown] - np.tile((crop.x, crop.y), 2)) * zoom + (-2, -2, 2, 2)
-    rects = [(int(left), int(top), int(right), int(bottom)) for left, top, right, bottom in frames]
-    labels = Labels(draw, font(11), taken=[(0, 0, 18, 18), *rects])
-    for index, rect, size in zip(shown, rects, object_sizes(record.boxes[shown]), strict=True):
-        label = int(record.labels[index])
-        kind = f"{classes[label]} " if len(classes) > 1 else ""
-        labels.write(f"{kind}{size:.1f}", rect, lighter(class_colour(label)))
-    draw.rectangle((0, 0, 17, 17), fill=PAPER)
-    draw.text((9, 9), name, font=font(13, bold=True), fill=INK, anchor="mm")
-    return picture
-
-
-def _mark(picture: Image.Image, record: ImageRecord, origin: tuple[int, int], zoom: float) -> Image.Image:
-    """Draw what is marked in a part of an image onto that part."""
-    boxes = (record.boxes - np.tile(origin, 2)) * zoom
-    picture = hatch(picture, boxes[record.ignore])
-    draw, inside = ImageDraw.Draw(picture), Crop(0, 0, max(picture.size))
-    for index in np.flatnonzero(inside.touches(boxes) & ~record.ignore):
-        label = int(record.labels[index])
-        outline(draw, boxes[index], class_colour(label), gap=1, width=1, corners=has_corners(label))
-    return picture
-
-
-def _write_caption(draw: ImageDraw.ImageDraw, record: ImageRecord) -> None:
-    objects = int(np.count_nonzero(~record.ignore))
+def _write_caption(draw: ImageDraw.ImageDraw, record: ImageRecord, objects: int) -> None:
     facts = f"{record.width} x {record.height}, {objects} {'object' if objects == 1 else 'objects'}"
-    room = TILE - font(13).getlength(facts) - 16
-    name = record.file_name
-    while font(13, bold=True).getlength(name) > room:
-        name = f"\u2026{name[2:]}"
-    draw.text((0, _CAPTION / 2), name, font=font(13, bold=True), fill=INK, anchor="lm")
+    bold = font(13, bold=True)
+    name = shorten(record.file_name, TILE - font(13).getlength(facts) - 16, bold)
+    draw.text((0, _CAPTION / 2), name, font=bold, fill=INK, anchor="lm")
     draw.text((TILE, _CAPTION / 2), facts, font=font(13), fill=FAINT, anchor="rm")
 
 
@@ -201,14 +151,13 @@ def _note(statistics: Statistics, shown: int) -> str:
     )
 
 
-def _entries(annotated: AnnotatedSet, statistics: Statistics) -> list[Entry]:
-    classes = list(annotated.classes[:_MOST_CLASSES])
+def _legend(annotated: AnnotatedSet, statistics: Statistics) -> list[LegendEntry]:
     entries = [
-        Entry(f"{name} {statistics.classes[name]['objects']:,}", class_colour(label), has_corners(label))
-        for label, name in enumerate(classes)
+        LegendEntry.of_class(label, name, int(statistics.classes[name]["objects"] or 0))
+        for label, name in enumerate(annotated.classes[:_MOST_CLASSES])
     ]
     if len(annotated.classes) > _MOST_CLASSES:
-        entries.append(Entry(f"and {len(annotated.classes) - _MOST_CLASSES} more classes", TRUTH))
+        entries.append(LegendEntry(f"and {len(annotated.classes) - _MOST_CLASSES} more classes", TRUTH))
     if statistics.regions_to_ignore:
-        entries.append(Entry(f"ignored {statistics.regions_to_ignore:,}", TRUTH, hatched=True))
+        entries.append(LegendEntry(f"ignored {statistics.regions_to_ignore:,}", TRUTH, hatched=True))
     return entries

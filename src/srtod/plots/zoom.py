@@ -1,14 +1,15 @@
 """Figures for print: an image, the region around one tiny object, its maps there, and the object enlarged."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from srtod.plots.crops import Crop
+from srtod.plots.crops import Crop, crop_around
 from srtod.plots.palette import OKABE_ITO, hex_colour
-from srtod.plots.panels import Panel
-from srtod.plots.zoom_rows import Row, share_scales, stands_out
+from srtod.plots.panels import Panel, contrast, frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,44 @@ SMALL, NORMAL = 6.5, 8.0
 """Points."""
 
 
-def zoom_figure(rows: Sequence[Row], bars: Mapping[str, str]) -> "Figure":
+@dataclass(frozen=True)
+class ZoomRow:
+    """One image of the figure and one tiny object in it.
+
+    Attributes:
+        picture: the image.
+        maps: what is shown of the region, left to right, beside the image itself; each row has the same.
+        box: x1 y1 x2 y2 of the object, in pixels and inside of the image.
+        note: stands below the region.
+    """
+
+    picture: Panel
+    maps: tuple[Panel, ...]
+    box: NDArray[np.float64]
+    note: str = ""
+
+    @property
+    def side(self) -> float:
+        """Longer side of the object in pixels."""
+        return float((self.box[2:] - self.box[:2]).max())
+
+    @property
+    def region(self) -> Crop:
+        """Twenty tiny objects wide: 128 to 320 pixels, or six large objects, where the image is as large."""
+        return self._crop(float(np.clip(20 * self.side, 128, max(320, 6 * self.side))))
+
+    @property
+    def inset(self) -> Crop:
+        """Three objects wide, at least four cells of a level of stride 4, at most a fifth of the region."""
+        return self._crop(min(max(3 * self.side, 16), self.region.side / 5))
+
+    def _crop(self, side: float) -> Crop:
+        width, height = (int(length) for length in self.picture.reach)
+        middle = (self.box[:2] + self.box[2:]) / 2
+        return crop_around(middle, max(1, min(round(side), width, height)), (width, height))
+
+
+def zoom_figure(rows: Sequence[ZoomRow], bars: Mapping[str, str]) -> "Figure":
     """Draw a row for each image: the image, the region around one object, the maps of that region.
 
     A box in the image shows the region; each panel of the region has an inset on the object. Below each map
@@ -56,11 +94,29 @@ def zoom_figure(rows: Sequence[Row], bars: Mapping[str, str]) -> "Figure":
         axis.set_title(f"$\\bf{{{letter}}}$  {title}", fontsize=NORMAL, pad=3, linespacing=1.0)
     shown = [_draw_row(axes, row) for axes, row in zip(grid, rows, strict=True)]
     for colours, label in bars.items():
-        own = [
-            image for image, panel in zip(shown[-1], rows[-1].maps, strict=True) if panel.colours == colours
-        ]
-        _draw_bar(figure, own, label)
+        last = zip(shown[-1], rows[-1].maps, strict=True)
+        _draw_bar(figure, [image for image, panel in last if panel.colours == colours], label)
     return figure
+
+
+def share_scales(rows: Sequence[ZoomRow]) -> list[ZoomRow]:
+    """Give all maps with the same colours one scale.
+
+    It ends at the 99.9th percentile of what is shown, and begins at 0 for maps whose limits do, else at the
+    0.1th percentile.
+    """
+    values: dict[str, list[NDArray[np.float32]]] = {}
+    for row in rows:
+        for panel in row.maps:
+            values.setdefault(panel.colours, []).append(panel.pixels[panel.cells(row.region.corners)].ravel())
+    ends = {colours: np.percentile(np.concatenate(own), (0.1, 99.9)) for colours, own in values.items()}
+
+    def rescaled(panel: Panel) -> Panel:
+        low, high = (float(end) for end in ends[panel.colours])
+        low = 0.0 if panel.limits[0] == 0 else low
+        return replace(panel, limits=(low, max(high, low + 1e-6))) if panel.colours else panel
+
+    return [replace(row, maps=tuple(rescaled(panel) for panel in row.maps)) for row in rows]
 
 
 def _axes(figure: "Figure", cell: float, first: float, count: int, *, top: float) -> "list[Axes]":
@@ -73,72 +129,37 @@ def _axes(figure: "Figure", cell: float, first: float, count: int, *, top: float
     ]
 
 
-def _draw_row(axes: "Sequence[Axes]", row: Row) -> "list[AxesImage]":
+def _draw_row(axes: "Sequence[Axes]", row: ZoomRow) -> "list[AxesImage]":
     """Draw one image and return its maps."""
     whole, near, *others = axes
     region, (width, height) = row.region, row.picture.reach
-    _show(whole, row.picture, (0, 0, width, height))
-    _frame(whole, region, REGION_COLOUR)
+    row.picture.show(whole)
+    frame(whole, region.corners, REGION_COLOUR, 1.0, path_effects=_halo(2.0))
     _scale_bar(whole, (0, 0, width, height), right=region.x + region.side / 2 < width / 2)
-    _show(near, row.picture, region.corners)
+    row.picture.show(near, region.corners)
     right = _draw_inset(near, row.picture, row)
     _scale_bar(near, region.corners, right=not right)
     near.set_xlabel(row.note, fontsize=SMALL, labelpad=2)
     shown = []
     for axis, panel in zip(others, row.maps, strict=True):
-        shown.append(_show(axis, panel, region.corners))
+        shown.append(panel.show(axis, region.corners))
         _draw_inset(axis, panel, row)
         if panel.colours:
-            ratio = stands_out(panel, row.box, region)
+            ratio = contrast(panel, row.box[None], region)
             axis.set_xlabel(f"object ÷ around {ratio:.2f}", fontsize=SMALL, labelpad=2)
     return shown
 
 
-def _show(axis: "Axes", panel: Panel, corners: tuple[float, float, float, float]) -> "AxesImage":
-    left, top, right, bottom = corners
-    shown = axis.imshow(
-        panel.pixels,
-        cmap=panel.colours or None,
-        vmin=panel.limits[0],
-        vmax=panel.limits[1],
-        extent=(0, panel.reach[0], panel.reach[1], 0),
-        interpolation="antialiased",
-    )
-    axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    return shown
-
-
-def _draw_inset(axis: "Axes", panel: Panel, row: Row) -> bool:
+def _draw_inset(axis: "Axes", panel: Panel, row: ZoomRow) -> bool:
     """Enlarge the object in the corner that is farthest from it; tell whether that is on the right."""
     region, crop = row.region, row.inset
     right = crop.x + crop.side / 2 <= region.x + 0.55 * region.side
     top = crop.y + crop.side / 2 >= region.y + 0.45 * region.side
     inset = axis.inset_axes(((1 - INSET) * right, (1 - INSET) * top, INSET, INSET))
-    _show(inset, panel, crop.corners)
-    for spine in inset.spines.values():
-        spine.set(visible=True, edgecolor=OBJECT_COLOUR, linewidth=0.8)
-    _frame(axis, crop, OBJECT_COLOUR, DOTTED)
+    panel.show(inset, crop.corners)
+    inset.spines[:].set(visible=True, edgecolor=OBJECT_COLOUR, linewidth=0.8)
+    frame(axis, crop.corners, OBJECT_COLOUR, 1.0, linestyle=DOTTED, path_effects=_halo(2.0))
     return right
-
-
-def _frame(
-    axis: "Axes", crop: Crop, colour: str, style: "str | tuple[float, tuple[float, ...]]" = "-"
-) -> None:
-    from matplotlib.patches import Rectangle
-
-    box = Rectangle(
-        (crop.x, crop.y),
-        crop.side,
-        crop.side,
-        fill=False,
-        edgecolor=colour,
-        linewidth=1.0,
-        linestyle=style,
-        path_effects=_halo(2.0),
-    )
-    axis.add_patch(box)
 
 
 def _scale_bar(axis: "Axes", corners: tuple[float, float, float, float], *, right: bool) -> None:
@@ -154,16 +175,9 @@ def _scale_bar(axis: "Axes", corners: tuple[float, float, float, float], *, righ
         solid_capstyle="butt",
         path_effects=_halo(2.6),
     )
-    axis.text(
-        start,
-        line - 0.03 * down,
-        f"{length} px",
-        color="white",
-        fontsize=SMALL,
-        ha="right" if right else "left",
-        va="bottom",
-        path_effects=_halo(1.4),
-    )
+    style: dict[str, Any] = {"color": "white", "fontsize": SMALL, "path_effects": _halo(1.4)}
+    align = "right" if right else "left"
+    axis.text(start, line - 0.03 * down, f"{length} px", ha=align, va="bottom", **style)
 
 
 def _round_length(most: float) -> int:

@@ -20,8 +20,7 @@ from srtod.detectors.detector import Detector
 from srtod.inference import ImageFile
 from srtod.inference.predict import to_tensor
 from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level_name, panels_of
-from srtod.plots.zoom import zoom_figure
-from srtod.plots.zoom_rows import Row
+from srtod.plots.zoom import ZoomRow, zoom_figure
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file, require_writable
@@ -118,7 +117,7 @@ def _row(
     image: ImageFile,
     place: tuple[float, float] | None,
     min_score: float,
-) -> Row:
+) -> ZoomRow:
     pixels = read_image(image.path)
     size = (pixels.shape[1], pixels.shape[0])
     if place is not None:
@@ -129,7 +128,7 @@ def _row(
         box, note = _detected(detector, pixels, min_score, image.path)
     panels = _panels(detector, pixels)
     maps = tuple(replace(panels[name], title=_title(name, names, detector)) for name in names)
-    return Row(panels["input"], maps, box.clip(0, np.tile(size, 2)), note)
+    return ZoomRow(panels["input"], maps, box.clip(0, np.tile(size, 2)), note)
 
 
 def _at(place: tuple[float, float], size: tuple[int, int], path: Path) -> tuple[NDArray[np.float64], str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from srtod.plots.page import render_page
+from srtod.plots.report import render_page
 from srtod.recipes import load_recipe
 from srtod.reproduce.plan import RunPlan
 from srtod.reproduce.rows import Comparison, Row, resolve

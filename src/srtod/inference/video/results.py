@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.inference.video.decoding import Frame
-from srtod.plots.frames import draw_frame
+from srtod.plots import draw_frame
 from srtod.results import coco_results
 
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]

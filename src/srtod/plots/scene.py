@@ -1,0 +1,166 @@
+"""An image with frames around what was found and what is marked in it: the whole, and parts enlarged."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw
+
+from srtod.data.pixels import LoadedPixels, Pixels, Window
+from srtod.plots.crops import Crop
+from srtod.plots.marks import Labels, Rect, hatch, outline, write_letter
+from srtod.plots.palette import TRUTH, class_colour, font, has_corners, lighter
+
+LONGEST_VIEW = 2560
+"""Images longer than this are shrunk to it; the insets still show their own pixels."""
+
+Frames = list[tuple[int, Rect]]
+"""The frames in a picture, each with the index of its box."""
+
+
+class Scene:
+    """An image, what was found in it, and what is marked in it.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, RGB, or one that is too large for that, which is drawn shrunk.
+        boxes: ``[M, 4]``, x1 y1 x2 y2 in pixels of the image; M may be 0. They are kept best first.
+        scores: ``[M]``, in 0..1.
+        labels: ``[M]``, indices into ``classes``.
+        classes: class names.
+        truth: ``[N, 4]``, the marked objects, drawn as white corners around the detections' frames.
+        ignore: ``[K, 4]``, regions that count neither as objects nor as background, drawn hatched.
+    """
+
+    def __init__(
+        self,
+        image: NDArray[np.uint8] | Pixels,
+        boxes: ArrayLike,
+        scores: ArrayLike,
+        labels: ArrayLike,
+        classes: Sequence[str],
+        *,
+        truth: ArrayLike | None = None,
+        ignore: ArrayLike | None = None,
+    ) -> None:
+        self.pixels = LoadedPixels(image) if isinstance(image, np.ndarray) else image
+        given = np.asarray(scores, dtype=np.float64)
+        order = np.argsort(-given, kind="stable")
+        self.boxes, self.scores = boxes_of(boxes)[order], given[order]
+        self.labels = np.asarray(labels, dtype=np.int64)[order]
+        self.truth, self.ignore = boxes_of(truth), boxes_of(ignore)
+        self.classes = tuple(classes)
+
+    def above(self, min_score: float) -> "Scene":
+        """Return the scene without the detections that score less."""
+        kept = self.scores >= min_score
+        return Scene(
+            self.pixels,
+            self.boxes[kept],
+            self.scores[kept],
+            self.labels[kept],
+            self.classes,
+            truth=self.truth,
+            ignore=self.ignore,
+        )
+
+    def texts(self, numbers: Iterable[str]) -> list[str]:
+        """Return a text for each box: a number, after the class where there are several."""
+        several = len(self.classes) > 1
+        return [
+            f"{self.classes[label]} {number}" if several else number
+            for label, number in zip(self.labels.tolist(), numbers, strict=True)
+        ]
+
+    def view(self, crops: Sequence[Crop], scale: float, unit: float) -> tuple[Image.Image, Frames]:
+        """Draw the whole image, and where the insets are.
+
+        Args:
+            crops: the insets, lettered in this order.
+            scale: pixels of the picture for one of the image.
+            unit: how much thicker and larger lines and letters are than in a small picture.
+        """
+        size = (max(1, round(self.pixels.size[0] * scale)), max(1, round(self.pixels.size[1] * scale)))
+        how = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS
+        pixels, _ = self.pixels.shrunk(2 * LONGEST_VIEW)
+        picture = Image.fromarray(pixels).resize(size, how, reducing_gap=3.0)
+        picture, frames = self._mark(picture, (0, 0), scale, width=round(unit))
+        draw = ImageDraw.Draw(picture)
+        tags = Labels(draw, font(round(15 * unit), bold=True), taken=[rect for _, rect in frames])
+        for letter, crop in zip(LETTERS, crops, strict=False):
+            corners = [round(edge * scale) for edge in crop.corners]
+            rect = outline(draw, corners, TRUTH, gap=0, width=round(unit))
+            tags.write(letter, rect, force=True)
+        return picture, frames
+
+    def insets(
+        self, crops: Sequence[Crop], side: int, texts: Sequence[str], *, unit: float, sharp: bool = False
+    ) -> list[Image.Image]:
+        """Draw parts of the image, enlarged, each with its letter and with texts beside its boxes.
+
+        Args:
+            crops: the parts.
+            side: of each picture, in pixels.
+            texts: one for each box.
+            unit: as in :meth:`view`.
+            sharp: leave pixels as squares.
+        """
+        how = Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS
+        width = 1 if sharp else max(2, round(1.5 * unit))
+        pictures = []
+        parts = self.pixels.crops([Window(*crop.corners) for crop in crops])
+        for letter, crop, pixels in zip(LETTERS, crops, parts, strict=False):
+            picture = Image.fromarray(pixels).resize((side, side), how)
+            picture, frames = self._mark(picture, (crop.x, crop.y), side / crop.side, width=width)
+            draw = ImageDraw.Draw(picture)
+            taken = write_letter(draw, letter, round((12 if sharp else 15) * unit))
+            self.write(draw, frames, texts, size=round((11 if sharp else 13) * unit), taken=[taken])
+            pictures.append(picture)
+        return pictures
+
+    def write(
+        self,
+        draw: ImageDraw.ImageDraw,
+        frames: Frames,
+        texts: Sequence[str],
+        *,
+        size: int,
+        taken: Sequence[Rect] = (),
+    ) -> None:
+        """Write the texts beside their frames, where there is room.
+
+        Args:
+            draw: the picture.
+            frames: in it.
+            texts: one for each box; ``""`` for none.
+            size: of the letters, in pixels.
+            taken: places to keep free.
+        """
+        labels = Labels(draw, font(size), taken=[*(rect for _, rect in frames), *taken])
+        for index, rect in frames:
+            if texts[index]:
+                labels.write(texts[index], rect, lighter(class_colour(int(self.labels[index]))))
+
+    def _mark(
+        self, picture: Image.Image, origin: tuple[int, int], zoom: float, *, width: int
+    ) -> tuple[Image.Image, Frames]:
+        """Draw frames onto a part of the image, the best last, so that they lie on top."""
+        shift, inside = np.tile(origin, 2), Crop(0, 0, max(picture.size))
+        picture = hatch(picture, (self.ignore - shift) * zoom)
+        draw, gap = ImageDraw.Draw(picture), 1 if zoom < 4 else 2
+        truth, boxes = (self.truth - shift) * zoom, (self.boxes - shift) * zoom
+        for box in truth[inside.touches(truth)]:
+            outline(draw, box, TRUTH, gap=gap + width + 1, width=width, corners=True)
+        frames = []
+        for index in np.flatnonzero(inside.touches(boxes))[::-1].tolist():
+            label = int(self.labels[index])
+            colour, corners = class_colour(label), has_corners(label)
+            frames.append((index, outline(draw, boxes[index], colour, gap=gap, width=width, corners=corners)))
+        return picture, frames[::-1]
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def boxes_of(boxes: ArrayLike | None) -> NDArray[np.float64]:
+    """Return boxes as float64 ``[N, 4]``; none for None."""
+    return np.zeros((0, 4)) if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
