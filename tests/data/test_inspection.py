@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from srtod import data
-from srtod.data.inspection import Inspection, describe, inspect_splits, print_inspection
+from srtod.cli.inspect import print_inspection
+from srtod.data.inspection import Inspection, describe, inspect_splits
 from srtod.data.known import Comparison
 
 

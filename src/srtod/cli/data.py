@@ -1,52 +1,28 @@
-"""``srtod data``: synthesize, inspect, convert."""
+"""``srtod data``: synthesize, inspect, convert, split."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srtod.cli import synthesize
+from srtod.cli.inspect import inspect
 from srtod.cli.options import Layout, SkipBad
+from srtod.cli.synthesize import synthesize
 from srtod.defaults import LabelLayout
+from srtod.support.errors import InputError
 
-app = typer.Typer(help="Make, look at and convert data sets.", no_args_is_help=True)
-app.command()(synthesize.synthesize)
+if TYPE_CHECKING:
+    from srtod.data import AnnotatedSet
 
+Link = Annotated[
+    bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
+]
 
-@app.command()
-def inspect(
-    data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
-    *,
-    format: Layout = None,
-    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write the numbers and all faults there.", show_default=False)
-    ] = None,
-) -> None:
-    """Print statistics and faults of a data set, and draw a picture sheet of it.
-
-    Every image is decoded. Exit code 0: no faults; 2: faults were found (each is listed with its file, image
-    and annotation), or the data set cannot be read at all. Of VisDrone, AI-TOD and DroneSwarms it also says
-    whether the copy has the published numbers of images and objects.
-    """
-    from rich.console import Console
-
-    from srtod.data.inspection import inspect_splits, print_inspection
-    from srtod.plots.sheet import write_sheets
-    from srtod.support.files import write_json
-
-    inspection = inspect_splits(data, format=format, split=split, progress=True)
-    print_inspection(inspection, Console())
-    if output is not None:
-        for path in write_sheets(inspection.splits, output):
-            typer.echo(f"picture sheet: {path}")
-    if json is not None:
-        write_json(json, inspection.to_json(), indent=2)
-    if inspection.faulty:
-        raise typer.Exit(2)
+app = typer.Typer(help="Make, look at, convert and split data sets.", no_args_is_help=True)
+app.command()(synthesize)
+app.command()(inspect)
 
 
 @app.command()
@@ -57,17 +33,102 @@ def convert(
     to: Annotated[LabelLayout, typer.Option(help="Layout to write.", show_default=False)],
     format: Layout = None,
     split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
-    link: Annotated[
-        bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
-    ] = False,
+    link: Link = False,
     skip_bad: SkipBad = False,
 ) -> None:
     """Write a data set in another layout, whole or not at all, and list what that layout cannot hold."""
     from srtod.data.conversion import convert as convert_set
-    from srtod.data.conversion import describe_conversion
 
     sets, lost = convert_set(
         source, target, to, format=format, split=split, link=link, skip_bad=skip_bad, progress=True
     )
-    for line in describe_conversion(sets, lost, target, to):
-        typer.echo(line)
+    for annotated in sets:
+        typer.echo(f"{target}: {_described(annotated)}")
+    _report(sets, lost, to)
+
+
+@app.command("split")
+def split_set(
+    source: Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
+    *,
+    shares: Annotated[str, typer.Option(help="Names of the splits and their shares.")] = "train=0.8,val=0.2",
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the video, flight or place in a file name; its images stay "
+            "together.",
+            show_default=False,
+        ),
+    ] = None,
+    group_field: Annotated[
+        str | None,
+        typer.Option(help="Field of a COCO image that says so instead: video_id.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the splits; same seed, same splits.")] = 0,
+    to: Annotated[LabelLayout, typer.Option(help="Layout to write.")] = "coco",
+    format: Layout = None,
+    split: Annotated[
+        str | None, typer.Option(help="Divide this split of the source.", show_default=False)
+    ] = None,
+    link: Link = False,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Divide a data set into splits by share, with groups kept whole and classes balanced."""
+    from srtod.data.splitting import by_field, by_pattern
+    from srtod.data.splitting import split_set as divide
+
+    if group_by is not None and group_field is not None:
+        raise InputError("--group-by and --group-field: give one of them")
+    group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else None
+    whole, parts, lost = divide(
+        source,
+        target,
+        _shares(shares),
+        group_of=group_of,
+        seed=seed,
+        to=to,
+        format=format,
+        split=split,
+        link=link,
+        skip_bad=skip_bad,
+        progress=True,
+    )
+    for part in parts:
+        typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
+    _report([whole], lost, to)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Read ``train=0.8,val=0.2``."""
+    parts = [part.partition("=") for part in text.split(",")]
+    try:
+        shares = {name.strip(): float(share) for name, _, share in parts}
+    except ValueError:
+        shares = {}
+    if len(shares) < len(parts):
+        raise InputError(f"--shares {text}: name each split once, with its share: train=0.8,val=0.2")
+    return shares
+
+
+def _described(annotated: "AnnotatedSet") -> str:
+    boxes = sum(len(record.boxes) for record in annotated.records)
+    return f"{annotated.split or 'all'}: {len(annotated.records):,} images, {boxes:,} boxes"
+
+
+def _classes(annotated: "AnnotatedSet") -> str:
+    """The objects of each class, regions to ignore left out."""
+    counts = Counter(
+        label for record in annotated.records for label in record.labels[~record.ignore].tolist()
+    )
+    return ", ".join(f"{name} {counts[label]:,}" for label, name in enumerate(annotated.classes))
+
+
+def _report(sets: "Sequence[AnnotatedSet]", lost: Counter[str], to: str) -> None:
+    """Say what was left out of the source, and what the layout cannot hold."""
+    for fault in (fault for annotated in sets for fault in annotated.faults):
+        typer.echo(f"left out or clipped: {fault}")
+    for what, count in lost.most_common():
+        typer.echo(f"{to} cannot hold {what}: {count:,}")
+    if not lost:
+        typer.echo(f"{to} holds everything")

@@ -3,19 +3,15 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
 
 from srtod.data.checks import check_images, check_sizes
 from srtod.data.formats import WRITERS, find_splits
-from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import atomic_folder
+from srtod.support.progress import counting_bar
 
 
 def convert(
@@ -51,14 +47,57 @@ def convert(
         InputError: the source has faults (unless ``skip_bad``), its splits disagree on the classes, or the
             target is not empty or cannot be written.
     """
+    check_layout(to)
+    sets = [
+        checked(annotated, skip_bad=skip_bad, progress=progress) for annotated in _read(source, format, split)
+    ]
+    return sets, write_sets(sets, target, to, link=link, progress=progress)
+
+
+def check_layout(to: str) -> None:
+    """Refuse a layout that nothing is written in.
+
+    Raises:
+        InputError: naming those that are known.
+    """
     if to not in WRITERS:
         known = ", ".join(WRITERS)
         raise InputError(f"cannot convert to {to!r}{did_you_mean(to, WRITERS)}; known are {known}")
-    sets = [_readable(annotated, skip_bad, progress) for annotated in _read(source, format, split)]
+
+
+def checked(annotated: AnnotatedSet, *, skip_bad: bool, progress: bool) -> AnnotatedSet:
+    """Decode all images of a split; stop at its first fault, or leave out what is damaged.
+
+    Raises:
+        InputError: it has a fault, unless ``skip_bad``.
+    """
+    found = check_images(check_sizes(annotated), progress=progress)
+    return found if skip_bad else found.require_sound()
+
+
+def write_sets(
+    sets: Sequence[AnnotatedSet], target: Path, to: str, *, link: bool, progress: bool
+) -> Counter[str]:
+    """Write splits in a layout with their images, whole or not at all; count what it cannot hold.
+
+    Raises:
+        InputError: the target is not empty or cannot be written.
+    """
     images = sum(len(annotated.records) for annotated in sets)
-    with atomic_folder(target) as scratch, _placing(images, link=link, progress=progress) as place:
-        lost = WRITERS[to](sets, scratch, place)
-    return sets, lost
+    with atomic_folder(target) as scratch, counting_bar(images, shown=progress) as bar:
+        task = bar.add_task("linking images" if link else "copying images", total=images)
+
+        def place(record: ImageRecord, path: Path) -> None:
+            bar.advance(task)
+            if path.exists():  # of another split, too
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if link:
+                _link(record.path, path)
+            else:
+                shutil.copyfile(record.path, path)
+
+        return WRITERS[to](sets, scratch, place)
 
 
 def _read(source: Path, format: str | None, split: str | None) -> list[AnnotatedSet]:
@@ -75,32 +114,6 @@ def _read(source: Path, format: str | None, split: str | None) -> list[Annotated
     return sets
 
 
-def _readable(annotated: AnnotatedSet, skip_bad: bool, progress: bool) -> AnnotatedSet:
-    checked = check_images(check_sizes(annotated), progress=progress)
-    return checked if skip_bad else checked.require_sound()
-
-
-@contextmanager
-def _placing(images: int, *, link: bool, progress: bool) -> Generator[Place]:
-    """Yield the call that puts an image file in place, behind a bar that counts the images."""
-    console = Console(stderr=True)
-    hidden = not (progress and console.is_terminal)
-    with Progress(console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("linking images" if link else "copying images", total=images)
-
-        def place(record: ImageRecord, path: Path) -> None:
-            bar.advance(task)
-            if path.exists():  # of another split, too
-                return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if link:
-                _link(record.path, path)
-            else:
-                shutil.copyfile(record.path, path)
-
-        yield place
-
-
 def _link(source: Path, path: Path) -> None:
     try:
         os.link(os.path.realpath(source), path)
@@ -108,15 +121,3 @@ def _link(source: Path, path: Path) -> None:
         raise InputError(
             f"{source}: cannot be linked to the target: {error.strerror}; copy the images instead (--copy)"
         ) from error
-
-
-def describe_conversion(sets: Sequence[AnnotatedSet], lost: Counter[str], target: Path, to: str) -> list[str]:
-    """Return a line for each split, for what was left out of the source, and for each loss."""
-    lines = [
-        f"{target}: {annotated.split or 'all'}: {len(annotated.records):,} images, "
-        f"{sum(len(record.boxes) for record in annotated.records):,} boxes"
-        for annotated in sets
-    ]
-    lines += [f"left out or clipped: {fault}" for annotated in sets for fault in annotated.faults]
-    lines += [f"{to} cannot hold {what}: {count:,}" for what, count in lost.most_common()]
-    return lines if lost else [*lines, f"{to} holds everything"]

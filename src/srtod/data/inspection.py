@@ -1,14 +1,11 @@
 """What a data set holds, in numbers."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
@@ -17,8 +14,6 @@ from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault
 
 SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
 """Bins of sqrt(area) in pixels; a bound belongs to the lower bin (AI-TOD), but 2 to 2-8."""
-
-_SHOWN_FAULTS = 20
 
 
 @dataclass(frozen=True)
@@ -152,30 +147,6 @@ def inspect_splits(
     return Inspection(described, compare_whole(checked))
 
 
-def print_inspection(inspection: Inspection, console: Console) -> None:
-    """Print tables of all splits side by side, the first faults of each, and what a known set lacks."""
-    statistics = [numbers for _, numbers in inspection.splits]
-    console.print(_overview(statistics))
-    console.print(_class_table(statistics))
-    _print_faults(statistics, console)
-    for comparison in (*(numbers.published for numbers in statistics), inspection.published):
-        if comparison is not None:
-            console.print(str(comparison), style="green" if comparison.complete else "yellow", soft_wrap=True)
-
-
-def _print_faults(statistics: Sequence[Statistics], console: Console) -> None:
-    for numbers in statistics:
-        for fault in numbers.faults[:_SHOWN_FAULTS]:
-            console.print(f"fault: {fault}", style="red", soft_wrap=True, markup=False, highlight=False)
-        hidden = len(numbers.faults) - _SHOWN_FAULTS
-        if hidden > 0:
-            console.print(
-                f"and {hidden:,} more faults in {numbers.split or 'the set'}; --json lists them all"
-            )
-    total = sum(len(numbers.faults) for numbers in statistics)
-    console.print(f"faults: {total:,}" if total else "no faults", style="bold red" if total else "green")
-
-
 def _mean(values: NDArray[np.float64]) -> float | None:
     return float(values.mean()) if len(values) else None
 
@@ -191,52 +162,3 @@ def _count_bins(sizes: NDArray[np.float64]) -> dict[str, int]:
 def _any_class(labels: NDArray[np.int64]) -> dict[str, float | None]:
     regions = int(np.count_nonzero(labels == ANY_CLASS))
     return {"objects": 0, "regions_to_ignore": regions, "mean_size": None}
-
-
-def _overview(statistics: Sequence[Statistics]) -> Table:
-    table = Table("", *(_title(numbers) for numbers in statistics), title="data set", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    per_image = [numbers.objects_per_image for numbers in statistics]
-    table.add_row("images", *(f"{numbers.images:,}" for numbers in statistics))
-    table.add_row("  without objects", *(f"{numbers.images_without_objects:,}" for numbers in statistics))
-    table.add_row("  most frequent size", *(next(iter(numbers.image_sizes), "-") for numbers in statistics))
-    table.add_row("objects", *(f"{numbers.objects:,}" for numbers in statistics))
-    table.add_row("regions to ignore", *(f"{numbers.regions_to_ignore:,}" for numbers in statistics))
-    table.add_row("objects an image, mean", *(f"{counts['mean']:.1f}" for counts in per_image))
-    table.add_row("  median", *(f"{counts['median']:g}" for counts in per_image))
-    table.add_row("  max", *(f"{counts['max']:g}" for counts in per_image))
-    table.add_row("size (sqrt of area), mean", *(_pixels(numbers.mean_size) for numbers in statistics))
-    table.add_row("  median", *(_pixels(numbers.median_size) for numbers in statistics))
-    for name in SIZE_BINS:
-        table.add_row(f"  {name} px", *(_share(numbers, name) for numbers in statistics))
-    return table
-
-
-def _class_table(statistics: Sequence[Statistics]) -> Table:
-    table = Table("class", title="objects by class (+ regions to ignore), mean size", title_justify="left")
-    for numbers in statistics:
-        table.add_column(_title(numbers), justify="right")
-    for name in dict.fromkeys(name for numbers in statistics for name in numbers.classes):
-        table.add_row(name, *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
-    return table
-
-
-def _class_cell(numbers: dict[str, float | None] | None) -> str:
-    if numbers is None:
-        return "-"
-    regions = f"+ {numbers['regions_to_ignore']:,}" if numbers["regions_to_ignore"] else ""
-    return f"{numbers['objects']:,} {regions:>7} {_pixels(numbers['mean_size']):>8}"
-
-
-def _title(numbers: Statistics) -> str:
-    return numbers.split or numbers.format
-
-
-def _pixels(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} px"
-
-
-def _share(numbers: Statistics, name: str) -> str:
-    count = numbers.size_bins[name]
-    return f"{count:,}  {count / max(numbers.objects, 1):>6.1%}"

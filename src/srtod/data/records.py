@@ -48,6 +48,7 @@ class ImageRecord:
         annotation_ids: int64 ``[N]``.
         attributes: N mappings of what else the format says of a box (truncation, segmentation, ...); N empty
             ones if left out.
+        fields: what else the format says of the image (COCO: ``video_id``, ``license``, ...).
     """
 
     image_id: int | str
@@ -60,6 +61,7 @@ class ImageRecord:
     ignore: NDArray[np.bool_]
     annotation_ids: NDArray[np.int64]
     attributes: tuple[Mapping[str, Any], ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.attributes:

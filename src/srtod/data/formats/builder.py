@@ -82,6 +82,7 @@ class SetBuilder:
         marks: Sequence[Mark],
         *,
         file: Path | None = None,
+        fields: Mapping[str, Any] = NO_ATTRIBUTES,
     ) -> None:
         """Add an image with the sound ones of its marks; the others become faults.
 
@@ -92,6 +93,7 @@ class SetBuilder:
             size: width and height in pixels.
             marks: what is marked in it.
             file: where the marks stand, for faults (default: the source).
+            fields: what else is said of the image.
         """
         self._annotations_seen |= bool(marks)
         given = np.array([mark.box for mark in marks], dtype=np.float64).reshape(-1, 4)
@@ -111,6 +113,7 @@ class SetBuilder:
             ignore=np.array([mark.ignore for mark in kept], dtype=np.bool_),
             annotation_ids=np.array([mark.annotation_id for mark in kept], dtype=np.int64),
             attributes=tuple(mark.attributes for mark in kept),
+            fields=fields,
         )
         self._records.append(record)
 

@@ -20,6 +20,7 @@ from srtod.support.files import read_json, write_json
 
 _PREFIX = "instances_"
 _SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
+_IMAGE_KEYS = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
 
 
@@ -50,7 +51,7 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     )
     for image_id, image in images.items():
         if image is not None:
-            builder.add(image_id, *image, marks[image_id])
+            builder.add(image_id, *image[:3], marks[image_id], fields=image[3])
     return collapse_any_class(builder.build())
 
 
@@ -58,7 +59,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
     """Write ``<split>.json`` (``annotations.json`` without splits) and ``images/<split>/``.
 
     A region to ignore of any class becomes one crowd a category. Attributes become further keys of their
-    annotation. Nothing is lost.
+    annotation, fields of their image. Nothing is lost.
     """
     for annotated in sets:
         names = NameGiver(by_stem=False)
@@ -71,7 +72,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
             name = names.name(record, annotated.split)
             place(record, folder / "images" / annotated.split / name)
             size = {"width": record.width, "height": record.height}
-            images.append({"id": record.image_id, "file_name": name, **size})
+            images.append({"id": record.image_id, "file_name": name, **size, **record.fields})
             for annotation in _annotations(record, numbers):
                 if annotation["id"] is None:
                     fresh += 1
@@ -143,11 +144,11 @@ def _categories(path: Path, categories: list[Any]) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-_Image = tuple[str, Path, tuple[int, int]]
+_Image = tuple[str, Path, tuple[int, int], dict[str, Any]]
 
 
 def _images(builder: SetBuilder, images: list[Any], finder: ImageFinder) -> dict[int | str, _Image | None]:
-    """File name, path and size by image id; ``None`` for an image whose fault is noted."""
+    """File name, path, size and further fields by image id; ``None`` for an image whose fault is noted."""
     found: dict[int | str, _Image | None] = {}
     for position, image in enumerate(images):
         image_id = image.get("id") if isinstance(image, dict) else None
@@ -157,7 +158,8 @@ def _images(builder: SetBuilder, images: list[Any], finder: ImageFinder) -> dict
             builder.fault(f"duplicate image id (file_name {image.get('file_name')!r})", image_id=image_id)
         else:
             try:
-                found[image_id] = (*finder.find(_value(image, "file_name")), _size(image))
+                fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
+                found[image_id] = (*finder.find(_value(image, "file_name")), _size(image), fields)
             except ValueError as error:
                 found[image_id] = None
                 builder.fault(str(error), image_id=image_id)

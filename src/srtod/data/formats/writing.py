@@ -48,6 +48,7 @@ class NameGiver:
         """Add to ``lost`` what every format without ids loses of a split."""
         lost["image ids (counted anew in the order of file names)"] += len(annotated.records)
         lost["annotation ids (counted anew)"] += sum(len(record.boxes) for record in annotated.records)
+        lost.update(f"field '{key}' of images" for record in annotated.records for key in record.fields)
         lost["file names (clashing or in sub-folders: renamed)"] += self.renamed
         self.renamed = 0
 

@@ -1,0 +1,122 @@
+"""``srtod data inspect``: the verb and its tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from srtod.cli.options import Layout
+
+if TYPE_CHECKING:
+    from srtod.data.inspection import Inspection, Statistics
+
+_SHOWN_FAULTS = 20
+
+
+def inspect(
+    data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
+    *,
+    format: Layout = None,
+    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the numbers and all faults there.", show_default=False)
+    ] = None,
+) -> None:
+    """Print statistics and faults of a data set, and draw a picture sheet of it.
+
+    Every image is decoded. Exit code 0: no faults; 2: faults were found (each is listed with its file, image
+    and annotation), or the data set cannot be read at all. Of VisDrone, AI-TOD and DroneSwarms it also says
+    whether the copy has the published numbers of images and objects.
+    """
+    from srtod.data.inspection import inspect_splits
+    from srtod.plots.sheet import write_sheets
+    from srtod.support.files import write_json
+
+    inspection = inspect_splits(data, format=format, split=split, progress=True)
+    print_inspection(inspection, Console())
+    if output is not None:
+        for path in write_sheets(inspection.splits, output):
+            typer.echo(f"picture sheet: {path}")
+    if json is not None:
+        write_json(json, inspection.to_json(), indent=2)
+    if inspection.faulty:
+        raise typer.Exit(2)
+
+
+def print_inspection(inspection: "Inspection", console: Console) -> None:
+    """Print tables of all splits side by side, the first faults of each, and what a known set lacks."""
+    statistics = [numbers for _, numbers in inspection.splits]
+    console.print(_overview(statistics))
+    console.print(_class_table(statistics))
+    _print_faults(statistics, console)
+    for comparison in (*(numbers.published for numbers in statistics), inspection.published):
+        if comparison is not None:
+            console.print(str(comparison), style="green" if comparison.complete else "yellow", soft_wrap=True)
+
+
+def _print_faults(statistics: Sequence["Statistics"], console: Console) -> None:
+    for numbers in statistics:
+        for fault in numbers.faults[:_SHOWN_FAULTS]:
+            console.print(f"fault: {fault}", style="red", soft_wrap=True, markup=False, highlight=False)
+        hidden = len(numbers.faults) - _SHOWN_FAULTS
+        if hidden > 0:
+            console.print(
+                f"and {hidden:,} more faults in {numbers.split or 'the set'}; --json lists them all"
+            )
+    total = sum(len(numbers.faults) for numbers in statistics)
+    console.print(f"faults: {total:,}" if total else "no faults", style="bold red" if total else "green")
+
+
+def _overview(statistics: Sequence["Statistics"]) -> Table:
+    table = Table("", *(_title(numbers) for numbers in statistics), title="data set", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    per_image = [numbers.objects_per_image for numbers in statistics]
+    table.add_row("images", *(f"{numbers.images:,}" for numbers in statistics))
+    table.add_row("  without objects", *(f"{numbers.images_without_objects:,}" for numbers in statistics))
+    table.add_row("  most frequent size", *(next(iter(numbers.image_sizes), "-") for numbers in statistics))
+    table.add_row("objects", *(f"{numbers.objects:,}" for numbers in statistics))
+    table.add_row("regions to ignore", *(f"{numbers.regions_to_ignore:,}" for numbers in statistics))
+    table.add_row("objects an image, mean", *(f"{counts['mean']:.1f}" for counts in per_image))
+    table.add_row("  median", *(f"{counts['median']:g}" for counts in per_image))
+    table.add_row("  max", *(f"{counts['max']:g}" for counts in per_image))
+    table.add_row("size (sqrt of area), mean", *(_pixels(numbers.mean_size) for numbers in statistics))
+    table.add_row("  median", *(_pixels(numbers.median_size) for numbers in statistics))
+    for name in statistics[0].size_bins:
+        table.add_row(f"  {name} px", *(_share(numbers, name) for numbers in statistics))
+    return table
+
+
+def _class_table(statistics: Sequence["Statistics"]) -> Table:
+    table = Table("class", title="objects by class (+ regions to ignore), mean size", title_justify="left")
+    for numbers in statistics:
+        table.add_column(_title(numbers), justify="right")
+    for name in dict.fromkeys(name for numbers in statistics for name in numbers.classes):
+        table.add_row(name, *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
+    return table
+
+
+def _class_cell(numbers: dict[str, float | None] | None) -> str:
+    if numbers is None:
+        return "-"
+    regions = f"+ {numbers['regions_to_ignore']:,}" if numbers["regions_to_ignore"] else ""
+    return f"{numbers['objects']:,} {regions:>7} {_pixels(numbers['mean_size']):>8}"
+
+
+def _title(numbers: "Statistics") -> str:
+    return numbers.split or numbers.format
+
+
+def _pixels(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} px"
+
+
+def _share(numbers: "Statistics", name: str) -> str:
+    count = numbers.size_bins[name]
+    return f"{count:,}  {count / max(numbers.objects, 1):>6.1%}"
