@@ -74,6 +74,14 @@ def test_detections_follow_the_convention(system):
         assert (found["boxes"][:, 3] <= image.shape[1]).all()
 
 
+def test_evaluation_gives_tensors_without_gradients():
+    detector = small(self_reconstruction=True, score_threshold=0.0).eval()
+    found = detector(images())[0]
+    maps = srtod.explain(detector, images()[0])
+    assert not any(value.requires_grad for value in (*found.values(), *maps.values()))
+    assert len(found["boxes"].numpy())  # as other tools take them
+
+
 def test_no_objects_in_any_image_still_trains():
     detector = small(self_reconstruction=True).train()
     losses = detector(images(), [targets()[1], targets()[1]])

@@ -1,5 +1,6 @@
 """Files of weights, and what earlier versions wrote."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from safetensors import safe_open
 import srtod
 from srtod.assets import shipped_weights
 from srtod.detectors.systems import SYSTEMS
+from srtod.detectors.weights import write_weights
 from srtod.recipes import load_recipe
+from srtod.support.errors import InputError
 
 WRITTEN_BY_0_3 = Path(__file__).with_name("written_by_0_3")
 
@@ -42,3 +45,29 @@ def test_their_options_are_what_they_were():
 
 def test_the_recipe_of_an_earlier_run_still_loads():
     assert load_recipe(WRITTEN_BY_0_3 / "config.yaml") == load_recipe("droneswarms-retinanet")
+
+
+def test_a_file_is_written_without_a_second_copy_of_the_weights(tmp_path):
+    config = SYSTEMS["retinanet"](classes=("drone",))
+    tracemalloc.start()
+    write_weights(tmp_path / "w.safetensors", {"a": torch.zeros(4_000_000)}, config)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "w.safetensors").stat().st_size > 16e6
+    assert peak < 1e6
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_former_file(tmp_path):
+    resource = pytest.importorskip("resource")  # Linux and macOS
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"former")
+    config = SYSTEMS["retinanet"](classes=("drone",))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"w\.safetensors: cannot be written: File too large"):
+            write_weights(path, {"a": torch.zeros(10_000)}, config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"former"
+    assert list(tmp_path.iterdir()) == [path]

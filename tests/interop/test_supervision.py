@@ -31,6 +31,11 @@ def test_an_image_without_detections(classes):
     assert len(supervision.Detections.merge([given, to_supervision(FOUND, ("drone", "bird"))])) == 2
 
 
+def test_detections_with_gradients_as_other_detectors_give_them_are_taken():
+    given = to_supervision(FOUND | {"boxes": FOUND["boxes"].clone().requires_grad_()})
+    np.testing.assert_array_equal(given.xyxy, FOUND["boxes"])
+
+
 def test_labels_without_a_name_are_refused():
     with pytest.raises(InputError, match="label 1 has no name among the 1 classes"):
         to_supervision(FOUND, ("drone",))

@@ -177,3 +177,12 @@ def test_near_words_are_suggested_and_far_ones_not():
     assert did_you_mean("epoch", ["epochs", "lr"]) == " (did you mean 'epochs'?)"
     assert did_you_mean("Faster-RCNN", ["cascade-rcnn", "faster-rcnn"]) == " (did you mean 'faster-rcnn'?)"
     assert did_you_mean("zebra", ["epochs", "lr"]) == ""
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    path, order = tmp_path / "x.json", []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (order.append(path.exists()), fsync(handle)))
+    write_json(path, 1)
+    assert order == [False]
+    assert path.exists()

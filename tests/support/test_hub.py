@@ -34,6 +34,12 @@ def test_what_looks_like_a_path_is_not_looked_up(name, tmp_path, monkeypatch):
     assert "no such file of weights" in refused(name.format(tmp_path.name))
 
 
+def test_the_name_of_a_repository_may_have_a_dot(monkeypatch, tmp_path):
+    srtod.build_detector("retinanet", num_classes=1, backbone="test_resnet").save(tmp_path / "x.safetensors")
+    monkeypatch.setattr(hub, "newest", lambda name, _: {"acme/drones-v1.5": tmp_path / "x.safetensors"}[name])
+    assert srtod.load("acme/drones-v1.5").classes == ("class 0",)
+
+
 def test_without_internet_an_earlier_download_is_taken(monkeypatch, tmp_path):
     detector = srtod.build_detector("retinanet", num_classes=1, backbone="test_resnet")
     detector.save(tmp_path / "model.safetensors")

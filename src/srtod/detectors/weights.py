@@ -1,13 +1,15 @@
 """Files of weights that carry everything needed to rebuild their detector and can execute nothing."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from srtod.assets import SHIPPED, shipped_weights
@@ -38,7 +40,8 @@ def weights_file(source: str | Path) -> Path:
     path = Path(source)
     if path.is_dir():
         return path / hub.WEIGHTS
-    if isinstance(source, Path) or path.suffix or path.parent.is_dir() or source.count("/") != 1:
+    is_name = isinstance(source, str) and source.count("/") == 1 and path.suffix != ".safetensors"
+    if not is_name or path.parent.is_dir():
         return path
     try:
         return hub.newest(source, hub.WEIGHTS)
@@ -64,7 +67,12 @@ def write_weights(
         tensors = {key: _halved(tensor) for key, tensor in tensors.items()}
         check_finite(tensors, f"{path} in half precision")
     with atomic_file(path) as scratch:
-        scratch.write_bytes(save(tensors, metadata))
+        try:
+            save_file(tensors, scratch, metadata)
+        except SafetensorError as error:
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:

@@ -33,8 +33,8 @@ def to_supervision(found: Detections, classes: Sequence[str] = ()) -> "Supervisi
     if classes and len(labels) and labels.max() >= len(classes):
         raise InputError(f"label {labels.max()} has no name among the {len(classes)} classes")
     return supervision.Detections(
-        xyxy=found["boxes"].float().cpu().numpy().reshape(-1, 4),
-        confidence=found["scores"].float().cpu().numpy(),
+        xyxy=found["boxes"].detach().float().cpu().numpy().reshape(-1, 4),
+        confidence=found["scores"].detach().float().cpu().numpy(),
         class_id=labels,
         data={"class_name": np.array([classes[label] for label in labels])} if classes else {},
     )

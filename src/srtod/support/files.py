@@ -32,6 +32,8 @@ def atomic_file(path: Path) -> Generator[Path]:
         scratch.touch(exist_ok=False)
         begun = True
         yield scratch
+        with scratch.open("rb+") as written:
+            os.fsync(written.fileno())  # else a power cut could leave the new name on an empty file
         scratch.replace(path)
     except OSError as error:
         raise _unwritable(path, error, begun=begun) from error
