@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from torch import nn
 
 from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.heads.base import Head
@@ -51,7 +61,8 @@ class DetectorConfig(BaseModel):
         system: its name.
         classes: names in label order; a detector needs some, a recipe has none.
         self_reconstruction: the switches, None without it; True and False mean the defaults and None.
-        backbone: a timm model with features at strides 4 to 32.
+        backbone: a timm model with features at strides 4 to 32, or a module of one's own that gives them (see
+            :class:`~srtod.pyramids.backbone.Backbone`); a detector with such cannot be saved.
         pretrained_backbone: True for timm's ImageNet weights, or a file of them; None means False.
         frozen_stages: backbone stages that are not trained; default 1 if pretrained, else 0.
         norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
@@ -71,7 +82,7 @@ class DetectorConfig(BaseModel):
     self_reconstruction: Annotated[SelfReconstructionConfig | None, BeforeValidator(_self_reconstruction)] = (
         None
     )
-    backbone: str = "resnet50"
+    backbone: str | InstanceOf[nn.Module] = "resnet50"
     pretrained_backbone: bool | str = False
     frozen_stages: Open[int] = Field(default=0, ge=0, le=4)
     norm_eval: Open[bool] = False
@@ -106,6 +117,10 @@ class DetectorConfig(BaseModel):
     def open_options(cls) -> tuple[str, ...]:
         """Names of the options that given weights leave open."""
         return tuple(name for name, field in cls.model_fields.items() if _OPEN in field.metadata)
+
+    @field_serializer("backbone", when_used="json")
+    def _backbone_name(self, backbone: str | nn.Module) -> str:
+        return backbone if isinstance(backbone, str) else type(backbone).__name__
 
     @field_validator("classes")
     @classmethod

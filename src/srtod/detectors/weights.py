@@ -59,8 +59,14 @@ def write_weights(
     """Write a state dict with its configuration and this version as metadata.
 
     Raises:
-        InputError: the place cannot be written to; or, with ``half``, a number is too large for float16.
+        InputError: the place cannot be written to; the backbone is a module, which a file cannot rebuild; or,
+            with ``half``, a number is too large for float16.
     """
+    if not isinstance(config.backbone, str):
+        raise InputError(
+            f"{path}: not saved: a file cannot rebuild the backbone {type(config.backbone).__name__}, which "
+            "was given as a module; keep detector.state_dict(), and build the detector anew to load it"
+        )
     metadata = {METADATA_KEY: description(config.model_dump(mode="json"))}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     if half:

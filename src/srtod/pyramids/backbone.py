@@ -15,6 +15,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from srtod.nn.finite import check_finite
+from srtod.nn.modes import evaluating
 from srtod.support import hub
 from srtod.support.errors import InputError, did_you_mean
 
@@ -22,10 +23,11 @@ STRIDES = (4, 8, 16, 32)
 
 
 class Backbone(nn.Module):
-    """A timm backbone whose normalisation layers and first stages can be held.
+    """A backbone whose normalisation layers and first stages can be held.
 
     Args:
-        name: a timm model with features at strides 4, 8, 16 and 32, such as ``resnet50``.
+        source: a timm model with features at strides 4, 8, 16 and 32, such as ``resnet50``; or any module
+            that maps normalised images ``[B, 3, H, W]`` to four maps at these strides, finest first.
         pretrained: True for timm's ImageNet weights, or a file of weights in timm's key names.
         frozen_stages: how many stages, the stem counted with the first, are not trained.
         norm_eval: BatchNorm always uses its stored statistics (its scale and shift are still trained).
@@ -36,16 +38,23 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name: str, *, pretrained: bool | str | Path, frozen_stages: int, norm_eval: bool
+        self, source: str | nn.Module, *, pretrained: bool | str | Path, frozen_stages: int, norm_eval: bool
     ) -> None:
         super().__init__()
-        self.name = name
         self.norm_eval = norm_eval
-        self.body = _create(name, pretrained=pretrained is True)
+        self._is_given = isinstance(source, nn.Module)
+        if isinstance(source, nn.Module):
+            if pretrained or frozen_stages:
+                raise InputError(
+                    "backbone: a module of one's own comes with its weights, frozen where they are to be; "
+                    "leave pretrained_backbone and frozen_stages out"
+                )
+            self.name, self.body, self.channels = type(source).__name__, source, _probed_channels(source)
+        else:
+            self.name, self.body = source, _create(source, pretrained=pretrained is True)
+            self.channels = tuple(_feature_info(self.body).channels())
         if not isinstance(pretrained, bool):
             _load_weights(self.body, Path(pretrained))
-        self._info = _feature_info(self.body)
-        self.channels = tuple(self._info.channels())
         self._channels_last = getattr(self.body, "output_fmt", None) == Format.NHWC
         self._frozen_stages = frozen_stages
         self._held = self._freeze(frozen_stages)
@@ -86,9 +95,9 @@ class Backbone(nn.Module):
         return [level.permute(0, 3, 1, 2) for level in features] if self._channels_last else features
 
     def _resnet(self) -> nn.ModuleDict:
-        if not _is_resnet(self.body):
+        if self._is_given or not _is_resnet(self.body):
             raise InputError(
-                f"backbone: {self.name!r} is no ResNet of basic or bottleneck blocks, such as resnet50 or "
+                f"backbone: {self.name!r} is no ResNet of timm's blocks, such as resnet50 or "
                 "resnet18, and this system rebuilds those"
             )
         return self.body
@@ -97,7 +106,7 @@ class Backbone(nn.Module):
         """Stop the training of the first stages; return the names of what is held."""
         if stages == 0:
             return set()
-        last = _canonical(self._info.module_name()[stages - 1]) + "."
+        last = _canonical(_feature_info(self.body).module_name()[stages - 1]) + "."
         names = [_canonical(name) for name, _ in self.body.named_parameters()]
         end = max(index for index, name in enumerate(names) if name.startswith(last))
         held = dict(list(self.body.named_parameters())[: end + 1])
@@ -215,6 +224,22 @@ def _takes_any_size(trial: nn.Module) -> bool:
     except Exception:  # whatever its layers raise where they do not fit
         return False
     return True
+
+
+def _probed_channels(body: nn.Module) -> tuple[int, ...]:
+    """Channels of each map that a module gives of a blank image."""
+    side = 2 * STRIDES[-1]
+    with evaluating(body):
+        try:
+            shapes = [tuple(level.shape) for level in body(torch.zeros(1, 3, side, side))]
+        except Exception as error:  # whatever its layers raise
+            raise InputError(f"backbone: {type(body).__name__} takes no image: {error}") from error
+    if [shape[2:] for shape in shapes] != [(side // stride, side // stride) for stride in STRIDES]:
+        raise InputError(
+            f"backbone: {type(body).__name__} maps an image [1, 3, {side}, {side}] to {shapes}; a pyramid "
+            f"needs four maps at strides {list(STRIDES)}"
+        )
+    return tuple(shape[1] for shape in shapes)
 
 
 def _feature_info(body: nn.Module) -> FeatureInfo:

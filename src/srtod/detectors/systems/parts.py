@@ -17,7 +17,7 @@ LEAST_KEPT = 1000
 
 
 def backbone(config: DetectorConfig) -> Backbone:
-    """The timm backbone that the configuration names."""
+    """The backbone that the configuration names or holds."""
     return Backbone(
         config.backbone,
         pretrained=config.pretrained_backbone,
