@@ -20,24 +20,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.assigners.base import AcrossLevels, LevelAssigner
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.detectors.systems.two_stage import RFLASwitches
-from srtod.heads.dense import DensePrediction, select_detections
-from srtod.heads.rpn import ProposalLimits, select_proposals
+from srtod.heads.dense import DenseHead, DensePrediction
+from srtod.heads.retina import delta_loss
+from srtod.heads.rpn import ProposalLimits, best_proposals
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
 
 WIDTH, HEIGHT = 1920, 1080
 STRIDES = (4, 8, 16, 32, 64)
+LEVEL_SIZES = [(-(-HEIGHT // 32) * 32 // stride, WIDTH // stride) for stride in STRIDES]
 COUNTS = (10, 100, 1000, 3000)
 CLASSES = 10
 PROPOSALS = 3000
@@ -51,8 +53,7 @@ Maker = Callable[[int, torch.device], Case]
 
 def anchors(device: torch.device, units: Sequence[float] = STRIDES, scale: float = 2.0) -> list[Tensor]:
     """Anchors of every level of the padded image."""
-    sizes = [(-(-HEIGHT // 32) * 32 // stride, WIDTH // stride) for stride in STRIDES]
-    return AnchorGenerator(strides=STRIDES, scales=[scale], units=units)(sizes, device)
+    return AnchorGenerator(strides=STRIDES, scales=[scale], units=units)(LEVEL_SIZES, device)
 
 
 def scattered(count: int, device: torch.device) -> Tensor:
@@ -84,27 +85,50 @@ def spread_anchors(count: int, device: torch.device) -> Tensor:
 
 def one_stage(count: int, device: torch.device) -> Case:
     """A case that chooses detections from class scores and deltas of all anchors."""
-    levels = anchors(device)
+    generator = AnchorGenerator(strides=STRIDES, scales=[2.0])
     draw = torch.Generator(device).manual_seed(0)
     predicted = [
         DensePrediction(
-            logits=torch.randn(len(level), CLASSES, generator=draw, device=device) - 9,
-            deltas=torch.zeros_like(level),
+            logits=torch.randn(1, len(level), CLASSES, generator=draw, device=device) - 9,
+            deltas=torch.zeros_like(level)[None],
         )
-        for level in levels
+        for level in anchors(device)
     ]
-    predicted[0].logits[spread_anchors(count, device), 0] = 2.0
-    return lambda: select_detections(
-        predicted, levels, coder=DeltaCoder(), candidates=PROPOSALS, limits=LIMITS, size=(HEIGHT, WIDTH)
-    )["boxes"]
+    predicted[0].logits[0, spread_anchors(count, device), 0] = 2.0
+    head = DenseHead(
+        predictor=_Given(predicted),
+        anchors=generator,
+        assigner=ATSSAssigner(),
+        coder=DeltaCoder(),
+        box_loss=delta_loss,
+        level_candidates=PROPOSALS,
+        limits=LIMITS,
+    )
+    levels = [torch.zeros(1, 1, *size, device=device) for size in LEVEL_SIZES]
+    return lambda: head.detect(levels, _size(device)).boxes
+
+
+class _Given(nn.Module):
+    """Predicts what it is given."""
+
+    def __init__(self, predicted: Sequence[DensePrediction]) -> None:
+        super().__init__()
+        self.predicted = predicted
+
+    def forward(self, levels: Sequence[Tensor]) -> Sequence[DensePrediction]:
+        return self.predicted
+
+
+def _size(device: torch.device) -> Tensor:
+    return torch.tensor([[HEIGHT, WIDTH]], device=device)
 
 
 def two_stage(count: int, device: torch.device) -> Case:
     """A case that chooses proposals from all anchors, then detections from the classes of 3,000 boxes."""
     levels = anchors(device)
     draw = torch.Generator(device).manual_seed(0)
-    logits = [torch.randn(len(level), generator=draw, device=device) for level in levels]
-    deltas = [torch.zeros_like(level) for level in levels]
+    logits = [torch.randn(1, len(level), generator=draw, device=device) for level in levels]
+    deltas = [torch.zeros_like(level)[None] for level in levels]
     limits = ProposalLimits(candidates=PROPOSALS, kept=PROPOSALS)
     boxes = levels[0][spread_anchors(count, device)].repeat(-(-PROPOSALS // count), 1)[:PROPOSALS]
     boxes = boxes + torch.rand(PROPOSALS, 1, generator=draw, device=device)
@@ -112,8 +136,10 @@ def two_stage(count: int, device: torch.device) -> Case:
     probabilities[:, 0] = torch.rand(PROPOSALS, generator=draw, device=device) / 2 + 0.5
 
     def call() -> Tensor:
-        select_proposals(logits, deltas, levels, coder=DeltaCoder(), limits=limits, size=(HEIGHT, WIDTH))
-        return detections_by_class(boxes[:, None], probabilities, LIMITS)[0]
+        best_proposals(logits, deltas, levels, _size(device), coder=DeltaCoder(), limits=limits)
+        rows, labels = (probabilities > LIMITS.score_threshold).nonzero().unbind(1)
+        found = Candidates(torch.zeros_like(rows), boxes[rows], probabilities[rows, labels], labels)
+        return found.best(images=1, iou=LIMITS.nms_iou, most=LIMITS.per_image).boxes
 
     return call
 

@@ -102,6 +102,11 @@ class ImageBatch:
         )
 
     @property
+    def size_table(self) -> Tensor:
+        """``sizes`` as int64 ``[B, 2]`` where the images lie; the host does not wait for the copy."""
+        return torch.tensor(self.sizes).to(self.raw.device, non_blocking=True)
+
+    @property
     def valid(self) -> Tensor:
         """Bool ``[B, 1, H, W]``, False in the padding."""
         return valid_pixels(self.sizes, self.raw)

@@ -11,7 +11,6 @@ from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.overlaps import box_iou, paired_giou, paired_iou, share_inside
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import DetectionLimits, detections_by_class, have_area
 
 CPU = torch.device("cpu")
 NOTHING = torch.zeros(0, 4)
@@ -178,26 +177,3 @@ def test_sampling_follows_its_generator():
     )
     assert torch.equal(first.negative, second.negative)
     assert not torch.equal(first.negative, other.negative)
-
-
-def test_detections_are_thresholded_suppressed_by_class_sorted_and_cut():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9.5], [20, 20, 30, 30], [50, 50, 60, 60]])[:, None]
-    probabilities = torch.tensor([[0.9, 0.3], [0.8, 0.1], [0.02, 0.5], [0.04, 0.04]])
-    limits = DetectionLimits(score_threshold=0.05, nms_iou=0.5, per_image=2)
-    found, scores, labels = detections_by_class(boxes, probabilities, limits)
-    assert scores.tolist() == pytest.approx([0.9, 0.5])
-    assert labels.tolist() == [0, 1]
-    assert found.tolist() == [[0, 0, 10, 10], [20, 20, 30, 30]]
-
-
-def test_each_class_may_have_its_own_box():
-    boxes = torch.tensor([[[0.0, 0, 1, 1], [2, 2, 4, 4]]])
-    limits = DetectionLimits(score_threshold=0.05, nms_iou=0.5, per_image=9)
-    found, _, labels = detections_by_class(boxes, torch.tensor([[0.4, 0.6]]), limits)
-    assert found[labels == 0].tolist() == [[0, 0, 1, 1]]
-    assert found[labels == 1].tolist() == [[2, 2, 4, 4]]
-
-
-def test_boxes_without_width_or_height_have_no_area():
-    boxes = torch.tensor([[0.0, 0, 2, 3], [4, 0, 4, 3], [0, 4, 2, 4], [3, 3, 2, 2]])
-    assert have_area(boxes).tolist() == [True, False, False, False]

@@ -20,7 +20,7 @@ SMALL = {"num_classes": 1, "backbone": "test_resnet", "pyramid_channels": 16}
     ],
 )
 def test_candidates_of_one_stage_systems(system, options, candidates):
-    assert srtod.build_detector(system, **SMALL, **options).head.candidates == candidates
+    assert srtod.build_detector(system, **SMALL, **options).head.level_candidates == candidates
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_candidates_and_proposals_of_two_stage_systems(system, options, training
 def test_other_limits_follow_the_detections_that_a_loaded_detector_gives_out(tmp_path):
     srtod.build_detector("retinanet", **SMALL).save(tmp_path / "w.safetensors")
     loaded = srtod.load(tmp_path / "w.safetensors", detections_per_image=3000)
-    assert loaded.head.candidates == 9 * 3000
+    assert loaded.head.level_candidates == 9 * 3000
 
 
 class Crowd(torch.nn.Module):

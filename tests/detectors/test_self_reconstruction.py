@@ -65,10 +65,10 @@ def test_it_changes_what_is_detected(detector):
     with torch.inference_mode():
         enhanced = detector.eval()([image()])[0]
         batch = detector.preprocess([image()])
-        plain = detector.head.detect(detector.pyramid(batch.normalised), batch)[0]
+        plain = detector.head.detect(detector.pyramid(batch.normalised), batch.size_table)
     assert len(enhanced["boxes"]) > 0
     assert all(own.isfinite().all() for own in enhanced.values())
-    assert not torch.equal(enhanced["scores"], plain["scores"])
+    assert not torch.equal(enhanced["scores"], plain.scores)
 
 
 def test_maps_have_the_size_of_the_image_and_of_the_lowest_level(detector):

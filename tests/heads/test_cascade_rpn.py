@@ -84,8 +84,8 @@ def test_boxes_that_are_not_finite_read_no_foreign_memory(value):
 def test_proposals_stay_in_their_image_and_follow_the_limits_of_the_mode():
     network = head()
     for mode, most in ((True, 20), (False, 10)):
-        proposals = network.train(mode).propose(levels(), batch())
-        for own, (height, width) in zip(proposals, SIZES, strict=True):
+        proposals = network.train(mode).propose(levels(), torch.tensor(SIZES)).by_image(2)
+        for own, (height, width) in zip((table.boxes for table in proposals), SIZES, strict=True):
             assert 0 < len(own) <= most
             assert own.min() >= 0
             assert (own[:, 2:] <= torch.tensor([width, height])).all()

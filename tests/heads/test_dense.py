@@ -5,10 +5,10 @@ from torch import nn
 import srtod
 from srtod.boxes.anchors import AnchorGenerator, per_anchor
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
+from srtod.boxes.candidates import DetectionLimits
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.suppression import DetectionLimits
 from srtod.heads import dense
-from srtod.heads.dense import DenseHead, DensePrediction, select_detections
+from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.losses import focal_loss
 from srtod.heads.towers import ConvTowers, initialise, norm_groups
 from srtod.support.errors import InputError
@@ -56,7 +56,7 @@ def head(predictor, assigned, box_loss=lambda positives, coder: {}):
         assigner=AcrossLevels(lambda boxes, objects, regions: torch.tensor(next(answers))),
         coder=DeltaCoder(),
         box_loss=box_loss,
-        candidates=1000,
+        level_candidates=1000,
         limits=DetectionLimits(score_threshold=0.05, nms_iou=0.5, per_image=10),
     )
 
@@ -147,62 +147,70 @@ def test_losses_of_a_batch_are_sums_over_its_images(monkeypatch):
     torch.testing.assert_close(together["loss_class"], sum(alone))
 
 
-def select(logits, *, quality=None, deltas=None, candidates=10, size=(100, 100), most=10, threshold=0.05):
-    """Detections of one level of anchors of 10 x 10 pixels, 20 pixels apart."""
-    logits = torch.tensor(logits)
-    lefts = torch.arange(len(logits)) * 20.0
-    anchors = torch.stack([lefts, torch.zeros_like(lefts), lefts + 10, torch.full_like(lefts, 10.0)], dim=1)
-    return select_detections(
-        [DensePrediction(logits, torch.zeros(len(logits), 4) if deltas is None else deltas, quality)],
-        [anchors],
+class Given:
+    """Stands for a generator of anchors, of whatever levels."""
+
+    def __init__(self, *levels):
+        self.levels = levels
+
+    def __call__(self, sizes, device):
+        return list(self.levels)
+
+
+def detect(predicted, anchors, *, candidates=10, size=(100, 100), most=10, threshold=0.05):
+    """What a head finds in one image of which it predicts this for each level."""
+    own = DenseHead(
+        predictor=Fixed(*predicted),
+        anchors=Given(*anchors),
+        assigner=None,
         coder=DeltaCoder(),
-        candidates=candidates,
+        box_loss=None,
+        level_candidates=candidates,
         limits=DetectionLimits(score_threshold=threshold, nms_iou=0.5, per_image=most),
-        size=size,
     )
+    return own.detect([torch.zeros(1, 1, 1, 1)] * len(anchors), torch.tensor([size]))
+
+
+def select(logits, *, quality=None, **options):
+    """Detections of one level of anchors of 10 x 10 pixels, 20 pixels apart."""
+    logits = torch.tensor(logits)[None]
+    lefts = torch.arange(logits.shape[1]) * 20.0
+    anchors = torch.stack([lefts, torch.zeros_like(lefts), lefts + 10, torch.full_like(lefts, 10.0)], dim=1)
+    quality = None if quality is None else quality[None]
+    return detect([DensePrediction(logits, torch.zeros(1, len(lefts), 4), quality)], [anchors], **options)
 
 
 def test_detections_are_the_pairs_of_anchor_and_class_above_the_threshold():
     found = select([[2.0, -9], [-9.0, 1], [-9.0, -9], [0.5, 0.0]])
-    assert found["labels"].tolist() == [0, 1, 0, 1]
-    torch.testing.assert_close(found["scores"], torch.tensor([2.0, 1, 0.5, 0]).sigmoid())
-    assert found["boxes"][:, 0].tolist() == [0, 20, 60, 60]
+    assert found.groups.tolist() == [0, 1, 0, 1]
+    torch.testing.assert_close(found.scores, torch.tensor([2.0, 1, 0.5, 0]).sigmoid())
+    assert found.boxes[:, 0].tolist() == [0, 20, 60, 60]
 
 
 def test_level_candidates_and_detections_are_bounded():
-    assert select([[3.0], [2], [1], [0]], candidates=2)["boxes"][:, 0].tolist() == [0, 20]
-    assert select([[3.0], [2], [1], [0]], most=3)["boxes"][:, 0].tolist() == [0, 20, 40]
+    assert select([[3.0], [2], [1], [0]], candidates=2).boxes[:, 0].tolist() == [0, 20]
+    assert select([[3.0], [2], [1], [0]], most=3).boxes[:, 0].tolist() == [0, 20, 40]
 
 
 def test_quality_orders_detections_after_the_threshold():
     found = select([[2.0], [1.0]], quality=torch.tensor([-4.0, 4.0]), threshold=0.7)
-    assert found["boxes"][:, 0].tolist() == [20, 0]
-    torch.testing.assert_close(found["scores"][1], torch.tensor(2.0).sigmoid() * torch.tensor(-4.0).sigmoid())
+    assert found.boxes[:, 0].tolist() == [20, 0]
+    torch.testing.assert_close(found.scores[1], torch.tensor(2.0).sigmoid() * torch.tensor(-4.0).sigmoid())
 
 
 def test_boxes_are_clipped_and_what_is_left_without_area_goes():
     found = select([[2.0], [1.0], [0.0]], size=(5, 30))
-    assert found["boxes"].tolist() == [[0, 0, 10, 5], [20, 0, 30, 5]]
+    assert found.boxes.tolist() == [[0, 0, 10, 5], [20, 0, 30, 5]]
 
 
 def test_suppression_is_within_classes_and_over_all_levels():
     anchors = [torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 10, 11]])]
     levels = [
-        DensePrediction(torch.tensor([[2.0, 1.0]]), torch.zeros(1, 4)),
-        DensePrediction(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 4)),
+        DensePrediction(torch.tensor([[[2.0, 1.0]]]), torch.zeros(1, 1, 4)),
+        DensePrediction(torch.tensor([[[1.0, 2.0]]]), torch.zeros(1, 1, 4)),
     ]
-    found = select_detections(
-        levels,
-        anchors,
-        coder=DeltaCoder(),
-        candidates=10,
-        limits=DetectionLimits(score_threshold=0.05, nms_iou=0.5, per_image=10),
-        size=(100, 100),
-    )
-    assert sorted(zip(found["labels"].tolist(), found["boxes"][:, 3].tolist(), strict=True)) == [
-        (0, 10),
-        (1, 11),
-    ]
+    found = detect(levels, anchors)
+    assert sorted(zip(found.groups.tolist(), found.boxes[:, 3].tolist(), strict=True)) == [(0, 10), (1, 11)]
 
 
 def test_maps_are_read_in_the_order_of_the_anchors():

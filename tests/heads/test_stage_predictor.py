@@ -2,9 +2,9 @@ import torch
 from torch import nn
 
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import DetectionLimits
 from srtod.heads.box_head import BoxStage, CascadeBoxHead
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.stage_predictor import StagePredictor
@@ -53,6 +53,22 @@ def scene():
     return torch.rand(2, 4, 4, 4, generator=generator), proposals, batch, truths
 
 
+def table(proposals):
+    boxes = torch.cat(proposals)
+    images = torch.arange(len(proposals)).repeat_interleave(torch.tensor([len(own) for own in proposals]))
+    return Candidates(images, boxes, torch.ones(len(boxes)), torch.zeros_like(images))
+
+
+def test_proposals_that_stand_for_nothing_give_no_candidates():
+    level, proposals, batch, _ = scene()
+    own, given = head(None).eval(), table(proposals)
+    some = given._replace(scores=torch.where(given.images == 0, given.scores, -1))
+    with torch.no_grad():
+        every, found = (own.candidates([level], one, torch.tensor(batch.sizes)) for one in (given, some))
+    assert found.images.unique().tolist() == [0]
+    assert len(found.boxes) == (every.images == 0).sum() > 0
+
+
 def test_boxes_in_groups_give_the_same_losses_gradients_and_detections():
     level, proposals, batch, truths = scene()
     outcomes = []
@@ -61,8 +77,8 @@ def test_boxes_in_groups_give_the_same_losses_gradients_and_detections():
         losses = own.loss(levels, proposals, batch, truths)
         sum(losses.values()).backward()
         gradients = [levels[0].grad, *(p.grad for p in own.parameters())]
-        found = own.detect(levels, proposals, batch)
-        outcomes.append([*losses.values(), *gradients, *(own["scores"] for own in found)])
+        found = own.candidates(levels, table(proposals), torch.tensor(batch.sizes))
+        outcomes.append([*losses.values(), *gradients, found.boxes, found.scores])
     for alone, grouped in zip(*outcomes, strict=True):
         torch.testing.assert_close(grouped, alone)
 

@@ -141,10 +141,9 @@ def test_the_enhancement_can_be_switched_off(client, detector, picture):
     image = torch.rand(3, 48, 64)
     plain = srtod.Detector.sharing(detector, self_reconstruction=False)
     with torch.no_grad():
-        expected = detector.head.detect(
-            detector.pyramid(detector.preprocess([image]).normalised), detector.preprocess([image])
-        )[0]
-        torch.testing.assert_close(plain([image])[0]["boxes"], expected["boxes"])
+        batch = detector.preprocess([image])
+        expected = detector.head.detect(detector.pyramid(batch.normalised), batch.size_table)
+        torch.testing.assert_close(plain([image])[0]["boxes"], expected.boxes)
     assert plain.head is detector.head and detector.self_reconstruction is not None
 
 

@@ -1,1 +1,1 @@
-"""Geometry on tensors: overlaps, coders, anchors, assigners, samplers, suppression."""
+"""Geometry on tensors: overlaps, coders, anchors, assigners, samplers, candidates, NMS."""

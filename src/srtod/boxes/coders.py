@@ -1,5 +1,6 @@
 """Boxes as offsets from reference boxes, and back."""
 
+from collections.abc import Sequence
 from math import log
 
 import torch
@@ -13,8 +14,9 @@ _MAX_LOG_RATIO = abs(log(16 / 1000))
 _KINDS_KEPT = 4
 """Pairs of type and device whose scales are kept."""
 
-Size = tuple[int | Tensor, int | Tensor]
-"""(height, width) of an image in pixels, or ``[N]`` each where every box has an image of its own."""
+Size = Sequence[int | Tensor]
+"""(height, width) of an image in pixels, or a tensor each where boxes are of several images: ``[N]`` for
+``[N, 4]`` boxes, ``[B, 1]`` for ``[B, N, 4]``."""
 
 
 class DeltaCoder:
@@ -40,18 +42,18 @@ class DeltaCoder:
         """Boxes from deltas, clipped to the image.
 
         Args:
-            references: ``[N, 4]``.
-            deltas: ``[N, 4]``.
+            references: ``[..., 4]``.
+            deltas: ``[..., 4]``.
             size: of the image, or of each box's; None does not clip, as losses on boxes need it.
 
         Returns:
-            ``[N, 4]``.
+            ``[..., 4]``.
         """
         deltas = deltas * self._stds_like(deltas)
         centres, sizes = _centres_and_sizes(references)
-        centres = centres + deltas[:, :2] * sizes
-        half = sizes * deltas[:, 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
-        boxes = torch.cat([centres - half, centres + half], dim=1)
+        centres = centres + deltas[..., :2] * sizes
+        half = sizes * deltas[..., 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
+        boxes = torch.cat([centres - half, centres + half], dim=-1)
         return boxes if size is None else clip_boxes(boxes, size)
 
     def _stds_like(self, deltas: Tensor) -> Tensor:
@@ -63,12 +65,12 @@ class DeltaCoder:
 
 
 def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
-    """Clip ``[N, 4]`` boxes to an image of ``size``, or each to its own."""
+    """Clip ``[..., 4]`` boxes to an image of ``size``, or each to its own."""
     height, width = size
-    sides = boxes.clamp(min=0).unbind(1)
+    sides = boxes.clamp(min=0).unbind(-1)
     bounds = (width, height, width, height)
-    return torch.stack([side.clamp(max=bound) for side, bound in zip(sides, bounds, strict=True)], dim=1)
+    return torch.stack([side.clamp(max=bound) for side, bound in zip(sides, bounds, strict=True)], dim=-1)
 
 
 def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    return (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]

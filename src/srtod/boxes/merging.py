@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from srtod.boxes.nms import grouped_nms, suppress_pairs
 from srtod.boxes.overlaps import paired_iou
 from srtod.boxes.pairs import overlapping_pairs
 
@@ -74,7 +75,8 @@ def merge_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
     seen, pairs = _without(seen, _covered(seen, pairs, overlap), pairs)
     seen = _joined(seen, _same_cut_object(seen, pairs, overlap))
     first, second = _pairs_of_windows(seen)
-    return _best(seen, first, second, overlap)
+    same = paired_iou(seen.boxes[first], seen.boxes[second]) > overlap
+    return seen[suppress_pairs(seen.scores, first[same], second[same])]
 
 
 def suppress_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
@@ -87,7 +89,7 @@ def suppress_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
     Returns:
         What remains, by descending score.
     """
-    return _best(seen, *overlapping_pairs(seen.boxes, seen.labels), overlap)
+    return seen[grouped_nms(seen.boxes, seen.scores, seen.labels, overlap)]
 
 
 def _pairs_of_windows(seen: Sightings) -> tuple[Tensor, Tensor]:
@@ -166,26 +168,6 @@ def _components(count: int, first: Tensor, second: Tensor) -> Tensor:
         if torch.equal(lower, lowest):
             return lowest
         lowest = lower
-
-
-def _best(seen: Sightings, first: Tensor, second: Tensor, overlap: float) -> Sightings:
-    """Greedy suppression over given pairs: a box goes if a better one that stays is the same by IoU."""
-    same = paired_iou(seen.boxes[first], seen.boxes[second]) > overlap
-    first, second = first[same], second[same]
-    order = seen.scores.argsort(descending=True, stable=True)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    ahead = rank[first] < rank[second]
-    better, worse = torch.where(ahead, first, second), torch.where(ahead, second, first)
-    stay = torch.ones(len(order), dtype=torch.bool, device=order.device)
-    while len(better):
-        # In each round all boxes decide together that no better one can still suppress.
-        threatened = torch.zeros_like(stay)
-        threatened[worse] = True
-        stay[worse[~threatened[better]]] = False
-        open_ = stay[better] & stay[worse]
-        better, worse = better[open_], worse[open_]
-    return seen[order[stay[order]]]
 
 
 def _common(first: Tensor, second: Tensor) -> Tensor:

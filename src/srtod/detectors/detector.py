@@ -228,7 +228,7 @@ class Detector(nn.Module):
         levels = self.pyramid(batch.normalised)
         if self.self_reconstruction is not None:
             levels = self.self_reconstruction.enhanced(levels, batch.raw, batch.valid)
-        return self.preprocess.restore(self.head.detect(levels, batch), batch)
+        return self.preprocess.restore(self.head.detect(levels, batch.size_table), batch)
 
 
 def _self_reconstruction(config: DetectorConfig, pyramid: Pyramid) -> SelfReconstruction | None:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srtod.boxes.candidates import Candidates
 from srtod.support.errors import InputError
 from srtod.types import Detections, ImageBatch, Truth
 
@@ -55,7 +56,7 @@ class Preprocess(nn.Module):
         padded = tuple((self._padded(height), self._padded(width)) for height, width in sizes)
         size = (max(height for height, _ in padded), max(width for _, width in padded))
         return ImageBatch(
-            normalised=_padded_batch([(image * 255 - self.mean) / self.std for image in resized], size),
+            normalised=_padded_batch([self._normalised(image) for image in resized], size),
             raw=_padded_batch(resized, size),
             sizes=sizes,
             padded_sizes=padded,
@@ -71,16 +72,37 @@ class Preprocess(nn.Module):
             for truth, scale in zip(truths, batch.scales, strict=True)
         ]
 
-    def restore(self, detections: Sequence[Detections], batch: ImageBatch) -> list[Detections]:
-        """Bring detections' boxes back to the pixels of the given images."""
+    def of_batch(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalise and pad images that are one tensor already, as a program takes them.
+
+        Args:
+            images: float32 ``[B, 3, H, W]``, RGB in 0..1, each in the top left corner; what stands beside it
+                is not read.
+            sizes: (height, width) of each image, int64 ``[B, 2]``.
+
+        Returns:
+            What the backbone sees, the images ``[B, 3, H', W']`` (padding 0 in both), and bool
+            ``[B, 1, H', W']``, False in the padding.
+        """
+        height, width = images.shape[-2:]
+        padded = F.pad(images, (0, -width % self.divisor, 0, -height % self.divisor))
+        rows, columns = (torch.arange(side, device=images.device) for side in padded.shape[-2:])
+        valid = (rows[:, None] < sizes[:, :1, None]) & (columns < sizes[:, 1:, None])
+        valid = valid[:, None]
+        raw = torch.where(valid, padded, 0.0)
+        return torch.where(valid, self._normalised(raw), 0.0), raw, valid
+
+    def restore(self, found: Candidates, batch: ImageBatch) -> list[Detections]:
+        """Split what a head detects by image, and bring the boxes to the pixels of the given images."""
         return [
             Detections(
-                boxes=_scaled(found["boxes"], (1 / scale[0], 1 / scale[1])),
-                scores=found["scores"],
-                labels=found["labels"],
+                boxes=_scaled(own.boxes, (1 / scale[0], 1 / scale[1])), scores=own.scores, labels=own.groups
             )
-            for found, scale in zip(detections, batch.scales, strict=True)
+            for own, scale in zip(found.by_image(len(batch.sizes)), batch.scales, strict=True)
         ]
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return (images * 255 - self.mean) / self.std
 
     def _resized(self, image: Tensor) -> Tensor:
         if self.resize is None:

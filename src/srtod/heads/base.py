@@ -5,15 +5,21 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from srtod.types import Detections, ImageBatch, Truth
+from srtod.boxes.candidates import Candidates, DetectionLimits
+from srtod.types import ImageBatch, Truth
 
 
 class ProposalNetwork(nn.Module, ABC):
     """Levels to proposals: the first stage of a two-stage head."""
 
     @abstractmethod
-    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
-        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
+    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """Proposals under the limits of the current mode, as :meth:`Candidates.best` orders them.
+
+        Args:
+            levels: ``[B, C, h, w]`` each.
+            sizes: (height, width) of each image without padding, int64 ``[B, 2]``.
+        """
 
     @abstractmethod
     def loss_and_propose(
@@ -23,12 +29,37 @@ class ProposalNetwork(nn.Module, ABC):
 
 
 class Head(nn.Module, ABC):
-    """Levels to losses or detections."""
+    """Levels to losses or detections.
+
+    A head says which boxes are candidates; the choice among them is the same for all heads, in eager mode as
+    in an exported program.
+
+    Args:
+        limits: which detections are given out.
+    """
+
+    def __init__(self, limits: DetectionLimits) -> None:
+        super().__init__()
+        self.limits = limits
 
     @abstractmethod
     def loss(self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]) -> dict[str, Tensor]:
         """Losses by name; their sum is the training loss."""
 
     @abstractmethod
-    def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
-        """Detections of each image, in pixels of the batch."""
+    def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """The boxes above the score threshold, before the non-maximum suppression; groups are classes.
+
+        Args:
+            levels: ``[B, C, h, w]`` each.
+            sizes: (height, width) of each image without padding, int64 ``[B, 2]``.
+
+        Returns:
+            In pixels of the batch. An exported program is made of the same operators: no number of images or
+            boxes may be read on the host.
+        """
+
+    def detect(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """Detections of all images in pixels of the batch, as :meth:`Candidates.best` orders them."""
+        found, limits = self.candidates(levels, sizes), self.limits
+        return found.best(images=sizes.shape[0], iou=limits.nms_iou, most=limits.per_image)

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.boxes.assigners.base import Assigner
+from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder, Size
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import DetectionLimits, detections_by_class
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.nn.groups import in_groups, trains_batch_norm
 from srtod.nn.initialisation import near_zero
-from srtod.types import Detections, ImageBatch, Truth
+from srtod.types import ImageBatch, Truth
 
 
 class Predictor(nn.Module):
@@ -125,12 +125,9 @@ class BoxStage(nn.Module):
         rows = torch.arange(boxes.shape[0], device=boxes.device)
         return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
 
-    def refine_all(self, boxes: Tensor, deltas: Tensor, size: Size) -> Tensor:
-        """Apply to boxes ``[N, 4]`` all their deltas ``[N, D, 4]``, clipped; ``[N, D, 4]``."""
-        times = deltas.shape[1]
-        height, width = (side if isinstance(side, int) else side.repeat_interleave(times) for side in size)
-        references = boxes.repeat_interleave(times, dim=0)
-        return self.coder.decode(references, deltas.flatten(0, 1), (height, width)).unflatten(0, (-1, times))
+    def refine_all(self, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
+        """Apply to boxes ``[N, 4]`` all their deltas ``[N, D, 4]``, clipped to ``[N, 2]``; ``[N, D, 4]``."""
+        return self.coder.decode(boxes[:, None], deltas, sizes[:, None].unbind(2))
 
     @staticmethod
     def _of_class(deltas: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
@@ -180,24 +177,27 @@ class CascadeBoxHead(nn.Module):
                 proposals = self._refine_drawn(stage, drawn, logits.detach(), deltas.detach(), batch)
         return losses
 
-    def detect(
-        self, levels: Sequence[Tensor], proposals: Sequence[Tensor], batch: ImageBatch
-    ) -> list[Detections]:
-        """Detections of each image, in pixels of the batch."""
-        counts = [len(own) for own in proposals]
-        boxes, probabilities = self.predict(levels, rois_of(proposals), _sizes_of_rows(proposals, batch))
-        return [
-            self._select(*image)
-            for image in zip(boxes.split(counts), probabilities.split(counts), strict=True)
-        ]
+    def candidates(self, levels: Sequence[Tensor], proposals: Candidates, sizes: Tensor) -> Candidates:
+        """Every pair of a refined proposal and a class whose probability is above the threshold.
 
-    def predict(self, levels: Sequence[Tensor], rois: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+        Args:
+            levels: ``[B, C, h, w]`` each.
+            proposals: of all images.
+            sizes: (height, width) of each image, int64 ``[B, 2]``.
+        """
+        boxes, probabilities = self.predict(levels, proposals.rois, sizes[proposals.images])
+        passed = (probabilities > self.limits.score_threshold) & proposals.valid[:, None]
+        rows, labels = passed.nonzero().unbind(1)
+        chosen = boxes[rows, labels if boxes.shape[1] > 1 else torch.zeros_like(labels)]
+        return Candidates(proposals.images[rows], chosen, probabilities[rows, labels], labels)
+
+    def predict(self, levels: Sequence[Tensor], rois: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Refine and classify proposals of any images; the logits of all stages are averaged.
 
         Args:
             levels: ``[B, C, h, w]`` each.
             rois: ``[N, 5]``, index of the image and box.
-            size: of the images, or of each proposal's.
+            sizes: (height, width) of each proposal's image, int64 ``[N, 2]``.
 
         Returns:
             Boxes ``[N, classes or 1, 4]`` and probabilities ``[N, classes]``, without the background.
@@ -210,10 +210,16 @@ class CascadeBoxHead(nn.Module):
             logits, deltas = self._predict(stage, levels, rois)
             total = total + logits
             best = logits[:, :-1].argmax(dim=1)
-            rois = torch.cat([rois[:, :1], stage.refine(rois[:, 1:], best, deltas, size)], dim=1)
+            refined = stage.refine(rois[:, 1:], best, deltas, sizes.unbind(1))
+            rois = torch.cat([rois[:, :1], refined], dim=1)
         logits, deltas = self._predict(last, levels, rois)
         probabilities = ((total + logits) / len(stages)).softmax(dim=1)[:, :-1]
-        return last.refine_all(rois[:, 1:], deltas, size), probabilities
+        return last.refine_all(rois[:, 1:], deltas, sizes), probabilities
+
+    @property
+    def export_obstacle(self) -> str | None:
+        """Why no program can be made of it, if so."""
+        return None if self.group is None else "runs on groups of boxes, whose number a program does not know"
 
     def _stages(self) -> list[BoxStage]:
         return [stage for stage in self.stages if isinstance(stage, BoxStage)]
@@ -240,18 +246,3 @@ class CascadeBoxHead(nn.Module):
             labels = torch.where(image.labels == stage.num_classes, guess, image.labels)
             proposals.append(stage.refine(image.boxes, labels, own, size)[~image.is_truth])
         return proposals
-
-    def _select(self, boxes: Tensor, probabilities: Tensor) -> Detections:
-        chosen, scores, labels = detections_by_class(boxes, probabilities, self.limits)
-        return Detections(boxes=chosen, scores=scores, labels=labels)
-
-
-def _sizes_of_rows(boxes: Sequence[Tensor], batch: ImageBatch) -> Size:
-    """The images' size where they share one, else the height and width of the image of each box."""
-    if len(set(batch.sizes)) == 1:
-        return batch.sizes[0]
-    heights, widths = (
-        torch.cat([own.new_full((len(own),), side) for own, side in zip(boxes, sides, strict=True)])
-        for sides in zip(*batch.sizes, strict=True)
-    )
-    return heights, widths

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, usable_anchors
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
+from srtod.boxes.candidates import Candidates
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, iou_loss
-from srtod.heads.rpn import ProposalLimits, draw_anchors, select_proposals
-from srtod.nn.deformable import deform_conv2d
+from srtod.heads.rpn import ProposalLimits, best_proposals, draw_anchors
+from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d
 from srtod.nn.initialisation import near_zero
 from srtod.types import ImageBatch, Truth
 
@@ -65,6 +66,8 @@ class SecondStep(nn.Module):
 
 class AdaptiveConvolution(nn.Module):
     """A 3x3 convolution that samples corners, edges and centre of the box that belongs to each cell."""
+
+    export_obstacle = EXPORT_OBSTACLE
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -157,35 +160,32 @@ class CascadeRPN(ProposalNetwork):
         self.first_coder = DeltaCoder((0.1, 0.1, 0.5, 0.5))
         self.second_coder = DeltaCoder((0.05, 0.05, 0.1, 0.1))
 
-    def forward(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[LevelPrediction]:
-        """Predict for each cell of each level ``[B, C, h, w]``."""
+    def forward(self, levels: Sequence[Tensor], sizes: Tensor) -> list[LevelPrediction]:
+        """Predict for each cell of each level ``[B, C, h, w]``; sizes of the images are int64 ``[B, 2]``."""
         predictions = []
+        bounds = sizes[:, None].unbind(2)
         anchors = self.anchors(level_sizes(levels), levels[0].device)
         for level, own, stride in zip(levels, anchors, self.anchors.strides, strict=True):
             features, first = self.first(level)
-            refined = torch.stack(
-                [
-                    self.first_coder.decode(own, deltas, size)
-                    for deltas, size in zip(first.detach(), batch.sizes, strict=True)
-                ]
-            )
+            refined = self.first_coder.decode(own, first.detach(), bounds)
             logits, second = self.second(features, refined, stride)
             predictions.append(LevelPrediction(own[None], first, refined, logits, second))
         return predictions
 
-    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
-        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
-        return self._propose(self(levels, batch), batch)
+    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """Proposals of all images under the limits of the current mode."""
+        return self._propose(self(levels, sizes), sizes)
 
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Losses of both steps, numbered, and proposals (detached) of each image."""
-        predictions = self(levels, batch)
+        predictions = self(levels, batch.size_table)
         together = LevelPrediction(*(torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True)))
         losses = self._losses(together, level_sizes(levels), batch, truths)
         with torch.no_grad():
-            return losses, self._propose(predictions, batch)
+            proposals = self._propose(predictions, batch.size_table)
+            return losses, [own.boxes for own in proposals.by_image(len(batch.sizes))]
 
     def _losses(
         self,
@@ -231,15 +231,12 @@ class CascadeRPN(ProposalNetwork):
         boxes = self.first_coder.decode(anchors[positive], predicted.first[index, positive], None)
         return iou_loss(boxes, truth.boxes[assigned[positive]])
 
-    def _propose(self, predictions: Sequence[LevelPrediction], batch: ImageBatch) -> list[Tensor]:
-        return [
-            select_proposals(
-                [level.logits[index] for level in predictions],
-                [level.second[index] for level in predictions],
-                [level.refined[index] for level in predictions],
-                coder=self.second_coder,
-                limits=self.training_limits if self.training else self.test_limits,
-                size=size,
-            )
-            for index, size in enumerate(batch.sizes)
-        ]
+    def _propose(self, predictions: Sequence[LevelPrediction], sizes: Tensor) -> Candidates:
+        return best_proposals(
+            [level.logits for level in predictions],
+            [level.second for level in predictions],
+            [level.refined for level in predictions],
+            sizes,
+            coder=self.second_coder,
+            limits=self.training_limits if self.training else self.test_limits,
+        )

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
 from srtod.boxes.assigners.base import IGNORED, LevelAssigner
+from srtod.boxes.candidates import Candidates, DetectionLimits, best_of_level
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.suppression import DetectionLimits, best_after_nms, have_area
 from srtod.heads.base import Head
 from srtod.heads.losses import across_processes, focal_loss
-from srtod.types import Detections, ImageBatch, Truth
+from srtod.types import ImageBatch, Truth
 
 
 class DensePrediction(NamedTuple):
@@ -27,11 +27,6 @@ class DensePrediction(NamedTuple):
     logits: Tensor
     deltas: Tensor
     quality: Tensor | None = None
-
-    def of_image(self, index: int) -> "DensePrediction":
-        """The prediction of one image, without the batch dimension."""
-        quality = None if self.quality is None else self.quality[index]
-        return DensePrediction(self.logits[index], self.deltas[index], quality)
 
 
 class Positives(NamedTuple):
@@ -65,7 +60,7 @@ class DenseHead(Head):
         assigner: matches anchors to objects.
         coder: meaning of the deltas.
         box_loss: losses of the positive anchors' boxes.
-        candidates: best class scores of each level that enter the NMS.
+        level_candidates: best class scores of each level that enter the NMS.
         limits: which detections are given out. The threshold is on the class score, before it is multiplied
             by the quality.
     """
@@ -78,17 +73,16 @@ class DenseHead(Head):
         assigner: LevelAssigner,
         coder: DeltaCoder,
         box_loss: BoxLoss,
-        candidates: int,
+        level_candidates: int,
         limits: DetectionLimits,
     ) -> None:
-        super().__init__()
+        super().__init__(limits)
         self.predictor = predictor
         self.anchors = anchors
         self.assigner = assigner
         self.coder = coder
         self.box_loss = box_loss
-        self.candidates = candidates
-        self.limits = limits
+        self.level_candidates = level_candidates
 
     def loss(self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]) -> dict[str, Tensor]:
         """Focal loss of the classes, ``loss_class``, and the losses of the boxes.
@@ -118,21 +112,25 @@ class DenseHead(Head):
         class_loss = (focal_loss(predicted.logits, wanted) * (assigned != IGNORED)[..., None]).sum()
         return {"loss_class": class_loss / positives.count} | self.box_loss(positives, self.coder)
 
-    def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
-        """Detections of each image, in pixels of the batch."""
+    def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """The best pairs of anchor and class of each level and image whose class score passes."""
         predicted: Sequence[DensePrediction] = self.predictor(levels)
-        anchors = self._anchors(levels)
-        return [
-            select_detections(
-                [level.of_image(index) for level in predicted],
-                anchors,
-                coder=self.coder,
-                candidates=self.candidates,
-                limits=self.limits,
-                size=size,
+        chosen = [
+            best_of_level(
+                level.logits, level.deltas, anchors, sizes, coder=self.coder, most=self.level_candidates
             )
-            for index, size in enumerate(batch.sizes)
+            for level, anchors in zip(predicted, self._anchors(levels), strict=True)
         ]
+        best = Candidates.together(candidates for candidates, _ in chosen).with_area()
+        passed = best.scores > self.limits.score_threshold
+        qualities = [
+            level.quality.gather(1, rows).flatten()
+            for level, (_, rows) in zip(predicted, chosen, strict=True)
+            if level.quality is not None
+        ]
+        if qualities:
+            best = best._replace(scores=best.scores * torch.cat(qualities).sigmoid())
+        return best.where(passed)
 
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
@@ -151,51 +149,6 @@ class DenseHead(Head):
             [own[flag] for own, flag in zip(anchors, flags, strict=True)], truth.boxes, truth.ignore_regions
         )
         return assigned
-
-
-def select_detections(
-    predicted: Sequence[DensePrediction],
-    anchors: Sequence[Tensor],
-    *,
-    coder: DeltaCoder,
-    candidates: int,
-    limits: DetectionLimits,
-    size: tuple[int, int],
-) -> Detections:
-    """Choose the detections of one image: the best of each level, then class-wise NMS over all levels.
-
-    Args:
-        predicted: logits ``[N_l, classes]``, deltas ``[N_l, 4]`` and quality ``[N_l]`` or None of each level.
-        anchors: ``[N_l, 4]`` of each level.
-        coder: meaning of the deltas.
-        candidates: how many of each level enter the NMS.
-        limits: which detections are given out.
-        size: (height, width) of the image in pixels.
-
-    Returns:
-        Detections, best first.
-    """
-    chosen = [
-        _candidates(level, own, coder, candidates, size)
-        for level, own in zip(predicted, anchors, strict=True)
-    ]
-    boxes, scores, labels, qualities = (torch.cat(parts) for parts in zip(*chosen, strict=True))
-    passed = (have_area(boxes) & (scores > limits.score_threshold)).nonzero().squeeze(1)
-    boxes, scores, labels = boxes[passed], (scores * qualities)[passed], labels[passed]
-    kept = best_after_nms(boxes, scores, labels, iou=limits.nms_iou, most=limits.per_image)
-    return Detections(boxes=boxes[kept], scores=scores[kept], labels=labels[kept])
-
-
-def _candidates(
-    predicted: DensePrediction, anchors: Tensor, coder: DeltaCoder, most: int, size: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Boxes, class scores, labels and qualities of the best pairs of anchor and class of one level."""
-    classes = predicted.logits.shape[1]
-    best, order = predicted.logits.flatten().topk(min(most, predicted.logits.numel()))
-    rows = order // classes
-    boxes = coder.decode(anchors[rows], predicted.deltas[rows], size)
-    quality = torch.ones_like(best) if predicted.quality is None else predicted.quality[rows].sigmoid()
-    return boxes, best.sigmoid(), order % classes, quality
 
 
 def _joined(levels: Sequence[DensePrediction]) -> DensePrediction:

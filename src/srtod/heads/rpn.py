@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled_boxes, usable_anchors
 from srtod.boxes.assigners.base import Assigner
+from srtod.boxes.candidates import Candidates, best_of_level
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.boxes.suppression import best_after_nms, have_area
 from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import across_processes, smooth_l1
 from srtod.nn.initialisation import near_zero
@@ -138,9 +138,9 @@ class RegionProposalNetwork(ProposalNetwork):
             deltas.append(per_anchor(self.deltas(features), 4))
         return logits, deltas
 
-    def propose(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Tensor]:
-        """Proposals ``[K, 4]`` of each image, best first, under the limits of the current mode."""
-        return self._propose(*self(levels), self._anchors(levels), batch)
+    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """Proposals of all images under the limits of the current mode."""
+        return self._propose(*self(levels), self._anchors(levels), sizes)
 
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
@@ -150,7 +150,8 @@ class RegionProposalNetwork(ProposalNetwork):
         anchors = self._anchors(levels)
         losses = self._losses(torch.cat(logits, 1), torch.cat(deltas, 1), anchors, levels, batch, truths)
         with torch.no_grad():
-            return losses, self._propose(logits, deltas, anchors, batch)
+            proposals = self._propose(logits, deltas, anchors, batch.size_table)
+            return losses, [own.boxes for own in proposals.by_image(len(batch.sizes))]
 
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
@@ -196,56 +197,40 @@ class RegionProposalNetwork(ProposalNetwork):
         return usable.nonzero().squeeze(1)
 
     def _propose(
-        self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], batch: ImageBatch
-    ) -> list[Tensor]:
+        self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], sizes: Tensor
+    ) -> Candidates:
         limits = self.training_limits if self.training else self.test_limits
-        return [
-            select_proposals(
-                [level[index] for level in logits],
-                [level[index] for level in deltas],
-                anchors,
-                coder=self.coder,
-                limits=limits,
-                size=size,
-            )
-            for index, size in enumerate(batch.sizes)
-        ]
+        return best_proposals(logits, deltas, anchors, sizes, coder=self.coder, limits=limits)
 
 
-def select_proposals(
+def best_proposals(
     logits: Sequence[Tensor],
     deltas: Sequence[Tensor],
     anchors: Sequence[Tensor],
+    sizes: Tensor,
     *,
     coder: DeltaCoder,
     limits: ProposalLimits,
-    size: tuple[int, int],
-) -> Tensor:
-    """Choose the proposals of one image: the best of each level, then NMS within the levels.
+) -> Candidates:
+    """Choose the proposals of all images: the best of each level, then NMS within the levels.
 
     Args:
-        logits: objectness ``[N_l]`` of each level.
-        deltas: ``[N_l, 4]`` of each level.
-        anchors: ``[N_l, 4]`` of each level.
+        logits: objectness ``[B, N_l]`` of each level.
+        deltas: ``[B, N_l, 4]`` of each level.
+        anchors: ``[N_l, 4]`` of each level, or ``[B, N_l, 4]``.
+        sizes: (height, width) of each image in pixels, int64 ``[B, 2]``.
         coder: meaning of the deltas.
         limits: how many go on.
-        size: (height, width) of the image in pixels.
 
     Returns:
-        ``[K, 4]``, best first.
+        As :meth:`Candidates.best` orders them; their groups are the levels.
     """
-    boxes, scores, level_of = [], [], []
-    for number, (level_logits, level_deltas, level_anchors) in enumerate(
-        zip(logits, deltas, anchors, strict=True)
-    ):
-        best, order = level_logits.topk(min(limits.candidates, len(level_anchors)))
-        boxes.append(coder.decode(level_anchors[order], level_deltas[order], size))
-        scores.append(best.sigmoid())
-        level_of.append(torch.full_like(order, number))
-    return _best(torch.cat(boxes), torch.cat(scores), torch.cat(level_of), limits)
-
-
-def _best(boxes: Tensor, scores: Tensor, level_of: Tensor, limits: ProposalLimits) -> Tensor:
-    solid = have_area(boxes).nonzero().squeeze(1)
-    boxes, scores, level_of = boxes[solid], scores[solid], level_of[solid]
-    return boxes[best_after_nms(boxes, scores, level_of, iou=limits.nms_iou, most=limits.kept)]
+    chosen = []
+    for number, level in enumerate(zip(logits, deltas, anchors, strict=True)):
+        own_logits, own_deltas, own_anchors = level
+        best, _ = best_of_level(
+            own_logits[..., None], own_deltas, own_anchors, sizes, coder=coder, most=limits.candidates
+        )
+        chosen.append(best._replace(groups=torch.full_like(best.groups, number)))
+    every = Candidates.together(chosen).with_area()
+    return every.best(images=sizes.shape[0], iou=limits.nms_iou, most=limits.kept)

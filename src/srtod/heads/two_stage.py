@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from srtod.boxes.candidates import Candidates
 from srtod.heads.base import Head, ProposalNetwork
 from srtod.heads.box_head import CascadeBoxHead
-from srtod.types import Detections, ImageBatch, Truth
+from srtod.types import ImageBatch, Truth
 
 
 class TwoStageHead(Head):
@@ -18,7 +19,7 @@ class TwoStageHead(Head):
     """
 
     def __init__(self, *, rpn: ProposalNetwork, box_head: CascadeBoxHead) -> None:
-        super().__init__()
+        super().__init__(box_head.limits)
         self.rpn = rpn
         self.box_head = box_head
 
@@ -27,6 +28,6 @@ class TwoStageHead(Head):
         losses, proposals = self.rpn.loss_and_propose(levels, batch, truths)
         return losses | self.box_head.loss(levels, proposals, batch, truths)
 
-    def detect(self, levels: Sequence[Tensor], batch: ImageBatch) -> list[Detections]:
-        """Detections of each image, in pixels of the batch."""
-        return self.box_head.detect(levels, self.rpn.propose(levels, batch), batch)
+    def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """The refined proposals of all images, once for each class above the threshold."""
+        return self.box_head.candidates(levels, self.rpn.propose(levels, sizes), sizes)

@@ -11,6 +11,9 @@ from torchvision import ops
 
 Pair = int | tuple[int, int]
 
+EXPORT_OBSTACLE = "has deformable convolutions, for which the runtimes have no common operator"
+"""What modules of deformable convolutions give as their ``export_obstacle``."""
+
 _by_operator: ContextVar[bool] = ContextVar("by_operator", default=False)
 
 

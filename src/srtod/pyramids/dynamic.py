@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.nn.deformable import deform_conv2d
+from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d
 from srtod.nn.initialisation import near_zero, zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
@@ -108,6 +108,8 @@ class DynamicBlock(nn.Module):
 
 class ModulatedConv(nn.Module):
     """A modulated deformable 3x3 convolution with offsets from elsewhere, and GroupNorm."""
+
+    export_obstacle = EXPORT_OBSTACLE
 
     def __init__(self, channels: int, *, stride: int = 1) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.nn.deformable import deform_conv2d, pair
+from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d, pair
 from srtod.nn.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 
@@ -105,6 +105,8 @@ class SwitchableAtrousConv2d(StandardisedConv2d):
     Args:
         conv: the 3x3 convolution that it starts as; its parameters are taken over.
     """
+
+    export_obstacle = f"{EXPORT_OBSTACLE}; build it with switchable_atrous=False"
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__(conv)

@@ -144,6 +144,13 @@ class SelfReconstruction(nn.Module):
         per_image = (error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
         return self.config.loss_weight * per_image.mean()
 
+    @property
+    def export_obstacle(self) -> str | None:
+        """Why no program can be made of :meth:`enhanced`, if so."""
+        if self.config.difference != "high-frequency" or self.config.enhancement == "none":
+            return None
+        return "takes the high-frequency difference, whose Fourier transform the runtimes do not share"
+
     def _masks(self, source: Tensor) -> list[Tensor]:
         """The masks of the enhanced levels, from the difference or from the foretold logits."""
         if self.predictor is None:

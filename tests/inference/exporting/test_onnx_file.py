@@ -7,9 +7,15 @@ import sys
 from pathlib import Path
 
 import onnx
+import onnxruntime
+import pytest
+import torch
 from PIL import Image
+from torch import nn
 
+from srtod.boxes.nms import grouped_nms
 from srtod.inference import load_finder, predict
+from srtod.inference.exporting.onnx_file import grouped_nms_in_onnx
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "export.md"
 
@@ -42,3 +48,47 @@ def test_the_example_of_the_document_runs_without_srtod(small_file, photographs,
     lines = done.stdout.splitlines()
     assert len(lines) == len(expected.boxes) > 0
     assert lines[0].startswith(load_finder(small_file).classes[expected.labels[0]])
+
+
+class Suppress(nn.Module):
+    def forward(self, boxes, scores, groups):
+        return grouped_nms(boxes, scores, groups, 0.5)
+
+
+@pytest.fixture(scope="module")
+def suppress():
+    """Non-maximum suppression by ONNX Runtime."""
+    some = torch.export.Dim.DYNAMIC(min=1, max=1000)
+    example = (torch.rand(5, 4), torch.rand(5), torch.zeros(5, dtype=torch.int64))
+    made = torch.onnx.export(
+        torch.export.export(Suppress(), example, dynamic_shapes=({0: some}, {0: some}, {0: some})),
+        (),
+        input_names=("boxes", "scores", "groups"),
+        custom_translation_table={torch.ops.srtod.grouped_nms.default: grouped_nms_in_onnx},
+        opset_version=18,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(made.model_proto.SerializeToString())
+
+    def run(*given):
+        names = ("boxes", "scores", "groups")
+        return session.run(None, {name: own.numpy() for name, own in zip(names, given, strict=True)})[0]
+
+    return run
+
+
+def test_suppression_is_that_of_torch(suppress):
+    draw = torch.Generator().manual_seed(0)
+    corners = torch.rand(1000, 2, generator=draw) * 30_000
+    corners[500:] = corners[:500] + torch.rand(500, 2, generator=draw) * 4
+    boxes = torch.cat([corners, corners + 2 + 4 * torch.rand(1000, 2, generator=draw)], dim=1)
+    scores, groups = torch.rand(1000, generator=draw), torch.randint(0, 3, (1000,), generator=draw)
+    expected = grouped_nms(boxes, scores, groups, 0.5).tolist()
+    assert 500 < len(expected) < 1000
+    assert suppress(boxes, scores, groups).tolist() == expected
+
+
+def test_no_boxes_leave_none_and_those_that_stand_for_nothing_go(suppress):
+    boxes, groups = torch.tensor([[0.0, 0, 4, 4], [9, 9, 12, 12]]), torch.tensor([1, 0])
+    assert suppress(boxes[:0], torch.ones(0), groups[:0]).tolist() == []
+    assert suppress(boxes, torch.tensor([-1.0, 0.0]), groups).tolist() == [1]

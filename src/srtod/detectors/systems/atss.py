@@ -38,6 +38,6 @@ def atss_head(config: OneStageConfig, pyramid: Pyramid, *, depth: int = 4) -> De
         assigner=ATSSAssigner(),
         coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
         box_loss=giou_and_centerness_loss,
-        candidates=config.candidates(anchors),
+        level_candidates=config.candidates(anchors),
         limits=detection_limits(config),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from srtod.boxes.anchors import AnchorGenerator
-from srtod.boxes.suppression import DetectionLimits
+from srtod.boxes.candidates import DetectionLimits
 from srtod.detectors.config import DetectorConfig, FPNConfig
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.base import Pyramid

@@ -31,7 +31,7 @@ class RetinaNetConfig(OneStageConfig):
             assigner=AcrossLevels(MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True)),
             coder=DeltaCoder(),
             box_loss=delta_loss,
-            candidates=self.candidates(anchors),
+            level_candidates=self.candidates(anchors),
             limits=detection_limits(self),
         )
         return Parts(pyramid, head)

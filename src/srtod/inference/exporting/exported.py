@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from srtod.boxes.candidates import Candidates
 from srtod.detectors.border.images import check_images
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.preprocess import Preprocess
@@ -43,9 +44,5 @@ class ExportedDetector:
         """
         check_images(images)
         batch = self._preprocess(images)
-        boxes, scores, labels, image_of = self._run(batch.raw, torch.tensor(batch.sizes))
-        found = [
-            Detections(boxes=boxes[own], scores=scores[own], labels=labels[own])
-            for own in (image_of == index for index in range(len(images)))
-        ]
-        return self._preprocess.restore(found, batch)
+        boxes, scores, labels, image_of = self._run(batch.raw, batch.size_table)
+        return self._preprocess.restore(Candidates(image_of, boxes, scores, labels), batch)

@@ -12,8 +12,7 @@ from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.exported import ExportedDetector
 from srtod.inference.exporting.runtimes import Opened
-from srtod.inference.exporting.support import require_exportable
-from srtod.inference.exporting.trace import traced
+from srtod.inference.exporting.trace import require_exportable, traced
 from srtod.support.errors import InputError
 from srtod.support.files import require_writable
 

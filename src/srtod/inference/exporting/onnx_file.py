@@ -9,13 +9,15 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.nms import as_onnx
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
 from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file
 
 _OPSET = 18
+
+_OTHER_GROUP = -1.0
+"""Stands for a score in groups that a box is not of; real scores are at least 0."""
 
 
 def write(program: ExportedProgram, description: str, path: Path) -> None:
@@ -49,7 +51,7 @@ def converted(program: ExportedProgram) -> Any:
                 input_names=INPUTS,
                 output_names=OUTPUTS,
                 opset_version=_OPSET,
-                custom_translation_table={torch.ops.srtod.grouped_nms.default: as_onnx},
+                custom_translation_table={torch.ops.srtod.grouped_nms.default: grouped_nms_in_onnx},
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
@@ -83,3 +85,28 @@ def read(path: Path) -> Opened:
         return tuple(torch.from_numpy(own) for own in session.run(OUTPUTS, given))
 
     return Opened(run, held[METADATA_KEY])
+
+
+def grouped_nms_in_onnx(boxes: Any, scores: Any, groups: Any, iou: float) -> Any:
+    """:func:`~srtod.boxes.nms.grouped_nms` by ONNX's NonMaxSuppression, whose classes are the groups.
+
+    A box of no group at the end keeps the runtimes from seeing none at all.
+    """
+    op = extra("onnxscript").opset18
+    count = op.Add(op.ReduceMax(op.Pad(groups, [0, 1], op.Constant(value_int=0)), keepdims=0), 1)
+    number = op.Range(0, count, 1)
+    member = op.Equal(op.Unsqueeze(number, [1]), op.Unsqueeze(groups, [0]))
+    own = op.Where(member, op.Unsqueeze(scores, [0]), op.Constant(value_float=_OTHER_GROUP))
+    own = op.Pad(own, [0, 0, 0, 1], op.Constant(value_float=_OTHER_GROUP))
+    padded = op.Pad(boxes, [0, 0, 1, 0], op.Constant(value_float=0.0))
+    most = op.Shape(padded, start=0, end=1)
+    chosen = op.NonMaxSuppression(
+        op.Unsqueeze(padded, [0]),
+        op.Unsqueeze(own, [0]),
+        most,
+        op.Constant(value_floats=[iou]),
+        op.Constant(value_floats=[_OTHER_GROUP / 2]),
+    )
+    kept = op.Reshape(op.Slice(chosen, [2], [3], [1]), [-1])
+    _, order = op.TopK(op.Gather(scores, kept), op.Shape(kept))
+    return op.Gather(kept, order)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from srtod.boxes.nms import nms_in_one_plane
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.nms import in_one_plane
 from srtod.inference.exporting.runtimes import Opened, unreadable, without_description
 from srtod.inference.exporting.trace import drop_checks
 from srtod.support.files import atomic_file
@@ -24,7 +24,7 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)  # torchvision calls it
-        plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: in_one_plane})
+        plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: nms_in_one_plane})
     drop_checks(plain)
     with atomic_file(path) as scratch:
         torch.export.save(plain, scratch, extra_files={_ENTRY: description})

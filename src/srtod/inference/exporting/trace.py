@@ -5,7 +5,6 @@ from torch.export import Dim, ExportedProgram
 
 from srtod.detectors.detector import Detector
 from srtod.inference.exporting.program import INPUTS, Program
-from srtod.inference.exporting.support import require_exportable
 from srtod.inference.speed import for_inference
 from srtod.support.errors import InputError
 
@@ -34,7 +33,7 @@ def traced(detector: Detector) -> ExportedProgram:
     Returns:
         The program: :data:`~srtod.inference.exporting.program.INPUTS` to
         :data:`~srtod.inference.exporting.program.OUTPUTS`. Non-maximum suppression is one operator of
-        :mod:`srtod.inference.exporting.nms` in it.
+        :mod:`srtod.boxes.nms` in it.
 
     Raises:
         InputError: the detector cannot be exported.
@@ -61,6 +60,22 @@ def traced(detector: Detector) -> ExportedProgram:
         ) from error
     drop_checks(made)
     return made
+
+
+def require_exportable(detector: Detector) -> None:
+    """Make sure, before any work, that a detector can become a program of standard operators.
+
+    A part that cannot gives the reason as its attribute ``export_obstacle``, which is said of the
+    system, such as "has deformable convolutions".
+
+    Raises:
+        InputError: it cannot; the message says why.
+    """
+    for part in detector.modules():
+        reason = getattr(part, "export_obstacle", None)
+        if reason is not None:
+            system = detector.config["system"]
+            raise InputError(f"export: {system} {reason}; what can be exported stands in docs/export.md")
 
 
 def drop_checks(program: ExportedProgram) -> None:

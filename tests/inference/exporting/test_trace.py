@@ -1,7 +1,7 @@
 import pytest
 
 import srtod
-from srtod.inference.exporting.support import require_exportable
+from srtod.inference.exporting.trace import require_exportable
 from srtod.support.errors import InputError
 
 SMALL = {"classes": ("person",), "backbone": "resnet10t"}
