@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from srtod import build_detector
 from srtod.detectors.detector import Detector
-from srtod.inference import Slicing, collect_images, for_inference, predict_files
+from srtod.inference import Slicing, collect_images, for_inference
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
+from srtod.inference.jobs import JobOptions, predict_images
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
 
@@ -64,14 +65,8 @@ def measure(path: Path, slicing: Slicing, batch_size: int) -> dict[str, Any]:
     forget_peak()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        done = predict_files(
-            detector,
-            collect_images([path]),
-            Path(folder) / "found",
-            slicing=slicing,
-            batch_size=batch_size,
-            picture_score=0.0,
-        )
+        options = JobOptions(slicing=slicing, batch_size=batch_size, picture_score=0.0)
+        done = predict_images(detector, collect_images([path]), Path(folder) / "found", options)
         seconds = time.perf_counter() - started
     return {
         "seconds": round(seconds, 1),

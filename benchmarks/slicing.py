@@ -33,11 +33,10 @@ from srtod.data.pixels import LoadedPixels
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.inference import Slicing, find_in_slices, load_detector
 from srtod.inference.costs import forget_peak, peak_memory, resident_memory
-from srtod.inference.finder import Finder
 from srtod.results import coco_results
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
-from srtod.types import Detections
+from srtod.types import Detections, Finder
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64]]
 """An image, the boxes in it, and their labels."""

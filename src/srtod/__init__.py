@@ -1,8 +1,9 @@
 """Find tiny objects (2 to 32 pixels) in images.
 
-``build_detector`` makes a detector, ``load`` reads one from a file, ``load_mmdet`` takes MMDetection's.
-``attach`` adds self-reconstruction to a detector of torchvision or transformers, ``detach`` takes it off,
-``explain`` shows what it sees. ``to_supervision`` gives what was found to other tools.
+``predict`` finds objects in images. ``build_detector`` makes a detector, ``load`` reads one from a file
+and ``load_mmdet`` takes MMDetection's. ``attach`` adds self-reconstruction to a detector of torchvision
+or transformers, ``detach`` takes it off, ``explain`` shows what it sees. ``to_supervision`` gives what a
+detector found to other tools.
 """
 
 from importlib import import_module
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from srtod.detectors.detector import Detector
     from srtod.detectors.mmdet import load_mmdet
     from srtod.detectors.zoo import build_detector, load
-    from srtod.interop.supervision import to_supervision
+    from srtod.inference import Prediction, predict, to_supervision
 
 __version__ = version("srtod")
 
 __all__ = [
     "Detector",
+    "Prediction",
     "__version__",
     "attach",
     "build_detector",
@@ -27,18 +29,21 @@ __all__ = [
     "explain",
     "load",
     "load_mmdet",
+    "predict",
     "to_supervision",
 ]
 
 _HOMES = {
     "Detector": "srtod.detectors.detector",
+    "Prediction": "srtod.inference",
     "attach": "srtod.detectors.attach",
     "build_detector": "srtod.detectors.zoo",
     "detach": "srtod.detectors.attach",
     "explain": "srtod.detectors.attach",
     "load": "srtod.detectors.zoo",
     "load_mmdet": "srtod.detectors.mmdet",
-    "to_supervision": "srtod.interop.supervision",
+    "predict": "srtod.inference",
+    "to_supervision": "srtod.inference",
 }
 
 
@@ -47,3 +52,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, also those that are not imported yet."""
+    return sorted(__all__)

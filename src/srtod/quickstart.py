@@ -18,16 +18,14 @@ from srtod.detectors.zoo import load
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
 from srtod.engine.setup import new_detector
-from srtod.inference import predict
-from srtod.inference.predict import to_tensor
+from srtod.inference.inputs import ImageFile, to_tensor
+from srtod.inference.predict import predictions
 from srtod.metrics import Metrics
 from srtod.plots import (
     Plate,
     Report,
-    Scene,
     Step,
     curves_figure,
-    draw_detections,
     explain_figure,
     read_metrics,
     write_report,
@@ -185,12 +183,10 @@ def _shown(records: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
 
 
 def _detections(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
-    for record, found in zip(records, predict(detector, [record.path for record in records]), strict=True):
-        scene = Scene(
-            found.image, found.boxes, found.scores, found.labels, detector.classes, truth=record.boxes
-        )
+    files = [ImageFile(record.path, record.file_name, record.image_id, record) for record in records]
+    for record, found in zip(records, predictions(detector, files), strict=True):
         yield Plate(
-            draw_detections(scene, min_score=_SCORE),
+            found.plot(min_score=_SCORE),
             f"{record.file_name}: {len(record.boxes)} drones, {int((found.scores >= _SCORE).sum())} "
             f"detections scored {_SCORE} or more. White corners mark the true drones; insets are enlarged.",
         )

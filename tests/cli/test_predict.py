@@ -51,7 +51,10 @@ def test_a_folder_goes_in_and_results_come_out(tmp_path, weights, monkeypatch, c
     out = tmp_path / "out"
     assert run(monkeypatch, tmp_path / "in", "--weights", weights, "--output", out, "--device", "cpu") == 0
     results = json.loads((out / "detections.json").read_text())
-    assert f"{len(results)} detections in 2 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{len(results)} detections in 2 images: {out / 'detections.json'}" in said
+    drawn = sum(row["score"] >= 0.3 for row in results)
+    assert f"{drawn} of them, with a score of at least 0.3, are drawn in {out / 'pictures'}" in said
     assert (out / "pictures" / "a.png").is_file() and (out / "pictures" / "sub" / "a.png").is_file()
 
 
@@ -65,34 +68,52 @@ def test_an_image_in_slices(tmp_path, weights, monkeypatch, capsys):
     assert all(x + w <= 64.01 and y + h <= 48.01 for x, y, w, h in corners)
 
 
-def test_a_bad_image_ends_with_exit_code_2(tmp_path, weights, monkeypatch, capsys):
+def test_a_bad_image_ends_with_exit_code_2_and_resume_goes_on(tmp_path, weights, monkeypatch, capsys):
     image(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"no image")
     arguments = [tmp_path / "in", "--weights", weights, "--output", tmp_path / "out", "--no-pictures"]
     assert run(monkeypatch, *arguments) == 2
-    assert "b.png: not an image" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-    assert run(monkeypatch, *arguments, "--skip-bad") == 0
+    said = capsys.readouterr().err
+    assert "b.png: not an image" in said and "1 of 2 images are finished" in said
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert run(monkeypatch, *arguments, "--resume", "--skip-bad") == 0
     assert "left out: " in (said := capsys.readouterr().err) and "b.png" in said
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["detections.json"]
+    image(tmp_path / "in" / "b.png")
+    assert run(monkeypatch, *arguments, "--resume") == 0
+    assert "in 2 images" in capsys.readouterr().out
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["detections.json", "job.json"]
+
+
+def test_a_second_run_takes_the_next_free_folder(tmp_path, weights, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [image(tmp_path / "a.png"), "--weights", weights]
+    assert run(monkeypatch, *arguments) == 0 and run(monkeypatch, *arguments) == 0
+    assert f"images: {Path('found-2') / 'detections.json'}" in capsys.readouterr().out
+    assert run(monkeypatch, *arguments, "--resume") == 0
+    assert f"images: {Path('found-2') / 'detections.json'}" in capsys.readouterr().out
+    assert not Path("found-3").exists()
+    assert run(monkeypatch, *arguments, "--output", "found") == 2
+    assert "found: holds a job; choose another name, or add --resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"--weights": "none.safetensors"}, "none.safetensors"),
+        ({"--precision": "fp16"}, "precision fp16 needs a GPU"),
         ({"--device": "gpu"}, "device 'gpu': not one of auto, cpu, cuda, cuda:1, mps"),
         ({"--score-threshold": "7"}, "score_threshold"),
         ({"--batch-size": "0"}, "batch-size"),
         ({"--slice": "8"}, "slice 8: windows need at least 32 pixels"),
         ({"--slice": "64", "--merge": "mean"}, "'mean' is not one of 'greedy', 'nms'"),
         ({"--overlap": "0.2"}, "add --slice"),
-        ({"--every": "2"}, "--every and --track are about videos"),
+        ({"--every": "2"}, "--every is about videos; leave it out for images"),
         ({"--annotations": "none.json"}, "none.json"),
     ],
 )
 def test_bad_arguments_end_with_exit_code_2(tmp_path, weights, monkeypatch, capsys, change, message):
-    options = {"--weights": weights, "--output": tmp_path / "out"} | change
+    options = {"--weights": weights, "--output": tmp_path / "out", "--device": "cpu"} | change
     arguments = [text for option in options.items() for text in option]
     assert run(monkeypatch, image(tmp_path / "a.png"), *arguments) == 2
     assert message in capsys.readouterr().err
@@ -116,7 +137,7 @@ def test_a_video_goes_in_and_lines_come_out(tmp_path, weights, monkeypatch, caps
     assert (out / "a.mp4").stat().st_size > 0
     assert "in 2 frames of 1 videos" in capsys.readouterr().out
     assert run(monkeypatch, tmp_path / "a.mp4", *options[:-3], "--annotations", "gt.json") == 2
-    assert "--annotations, --split and --labels are about images" in capsys.readouterr().err
+    assert "--annotations is about images; leave it out for videos" in capsys.readouterr().err
 
 
 def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monkeypatch):
@@ -142,17 +163,18 @@ def test_annotations_make_results_that_can_be_evaluated(tmp_path, weights, monke
     ("options", "message"),
     [
         (["--engine", "rai"], "'rai' is not one of 'local', 'ray'"),
-        (["--workers", "2"], "--workers and --shard-size are about --engine ray"),
+        (["--workers", "2"], "--workers is about --engine ray; leave it out for images"),
         (
             ["--engine", "ray", "--labels", "coco"],
-            "--labels, --track and --every do not go with --engine ray",
+            "--labels is about images; leave it out for --engine ray",
         ),
-        (["--engine", "ray"], "no such file of weights"),
+        (["--engine", "ray", "--no-pictures"], "--no-pictures is about images and videos"),
+        (["--precision", "fp8"], "'fp8' is not one of 'fp32', 'bf16', 'fp16'"),
     ],
 )
-def test_options_of_the_engines_go_together(tmp_path, monkeypatch, capsys, options, message):
+def test_options_of_the_engines_go_together(tmp_path, weights, monkeypatch, capsys, options, message):
     out = tmp_path / "out"
-    given = ["--weights", tmp_path / "no.safetensors", "--output", out, *options]
+    given = ["--weights", weights, "--output", out, "--device", "cpu", *options]
     assert run(monkeypatch, image(tmp_path / "a.png"), *given) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()

@@ -21,3 +21,10 @@ def test_a_recipe_in_full_is_a_recipe(tmp_path):
     assert result.exit_code == 0
     (tmp_path / "own.yaml").write_text(result.output)
     assert load_recipe(tmp_path / "own.yaml") == load_recipe("small", ["train.epochs=3"])
+
+
+def test_a_name_alone_shows_the_recipe():
+    short, long = (
+        CliRunner().invoke(app, words) for words in (["recipes", "small"], ["recipes", "show", "small"])
+    )
+    assert short.exit_code == 0 and short.output == long.output

@@ -76,3 +76,17 @@ def test_an_output_that_cannot_be_written(folder):
 def test_an_output_in_use(folder, tmp_path):
     error = refused(folder, "--output", folder, "--recipe", "small")
     assert error == f"{folder}: not empty; go on with --resume, or choose another output folder"
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--warmup-step", "train.warmup_steps"),
+        ("--weight-decay", "train.weight_decay"),
+        ("--anchor-scale", "model.anchor_scale"),
+    ],
+)
+def test_an_unknown_option_names_the_recipes_key(folder, option, hint):
+    result = CliRunner().invoke(app, ["train", str(folder), "--output", "run", option, "1"])
+    assert result.exit_code == 2
+    assert f"No such option: {option}" in result.output and hint in result.output

@@ -1,14 +1,24 @@
+"""Images of every kind to predictions, whatever they come from."""
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import srtod
 from srtod.data.images import read_image
-from srtod.inference import load_detector, predict
+from srtod.inference import collect_images, load_detector
+from srtod.inference.predict import FEW, predictions
 from srtod.support.errors import InputError
 
 
-def test_predictions_are_those_of_the_detector(detector, tmp_path, write_image):
-    path = write_image(tmp_path / "a.png")
-    (prediction,) = predict(detector, [path])
+@pytest.fixture
+def path(tmp_path, write_image):
+    return write_image(tmp_path / "in" / "a.png")
+
+
+def test_predictions_are_those_of_the_detector(detector, path):
+    (prediction,) = srtod.predict(path, detector)
     image = torch.from_numpy(read_image(path)).permute(2, 0, 1) / 255
     with torch.no_grad():
         (expected,) = detector([image])
@@ -16,50 +26,112 @@ def test_predictions_are_those_of_the_detector(detector, tmp_path, write_image):
     assert (prediction.boxes == expected["boxes"].numpy()).all()
     assert (prediction.scores == expected["scores"].numpy()).all()
     assert (prediction.labels == expected["labels"].numpy()).all()
-    assert (prediction.image == read_image(path)).all()
+    assert (prediction.pixels == read_image(path)).all()
 
 
-def test_images_are_asked_for_one_batch_at_a_time(detector, tmp_path, write_image):
-    paths = [write_image(tmp_path / f"{index}.png", seed=index) for index in range(5)]
-    asked = []
-    found = predict(detector, (asked.append(path) or path for path in paths), batch_size=2)
-    assert asked == []
-    seen = [next(found).path]
-    assert asked == paths[:2]
-    seen += [prediction.path for prediction in found]
-    assert seen == paths
+def test_every_kind_of_source_gives_the_same(detector, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    pixels = read_image(path)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    singles = [str(path), path, path.parent, "*.png", pixels, Image.fromarray(pixels), tensor]
+    (expected,) = srtod.predict(path, detector)
+    for source in [*singles, *([single] for single in singles), tensor.mul(255).round().byte()]:
+        (found,) = srtod.predict(source, detector)
+        assert found.boxes.dtype == found.scores.dtype == np.float32 and found.labels.dtype == np.int64
+        assert found.boxes.shape == (len(found), 4) and found.scores.shape == found.labels.shape == (
+            len(found),
+        )
+        assert found.boxes == pytest.approx(expected.boxes, abs=1e-3)
+        assert (found.pixels == pixels).all()
+        assert len(found.names) == len(found) and set(found.names) <= {"drone", "bird"}
+    mixed = list(srtod.predict([path, pixels, path], detector, batch_size=2))
+    assert [own.source.image_id for own in mixed] == [1, 2, 3]
+    assert [len(own) for own in mixed] == [len(expected)] * 3
 
 
-def test_a_bad_image_stops_unless_it_is_handled(detector, tmp_path, write_image):
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none.jpg", "none.jpg: no such file"),
+        ([], "no images were given"),
+        (np.zeros((4, 4, 3)), r"image 1: an array of uint8 \[H, W, 3\], RGB, is needed, not float64"),
+        ([np.zeros((2, 4, 4, 3), np.uint8)], r"image 1: .* not uint8 \[2, 4, 4, 3\]"),
+        (torch.zeros(6, 5, 3), "image 1: .*permute"),
+        (torch.full((3, 8, 8), 99.0), "image 1: .*divide by 255"),
+        (7, "image 1: .* not int"),
+    ],
+)
+def test_what_is_no_image_is_told_at_once(detector, source, message):
+    with pytest.raises(InputError, match=message):
+        srtod.predict(source, detector)
+
+
+def test_a_detector_predicts_by_itself_in_evaluation_mode_whatever_mode_it_is_in(detector, path):
+    (expected,) = srtod.predict(path, detector, score_threshold=0.5)
+    detector.train()
+    try:
+        (found,) = detector.predict(path, score_threshold=0.5)
+        assert detector.training
+    finally:
+        detector.eval()
+    assert (found.boxes == expected.boxes).all() and found.scores.min(initial=1) >= 0.5
+    (every,) = detector.predict(path, slice=32, batch_size=2)
+    assert every.boxes.shape[1] == 4
+
+
+def test_more_images_than_a_few_are_read_ahead_by_processes(detector, tmp_path, write_image, monkeypatch):
+    monkeypatch.setattr("srtod.data.loading.spare_cores", lambda: 2)
+    for at in range(FEW + 2):
+        write_image(tmp_path / f"{at}.png", seed=at)
+    images = collect_images([tmp_path])
+    images[3].path.write_bytes(b"no image")
+    left_out = []
+    found = predictions(detector, images, batch_size=4, on_bad=lambda image, _: left_out.append(image))
+    assert [own.source for own in found] == [*images[:3], *images[4:]]
+    assert left_out == [images[3]]
+
+
+def test_a_bad_image_stops_after_those_before_it_unless_it_is_handled(detector, tmp_path, write_image):
     good, bad = write_image(tmp_path / "a.png"), tmp_path / "b.png"
     bad.write_bytes(b"no image")
+    images = collect_images([good, bad])
+    found = predictions(detector, images, batch_size=2)
+    assert next(found).source == images[0]
     with pytest.raises(InputError, match=r"b\.png: not an image"):
-        list(predict(detector, [bad, good]))
+        next(found)
     left_out = []
-    found = list(
-        predict(detector, [bad, good, bad], batch_size=2, on_bad=lambda path, _: left_out.append(path))
-    )
-    assert [prediction.path for prediction in found] == [good]
-    assert left_out == [bad, bad]
+    found = predictions(detector, images, batch_size=2, on_bad=lambda image, _: left_out.append(image))
+    assert [own.source for own in found] == images[:1] and left_out == images[1:]
 
 
 def test_no_images_and_no_batch(detector):
-    assert list(predict(detector, [])) == []
+    assert list(predictions(detector, [])) == []
     with pytest.raises(InputError, match="at least 1"):
-        list(predict(detector, [], batch_size=0))
+        list(predictions(detector, [], batch_size=0))
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.9])
-def test_the_threshold_of_the_weights_can_be_overridden(detector, tmp_path, write_image, threshold):
+def test_the_threshold_of_the_weights_can_be_overridden(detector, tmp_path, path, threshold):
     detector.save(tmp_path / "w.safetensors")
-    loaded = load_detector(tmp_path / "w.safetensors", device="cpu", score_threshold=threshold)
-    path = write_image(tmp_path / "a.png")
-    (every,), (kept,) = predict(detector, [path]), predict(loaded, [path])
+    (every,) = srtod.predict(path, detector)
+    (kept,) = srtod.predict(path, tmp_path / "w.safetensors", score_threshold=threshold, device="cpu")
     assert kept.scores.tolist() == pytest.approx(every.scores[every.scores > threshold].tolist(), abs=1e-5)
-    assert not loaded.training
 
 
-def test_a_threshold_outside_0_to_1_is_refused(detector, tmp_path):
+def test_a_threshold_outside_0_to_1_is_refused(detector, tmp_path, path):
     detector.save(tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="score_threshold"):
-        load_detector(tmp_path / "w.safetensors", device="cpu", score_threshold=1.5)
+    for weights in (tmp_path / "w.safetensors", detector):
+        with pytest.raises(InputError, match="score_threshold"):
+            srtod.predict(path, weights, score_threshold=1.5)
+
+
+def test_half_precision_finds_nearly_the_same(detector, tmp_path, path):
+    detector.save(tmp_path / "w.safetensors")
+    (expected,) = srtod.predict(path, detector)
+    loaded = load_detector(tmp_path / "w.safetensors", device="cpu", precision="bf16")
+    assert not loaded.training
+    for found in (*srtod.predict(path, loaded), *srtod.predict(path, detector, precision="bf16")):
+        assert found.scores.dtype == np.float32 and (found.scores != expected.scores[: len(found)]).any()
+        assert found.scores[:5] == pytest.approx(expected.scores[:5], abs=0.05)
+    with pytest.raises(InputError, match="precision fp16 needs a GPU"):
+        srtod.predict(path, detector, precision="fp16")

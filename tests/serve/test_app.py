@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import srtod
-from srtod.inference.predict import load_detector, to_tensor
+from srtod.inference.inputs import to_tensor
+from srtod.inference.predict import load_detector
 
 
 def png_header(width, height):

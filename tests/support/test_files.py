@@ -9,7 +9,9 @@ from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import (
     atomic_file,
     atomic_folder,
+    next_free,
     read_json,
+    remove_scratch,
     require_writable,
     write_json,
     write_text,
@@ -186,3 +188,23 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
     write_json(path, 1)
     assert order == [False]
     assert path.exists()
+
+
+def test_what_a_kill_left_half_written_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / name for name in ("a.png", ".hidden.png", ".a.b.png", "sub/a.12345678.png")]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    writing = atomic_file(tmp_path / "sub" / "b.png")
+    writing.__enter__()  # and never ended
+    remove_scratch(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_the_next_free_name_is_found_and_the_last_one_taken(tmp_path):
+    path = tmp_path / "found"
+    assert next_free(path) == next_free(path, taken=True) == path
+    for expected in ("found-2", "found-3"):
+        next_free(path).mkdir()
+        assert next_free(path).name == expected
+    assert next_free(path, taken=True).name == "found-2"

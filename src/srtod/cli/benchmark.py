@@ -39,14 +39,16 @@ def benchmark(
     from srtod.inference.benchmark import cost_table, measure, report, steps
     from srtod.inference.costs import Setting
     from srtod.inference.speed import prefers_channels_last
-    from srtod.support.devices import ONE_GPU, choose_device
+    from srtod.support.devices import ONE_GPU, choose_device, require_precision
     from srtod.support.files import require_writable, write_json
     from srtod.support.progress import counting_bar
 
     if json is not None:
         require_writable(json)
     width, height = parse_size(size)
-    kind = choose_device(device, among=ONE_GPU).type
+    chosen = choose_device(device, among=ONE_GPU)
+    require_precision(precision, chosen)
+    kind = chosen.type
     setting = Setting(
         width=width,
         height=height,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Annotations, AnnotationsSplit, Device, MapWeights, PictureScore
+from srtod.cli.options import Annotations, AnnotationsSplit, Device, MapWeights, PictureScore, Precision
 from srtod.defaults import PICTURE_SCORE
 from srtod.support.errors import InputError
 
@@ -20,6 +20,7 @@ def explain(
     split: AnnotationsSplit = None,
     picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
+    precision: Precision = "fp32",
 ) -> None:
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
     from srtod.data import read
@@ -32,6 +33,6 @@ def explain(
         images = with_annotations(images, read(annotations, split=split).require_sound())
     record = images[0].record
     truth = None if record is None else record.boxes[~record.ignore]
-    detector = load_detector(weights, device=device)
+    detector = load_detector(weights, device=device, precision=precision)
     explain_file(detector, images[0].path, output, truth=truth, min_score=picture_score)
     typer.echo(f"{output / 'explain.png'}")

@@ -1,10 +1,12 @@
 """Options that several verbs share, and readers of their values."""
 
+import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from srtod import defaults
 from srtod.support.errors import InputError
@@ -82,6 +84,39 @@ Merge = Annotated[
     defaults.Merge | None,
     typer.Option(help="How slices are merged; default greedy.", show_default=False),
 ]
+
+
+class RecipeCommand(TyperCommand):
+    """A verb whose unknown options are told the key of the recipe that they may mean."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            unknown: Any = error  # of click, whose classes typer keeps to itself
+            if hasattr(unknown, "possibilities") and (key := _nearest_key(unknown.option_name)):
+                unknown.message += f"; for the recipe's key write --set {key}=VALUE"
+            raise
+
+
+def _nearest_key(option: str) -> str | None:
+    from srtod.recipes import Recipe
+
+    keys = {
+        inner: f"{outer}.{inner}"
+        for outer, section in Recipe.model_fields.items()
+        for inner in getattr(section.annotation, "model_fields", {})
+    }
+    near = difflib.get_close_matches(option.lstrip("-").replace("-", "_"), keys, n=1)
+    return keys[near[0]] if near else None
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """Return the options that the command line names, with their values."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    named = (name for name, source in sources.items() if source is not None and source.name != "DEFAULT")
+    return {name: context.params[name] for name in named}
 
 
 def slicing_of(

@@ -16,19 +16,23 @@ from srtod.cli.options import (
     Merge,
     Overlap,
     PictureScore,
+    Precision,
     ScoreThreshold,
     SkipBad,
     Slice,
+    given_options,
     slicing_of,
 )
 from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout
-from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
-    from srtod.inference.job import Done
+    from srtod.inference.jobs import ImagesDone
+
+OUTPUT = Path("found")
 
 
 def predict(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -39,22 +43,28 @@ def predict(
     *,
     weights: FinderWeights = SHIPPED,
     output: Annotated[
-        Path,
-        typer.Option(help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files."),
-    ] = Path("found"),
+        Path | None,
+        typer.Option(
+            help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files; "
+            f"default: {OUTPUT}, or the next free of {OUTPUT}-2, {OUTPUT}-3 ...",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what the same command began and did not finish.")
+    ] = False,
     annotations: Annotations = None,
     split: AnnotationsSplit = None,
     score_threshold: ScoreThreshold = None,
     picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
+    precision: Precision = "fp32",
     batch_size: BatchSize = 1,
     slice: Slice = None,
     overlap: Overlap = None,
     full_image: FullImage = False,
     merge: Merge = None,
-    every: Annotated[
-        int | None, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.", show_default=False)
-    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.")] = 1,
     track: Annotated[bool, typer.Option("--track", help="Number the objects of a video.")] = False,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw annotated pictures or videos.")
@@ -66,90 +76,31 @@ def predict(
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="ray: very many images in shards, without pictures.")
     ] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Of --engine ray; default 1.", show_default=False)
-    ] = None,
-    shard_size: Annotated[
-        int | None, typer.Option(min=1, help=f"Images of a shard; default {SHARD_SIZE}.", show_default=False)
-    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of --engine ray.")] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard of --engine ray.")] = SHARD_SIZE,
     skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
-    from srtod.data import read
-    from srtod.inference import (
-        collect_images,
-        ids_of_classes,
-        load_finder,
-        predict_files,
-        with_annotations,
-    )
-    from srtod.inference.many import predict_with_ray
-    from srtod.inference.video import VideoSetting, collect_videos, predict_videos
+    from srtod.inference.jobs import ImagesDone, JobOptions, run_job
+    from srtod.support.files import next_free
 
     slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
-    if engine == "ray":
-        if annotations or split or labels or track or every:
-            raise InputError(
-                "--annotations, --split, --labels, --track and --every do not go with --engine ray"
-            )
-        done = predict_with_ray(
-            inputs,
-            output,
-            weights=weights,
-            device=device,
-            score_threshold=score_threshold,
-            workers=workers or 1,
-            shard_size=shard_size or SHARD_SIZE,
-            slicing=slicing,
-            batch_size=batch_size,
-            skip_bad=skip_bad,
-        )
-        _report(done, output)
-        return
-    if workers is not None or shard_size is not None:
-        raise InputError("--workers and --shard-size are about --engine ray; add it or leave them out")
-    if videos := collect_videos(inputs):
-        if annotations is not None or split is not None or labels is not None:
-            raise InputError(
-                "--annotations, --split and --labels are about images; leave them out for videos"
-            )
-        setting = VideoSetting(
-            every=every or 1,
-            track=track,
-            batch_size=batch_size,
-            slicing=slicing,
-            pictures=pictures,
-            min_score=picture_score,
-        )
-        detector = load_finder(weights, device=device, score_threshold=score_threshold)
-        found = predict_videos(detector, videos, output, setting, skip_bad=skip_bad)
-        typer.echo(
-            f"{found.detections} detections in {found.frames} frames of {found.videos} videos: {output}"
-        )
-        return
-    if track or every is not None:
-        raise InputError("--every and --track are about videos; leave them out for images")
-    images, annotated = collect_images(inputs), None
-    if annotations is not None:
-        annotated = read(annotations, split=split)
-        images = with_annotations(images, annotated if skip_bad else annotated.require_sound())
-    detector = load_finder(weights, device=device, score_threshold=score_threshold)
-    done = predict_files(
-        detector,
-        images,
-        output,
-        batch_size=batch_size,
-        slicing=slicing,
-        pictures=pictures,
-        picture_score=picture_score,
-        labels=labels,
-        skip_bad=skip_bad,
-        category_ids=() if annotated is None else ids_of_classes(detector.classes, annotated),
-    )
-    _report(done, output)
+    given = {name: value for name, value in given_options(context).items() if name in JobOptions.model_fields}
+    options = JobOptions.of(**given, slicing=slicing)
+    folder = output or next_free(OUTPUT, taken=resume)
+    done = run_job(inputs, folder, options, weights=weights, in_shards=engine == "ray")
+    if isinstance(done, ImagesDone):
+        _report(done, folder, picture_score if pictures and engine == "local" else None)
+    else:
+        typer.echo(f"{done.detections} detections in {done.frames} frames of {done.videos} videos: {folder}")
 
 
-def _report(done: "Done", output: Path) -> None:
+def _report(done: "ImagesDone", folder: Path, picture_score: float | None) -> None:
     for reason in done.skipped:
         typer.echo(f"left out: {reason}", err=True)
-    typer.echo(f"{done.detections} detections in {done.images} images: {output / 'detections.json'}")
+    typer.echo(f"{done.detections} detections in {done.images} images: {folder / 'detections.json'}")
+    if picture_score is not None:
+        typer.echo(
+            f"{done.drawn} of them, with a score of at least {picture_score:g}, are drawn in "
+            f"{folder / 'pictures'}; --picture-score draws more or fewer"
+        )

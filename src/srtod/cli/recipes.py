@@ -1,12 +1,26 @@
 """``srtod recipes``: what is shipped, and what a recipe says in full."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
-app = typer.Typer(help="List the shipped recipes, or show one in full.", invoke_without_command=True)
+
+class NamesAsCommands(TyperGroup):
+    """``recipes NAME`` is short for ``recipes show NAME``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of the first word."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+app = typer.Typer(
+    help="List the shipped recipes, or show one in full: srtod recipes NAME.",
+    cls=NamesAsCommands,
+    invoke_without_command=True,
+)
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from srtod.cli.options import (
     MapWeights,
     OneGpu,
     PictureScore,
+    Precision,
     SkipBad,
 )
 
@@ -155,6 +156,7 @@ def _figure(
     ] = None,
     picture_score: PictureScore = defaults.PICTURE_SCORE,
     device: Device = "auto",
+    precision: Precision = "fp32",
 ) -> None:
     from srtod.data import read
     from srtod.inference import collect_images, load_detector, with_annotations
@@ -164,7 +166,7 @@ def _figure(
     files = collect_images(images)
     if annotations is not None:
         files = with_annotations(files, read(annotations, split=split).require_sound())
-    detector = load_detector(weights, device=device)
+    detector = load_detector(weights, device=device, precision=precision)
     name = str(context.info_name)
     typer.echo(draw_figure(name, detector, files, output, at=places, min_score=picture_score))
 

@@ -6,7 +6,7 @@ import typer
 
 from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, FinderWeights, ScoreThreshold
+from srtod.cli.options import Device, FinderWeights, Precision, ScoreThreshold
 
 
 def serve(
@@ -18,6 +18,7 @@ def serve(
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
     score_threshold: ScoreThreshold = None,
     device: Device = "auto",
+    precision: Precision = "fp32",
     max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = defaults.UPLOAD_MEGABYTES,
     max_megapixels: Annotated[
         float, typer.Option(help="Largest image, in million pixels.")
@@ -35,5 +36,5 @@ def serve(
         upload_megabytes=max_upload, megapixels=max_megapixels, waiting=queue, seconds=timeout
     )
     server.require_extra()
-    detector = load_finder(weights, device=device, score_threshold=score_threshold)
+    detector = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
     server.serve(detector, host=host, port=port, limits=limits)

@@ -86,7 +86,7 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
             # Before decoding: a wrong file should not cost its decoding.
             upright = _choose_orientation(path, image, size)
             image.load()
-            pixels = _to_rgb(ImageOps.exif_transpose(image) if upright else image)
+            pixels = to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except InputError:
         raise
     except Exception as error:
@@ -135,7 +135,8 @@ def _choose_orientation(path: Path, image: Image.Image, size: tuple[int, int] | 
     )
 
 
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an image of any kind as :func:`read_image` does, uint8 ``[H, W, 3]``."""
     if image.mode.startswith("I") or image.mode == "F":
         grey = _deep_grey(np.asarray(image))
         return np.repeat(grey[:, :, None], 3, axis=2)

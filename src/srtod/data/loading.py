@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from srtod.data.dataset import SampleTarget
-from srtod.data.images import read_image
 from srtod.support.errors import SrtodError
 
 MOST_WORKERS = 8
@@ -47,21 +45,6 @@ class Batch:
         """Put samples of a :class:`~srtod.data.dataset.DetectionDataset` together."""
         images, targets = zip(*samples, strict=True)
         return cls(list(images), list(targets))
-
-
-class ImageFiles:
-    """Image files to load from: ``files[i]`` is uint8 ``[3, H, W]``, a view of pixels ``[H, W, 3]``, RGB."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
-
-    def __getitem__(self, index: int) -> Tensor:
-        """Read a file.
-
-        Raises:
-            InputError: it is no sound image.
-        """
-        return torch.from_numpy(read_image(self.paths[index])).permute(2, 0, 1)
 
 
 class Loader:

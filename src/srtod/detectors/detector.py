@@ -1,6 +1,7 @@
 """The one line: preprocess, pyramid, self-reconstruction, head."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from srtod.assets import SHIPPED
+from srtod.defaults import Precision
 from srtod.detectors.border.images import check_image, check_images
 from srtod.detectors.border.targets import read_targets
 from srtod.detectors.config import DetectorConfig
@@ -165,6 +167,21 @@ class Detector(nn.Module):
             size=batch.sizes[0],
             shown=(image.shape[1], image.shape[2]),
         )
+
+    def predict(
+        self,
+        source: object,
+        slice: Any = None,
+        score_threshold: float | None = None,
+        precision: Precision = "fp32",
+        batch_size: int = 1,
+    ) -> Iterator[Any]:
+        """Find objects in images: files, arrays, Pillow images, tensors, or lists of those.
+
+        It is :func:`srtod.inference.predict.predict` with this detector, in evaluation mode and where it is.
+        """
+        predict = import_module("srtod.inference").predict  # which stands on detectors
+        return predict(source, self, slice, score_threshold, precision=precision, batch_size=batch_size)
 
     @classmethod
     def from_pretrained(cls, source: str | Path = SHIPPED, **changes: Any) -> Self:

@@ -2,9 +2,8 @@
 
 from srtod.inference.explain import explain_file
 from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
-from srtod.inference.job import predict_files
-from srtod.inference.load import load_finder
-from srtod.inference.predict import Prediction, load_detector, predict
+from srtod.inference.predict import load_detector, load_finder, predict
+from srtod.inference.prediction import Prediction, to_supervision
 from srtod.inference.slices import SlicedFinder, Slicing, find_in_slices, in_slices
 from srtod.inference.speed import for_inference
 
@@ -22,6 +21,6 @@ __all__ = [
     "load_detector",
     "load_finder",
     "predict",
-    "predict_files",
+    "to_supervision",
     "with_annotations",
 ]

@@ -5,7 +5,6 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from math import prod
@@ -17,9 +16,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from srtod.defaults import Precision
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import build_detector
 from srtod.inference.speed import for_inference
+from srtod.support.devices import in_precision
 
 GIB = 2**30
 
@@ -35,7 +36,7 @@ class Setting:
         runs: timed passes of every detector.
         batch: images a pass.
         device: ``cpu`` or ``cuda``.
-        precision: ``fp32`` or ``bf16`` (autocast).
+        precision: of the network's arithmetic.
         threads: of the CPU; None leaves torch's choice.
         fuse, channels_last, compiled: see :func:`~srtod.inference.speed.for_inference`.
         options: further options of :func:`srtod.build_detector`, such as ``backbone``.
@@ -46,7 +47,7 @@ class Setting:
     runs: int = 5
     batch: int = 1
     device: str = "cpu"
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     threads: int | None = None
     fuse: bool = True
     channels_last: bool = False
@@ -58,12 +59,6 @@ class Setting:
         generator = torch.Generator().manual_seed(0)
         image = torch.rand(3, self.height, self.width, generator=generator).to(self.device)
         return [image] * self.batch
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The precision, as a context."""
-        return (
-            nullcontext() if self.precision == "fp32" else torch.autocast(self.device, dtype=torch.bfloat16)
-        )
 
     def build(self, system: str, self_reconstruction: bool | dict[str, Any]) -> Detector:
         """A detector with random weights of which no candidate is dropped for its score.
@@ -89,7 +84,7 @@ class Setting:
 @torch.inference_mode()
 def run(detector: Detector, images: list[Tensor], setting: Setting) -> None:
     """One pass, to its end on the device."""
-    with setting.autocast():
+    with in_precision(setting.precision, torch.device(setting.device)):
         detector(images)
     if setting.device == "cuda":
         torch.cuda.synchronize()

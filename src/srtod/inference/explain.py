@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from srtod.data.images import read_image
 from srtod.defaults import PICTURE_SCORE
 from srtod.detectors.detector import Detector
-from srtod.inference.predict import to_tensor
+from srtod.inference.inputs import to_tensor
 from srtod.plots import explain_figure
 from srtod.plots.panels import panels_of
 from srtod.support.errors import InputError

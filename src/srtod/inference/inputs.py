@@ -1,14 +1,23 @@
-"""Which images to look at: files, folders and patterns, in natural order, each under a name of its own."""
+"""Which images to look at: files, folders and patterns, in natural order, and images in memory."""
 
 import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from srtod.data.images import SUFFIXES, image_files
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from srtod.data.images import SUFFIXES, image_files, read_image, to_rgb
+from srtod.data.opening import open_pixels
+from srtod.data.pixels import LoadedPixels, Pixels
 from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.detectors.border.images import check_image
 from srtod.support.errors import InputError
 
 
@@ -27,6 +36,112 @@ class ImageFile:
     file_name: str
     image_id: int | str
     record: ImageRecord | None = None
+
+    def read(self) -> Tensor:
+        """Return uint8 ``[3, H, W]``, a view of pixels ``[H, W, 3]``.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return torch.from_numpy(read_image(self.path)).permute(2, 0, 1)
+
+    def open(self) -> Pixels:
+        """Prepare to read it piece by piece, however large it is.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return open_pixels(self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenImage:
+    """An image in memory.
+
+    Attributes:
+        tensor: uint8 ``[3, H, W]``, or float in 0..1.
+        image_id: counted from 1.
+        file_name: none.
+        record: nothing is known of it.
+    """
+
+    tensor: Tensor
+    image_id: int
+    file_name: str = ""
+    record: None = None
+
+    @classmethod
+    def of(cls, image: object, number: int = 1) -> "GivenImage":
+        """Take a NumPy array ``[H, W, 3]`` (uint8, RGB), a Pillow image or a tensor ``[3, H, W]``.
+
+        Raises:
+            InputError: something else.
+        """
+        if isinstance(image, Image.Image):
+            image = to_rgb(ImageOps.exif_transpose(image))
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise InputError(
+                    f"image {number}: an array of uint8 [H, W, 3], RGB, is needed, "
+                    f"not {image.dtype} {list(image.shape)}"
+                )
+            return cls(torch.from_numpy(np.require(image, requirements="CW")).permute(2, 0, 1), number)
+        if not (isinstance(image, Tensor) and image.dtype == torch.uint8 and image.shape[:-2] == (3,)):
+            check_image(image, name=f"image {number}")
+        assert isinstance(image, Tensor)
+        return cls(image.detach(), number)
+
+    def read(self) -> Tensor:
+        """Return the tensor."""
+        return self.tensor
+
+    def open(self) -> Pixels:
+        """Return its pixels, in 8 bits."""
+        return LoadedPixels(pixels_of(self.tensor))
+
+
+def to_tensor(image: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
+    """Return an image as detectors take it there: float ``[3, H, W]`` in 0..1.
+
+    Args:
+        image: pixels ``[H, W, 3]``, or a tensor ``[3, H, W]``; bytes are sent as bytes.
+        device: where to.
+    """
+    tensor = image if isinstance(image, Tensor) else torch.from_numpy(image).permute(2, 0, 1)
+    moved = tensor.to(device, non_blocking=True)
+    return moved if moved.is_floating_point() else moved.contiguous().float().div_(255)
+
+
+def pixels_of(tensor: Tensor) -> NDArray[np.uint8]:
+    """Return an image, uint8 or float in 0..1 ``[3, H, W]``, as pixels ``[H, W, 3]``."""
+    if tensor.is_floating_point():
+        tensor = tensor.clamp(0, 1).mul(255).round().byte()
+    return tensor.permute(1, 2, 0).cpu().numpy()
+
+
+def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
+    """List the images of what a user calls a source.
+
+    Args:
+        source: a path of an image or a folder, a pattern, an image in memory as :meth:`GivenImage.of` takes
+            it, or a list of those.
+
+    Raises:
+        InputError: no images there, or something else was given.
+    """
+    if isinstance(source, str | Path):
+        return collect_images([source])
+    if not isinstance(source, list | tuple):
+        return [GivenImage.of(source)]
+    if all(isinstance(item, str | Path) for item in source):
+        return collect_images(source)
+    images: list[ImageFile | GivenImage] = []
+    for number, item in enumerate(source, start=1):
+        if isinstance(item, str | Path):
+            images += collect_images([item])
+        else:
+            images.append(GivenImage.of(item, number))
+    return [replace(image, image_id=number) for number, image in enumerate(images, start=1)]
 
 
 def collect_images(inputs: Iterable[str | Path]) -> list[ImageFile]:

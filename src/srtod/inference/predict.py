@@ -1,92 +1,155 @@
-"""Detections of many images, one image at a time."""
+"""Images to detections: the weights are loaded, the images are read ahead and looked at in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from srtod.data.images import read_image
-from srtod.data.opening import open_pixels
-from srtod.data.pixels import Pixels
-from srtod.detectors.detector import Detector
+from srtod.assets import SHIPPED
+from srtod.data.loading import Loader
+from srtod.defaults import Precision
 from srtod.detectors.zoo import load
-from srtod.inference.finder import Finder, to_tensor
+from srtod.inference.exporting import is_exported, open_exported
+from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
+from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
-from srtod.inference.speed import for_inference, prefers_channels_last
-from srtod.support.devices import choose_device
-from srtod.support.errors import InputError
-from srtod.types import Detections
+from srtod.inference.speed import InferenceDetector, for_inference, prefers_channels_last
+from srtod.nn.modes import evaluating
+from srtod.support.devices import choose_device, in_precision, require_precision
+from srtod.support.errors import InputError, SrtodError
+from srtod.types import Detections, Finder
+
+FEW = 16
+"""So many images are read before processes that read ahead would have started."""
+
+AnyImage = ImageFile | GivenImage
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What was found in one image.
+def predict(
+    source: object,
+    weights: str | Path | Finder = SHIPPED,
+    slice: int | Slicing | None = None,
+    score_threshold: float | None = None,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    batch_size: int = 1,
+) -> Iterator[Prediction]:
+    """Find objects in images, one :class:`~srtod.inference.prediction.Prediction` each, in their order.
 
-    Attributes:
-        path: the file.
-        image: uint8 ``[H, W, 3]``, RGB, EXIF orientation applied; in slices, what gives parts of it.
-        boxes: float32 ``[M, 4]``, x1 y1 x2 y2 in pixels of the image.
-        scores: float32 ``[M]``, descending.
-        labels: int64 ``[M]``, counted from 0.
+    Args:
+        source: a path of an image or a folder, a pattern such as ``"day1/*.png"``, a NumPy array
+            ``[H, W, 3]`` (uint8, RGB), a Pillow image, a tensor ``[3, H, W]`` (RGB in 0..1), or a list of
+            those.
+        weights: a file that :meth:`Detector.save` or ``srtod export`` wrote, a repository of the Hugging Face
+            hub, the name of shipped weights, or a detector at hand.
+        slice: look at each image in windows of so many pixels a side; then it may have any size.
+        score_threshold: keep detections of at least this score; None: as trained.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...; a detector at
+            hand stays where it is.
+        precision: of the network's arithmetic.
+        batch_size: images, or slices of one, that go through the network together.
+
+    Yields:
+        The prediction of each image. No more than some batches of images are held.
+
+    Raises:
+        InputError: nothing to look at, bad weights, an option out of range; or, when its turn comes, an image
+            that cannot be read.
     """
-
-    path: Path
-    image: NDArray[np.uint8] | Pixels
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the image in pixels."""
-        if isinstance(self.image, np.ndarray):
-            return self.image.shape[1], self.image.shape[0]
-        return self.image.size
+    images = images_of(source)
+    slicing = Slicing(slice) if isinstance(slice, int) else slice
+    if isinstance(weights, str | Path):
+        finder = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
+    elif device != "auto":
+        raise InputError(
+            f"device {device!r}: the detector at hand is on {weights.device}; move it with .to()"
+        )
+    else:
+        finder = _AtHand(weights, score_threshold, precision)
+    return predictions(finder, images, batch_size=batch_size, slicing=slicing)
 
 
 def load_detector(
-    weights: str | Path, *, device: str = "auto", score_threshold: float | None = None
-) -> Detector:
+    weights: str | Path,
+    *,
+    device: str = "auto",
+    score_threshold: float | None = None,
+    precision: Precision = "fp32",
+) -> InferenceDetector:
     """Load a detector for inference, made fast (see :func:`~srtod.inference.speed.for_inference`).
 
     Args:
         weights: a file that :meth:`Detector.save` wrote, or a repository of the Hugging Face hub.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...
         score_threshold: overrides the threshold in the file.
+        precision: of the network's arithmetic.
 
     Raises:
-        InputError: bad weights, an unknown device or one that is not there, a threshold outside 0..1.
+        InputError: bad weights, an unknown device or one that is not there or does not do the precision, a
+            threshold outside 0..1.
     """
     chosen = choose_device(device)
+    require_precision(precision, chosen)
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
     detector = load(weights, **changes).to(chosen)
-    return for_inference(detector, channels_last=prefers_channels_last(chosen.type, "fp32"))
+    channels_last = prefers_channels_last(chosen.type, precision)
+    return for_inference(detector, channels_last=channels_last, precision=precision)
 
 
-def predict(
+def load_finder(
+    weights: str | Path,
+    *,
+    device: str = "auto",
+    score_threshold: float | None = None,
+    precision: Precision = "fp32",
+) -> Finder:
+    """Load what finds objects: an exported file (.onnx, .xml, .pt2), or weights.
+
+    Args:
+        weights: a file that ``srtod export`` wrote, or what :func:`load_detector` takes.
+        device: as for :func:`load_detector`; exported files run on the CPU.
+        score_threshold: overrides the threshold of weights; that of an exported file is fixed.
+        precision: as for :func:`load_detector`; exported files run in fp32.
+
+    Raises:
+        InputError: a bad file, or for an exported one another device or precision, or a threshold.
+    """
+    if not is_exported(weights):
+        return load_detector(weights, device=device, score_threshold=score_threshold, precision=precision)
+    if device not in ("auto", "cpu"):
+        raise InputError(f"{weights}: exported files run on the CPU here; leave --device {device} out")
+    if precision != "fp32":
+        raise InputError(f"{weights}: exported files run in fp32; leave --precision {precision} out")
+    if score_threshold is not None:
+        raise InputError(
+            f"{weights}: the score threshold is fixed in an exported file; export the weights again with "
+            f"--score-threshold {score_threshold}"
+        )
+    return open_exported(weights)
+
+
+def predictions(
     finder: Finder,
-    paths: Iterable[str | Path],
+    images: Sequence[AnyImage],
     *,
     batch_size: int = 1,
     slicing: Slicing | None = None,
-    on_bad: Callable[[Path, InputError], None] | None = None,
-    on_pass: Callable[[Path, int, int], None] = lambda *_: None,
+    on_bad: Callable[[AnyImage, SrtodError], None] | None = None,
+    on_pass: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Iterator[Prediction]:
-    """Yield the detections of one image after the other; no more than one batch of images is held.
+    """Yield the prediction of one image after the other; no more than some batches of images are held.
 
     In slices an image may have any size: one too large to be read whole is read in bands.
 
     Args:
         finder: a detector in evaluation mode, or what else finds objects; its device is used.
-        paths: image files.
+        images: what to look at.
         batch_size: images, or slices of one, that go through the network together.
         slicing: look at each image in slices, and put together what they show.
         on_bad: called with each image that cannot be read, which is then left out; None raises instead.
-        on_pass: in slices, called with the image, how many of its slices were just looked at, and how many
-            it has.
+        on_pass: in slices, called with the image's name, how many of its slices were just looked at, and how
+            many it has.
 
     Raises:
         InputError: an image cannot be read, or ``batch_size`` is not positive.
@@ -94,62 +157,107 @@ def predict(
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: it must be at least 1")
     if slicing is None:
-        yield from _predict_whole(finder, paths, batch_size, on_bad)
+        yield from _whole(finder, images, batch_size, on_bad)
         return
-    for path in map(Path, paths):
+    for image in images:
         try:
-            yield _predict_sliced(finder, path, slicing, batch_size, on_pass)
+            yield _sliced(finder, image, slicing, batch_size, on_pass)
         except InputError as error:
             if on_bad is None:
                 raise
-            on_bad(path, error)
+            on_bad(image, error)
 
 
-def _predict_whole(
+class _AtHand:
+    """A detector as it is, which finds in evaluation mode whatever mode it is in."""
+
+    def __init__(self, finder: Finder, score_threshold: float | None, precision: Precision) -> None:
+        self.finder, self.precision = finder, precision
+        self.score_threshold = score_threshold or 0.0
+        require_precision(precision, finder.device)
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise InputError(f"score_threshold {score_threshold}: give a score, 0 to 1")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self.finder.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes its images."""
+        return self.finder.device
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects of at least the score."""
+        with in_precision(self.precision, self.device):
+            if isinstance(self.finder, nn.Module):
+                with evaluating(self.finder):
+                    results = self.finder(images)
+            else:
+                results = self.finder(images)
+        return [_at_least(found, self.score_threshold) for found in results]
+
+
+def _at_least(found: Detections, score: float) -> Detections:
+    kept = found["scores"] >= score
+    return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
+
+
+class _Read:
+    """Images to load from."""
+
+    def __init__(self, images: Sequence[AnyImage]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Read one."""
+        return self.images[index].read()
+
+
+def _whole(
     finder: Finder,
-    paths: Iterable[str | Path],
+    images: Sequence[AnyImage],
     batch_size: int,
-    on_bad: Callable[[Path, InputError], None] | None,
+    on_bad: Callable[[AnyImage, SrtodError], None] | None,
 ) -> Iterator[Prediction]:
-    batch: list[tuple[Path, NDArray[np.uint8]]] = []
-    for path in map(Path, paths):
-        try:
-            batch.append((path, read_image(path)))
-        except InputError as error:
-            if on_bad is None:
-                raise
-            on_bad(path, error)
-        if len(batch) == batch_size:
-            yield from _detect(finder, batch)
-            batch = []
-    yield from _detect(finder, batch)
+    places = range(len(images))
+    batches = [places[at : at + batch_size] for at in places[::batch_size]]
+    few = len(images) <= FEW or not all(isinstance(image, ImageFile) for image in images)
+    with Loader(_Read(images), workers=0 if few else None, device=finder.device) as loader:
+        for indices, items in zip(batches, loader.load(batches), strict=True):
+            batch = [(images[index], item) for index, item in zip(indices, items, strict=True)]
+            yield from _detect(finder, [(image, item) for image, item in batch if isinstance(item, Tensor)])
+            for image, item in batch:
+                if isinstance(item, SrtodError):
+                    if on_bad is None:
+                        raise type(item)(*item.args)
+                    on_bad(image, item)
 
 
-def _predict_sliced(
-    finder: Finder, path: Path, slicing: Slicing, batch_size: int, on_pass: Callable[[Path, int, int], None]
-) -> Prediction:
-    pixels = open_pixels(path)
-    total = slicing.passes(pixels.size)
-    found = find_in_slices(
-        finder, pixels, slicing, batch_size=batch_size, on_pass=lambda done: on_pass(path, done, total)
-    )
-    return _prediction(path, pixels, found)
-
-
-def _detect(finder: Finder, batch: list[tuple[Path, NDArray[np.uint8]]]) -> Iterator[Prediction]:
+def _detect(finder: Finder, batch: Sequence[tuple[AnyImage, Tensor]]) -> Iterator[Prediction]:
     if not batch:
         return
     with torch.inference_mode():
         results = finder([to_tensor(image, finder.device) for _, image in batch])
-    for (path, image), found in zip(batch, results, strict=True):
-        yield _prediction(path, image, found)
+    for (source, image), found in zip(batch, results, strict=True):
+        yield Prediction.of(source, pixels_of(image), finder.classes, found)
 
 
-def _prediction(path: Path, image: NDArray[np.uint8] | Pixels, found: Detections) -> Prediction:
-    return Prediction(
-        path=path,
-        image=image,
-        boxes=found["boxes"].float().cpu().numpy(),
-        scores=found["scores"].float().cpu().numpy(),
-        labels=found["labels"].cpu().numpy(),
+def _sliced(
+    finder: Finder,
+    image: AnyImage,
+    slicing: Slicing,
+    batch_size: int,
+    on_pass: Callable[[str, int, int], None],
+) -> Prediction:
+    pixels = image.open()
+    total = slicing.passes(pixels.size)
+    found = find_in_slices(
+        finder,
+        pixels,
+        slicing,
+        batch_size=batch_size,
+        on_pass=lambda done: on_pass(image.file_name, done, total),
     )
+    return Prediction.of(image, pixels, finder.classes, found)

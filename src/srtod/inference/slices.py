@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from srtod.boxes.merging import Sightings, merge_sightings, suppress_sightings
 from srtod.data.pixels import Pixels, Window, shrinking
 from srtod.defaults import SLICE_OVERLAP, Merge
-from srtod.inference.finder import Finder, to_tensor
+from srtod.inference.inputs import to_tensor
 from srtod.support.errors import InputError
-from srtod.types import Detections
+from srtod.types import Detections, Finder
 
 LONGEST_WHOLE = 2048
 """The pass over the whole image sees it shrunk by a whole factor to at most so many pixels a side."""

@@ -1,14 +1,19 @@
 """A detector made fast for detecting."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
+from torch import Tensor
 
+from srtod.defaults import Precision
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
+from srtod.support.devices import in_precision
 from srtod.support.errors import InputError
+from srtod.types import Detections, Target
 
 _INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
 _LOST = "the copy would do without; use the detector as it is"
@@ -19,6 +24,20 @@ class InferenceDetector(Detector):
 
     Made by :func:`for_inference`.
     """
+
+    precision: Precision = "fp32"
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
+    ) -> dict[str, Tensor] | list[Detections]:
+        """Detect in the precision of the copy; see :meth:`Detector.forward`."""
+        with in_precision(self.precision, self.device):
+            return super().forward(images, targets)
+
+    def explain(self, image: Tensor) -> dict[str, Tensor]:
+        """Explain in the precision of the copy; see :meth:`Detector.explain`."""
+        with in_precision(self.precision, self.device):
+            return super().explain(image)
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode.
@@ -40,7 +59,12 @@ class InferenceDetector(Detector):
 
 
 def for_inference(
-    detector: Detector, *, fuse: bool = True, channels_last: bool = False, compiled: bool = False
+    detector: Detector,
+    *,
+    fuse: bool = True,
+    channels_last: bool = False,
+    compiled: bool = False,
+    precision: Precision = "fp32",
 ) -> InferenceDetector:
     """Copy a detector for inference; what it finds stays the same up to rounding.
 
@@ -52,6 +76,7 @@ def for_inference(
             of image one, with the second size one for other sizes, then some more where a small level has a
             single row or column. An image that needs a new one takes a minute; after eight torch makes no
             more, and what fits none of them runs as if not compiled.
+        precision: in which the copy computes.
 
     Returns:
         The copy on the same device, in evaluation mode, its weights without gradients.
@@ -67,6 +92,7 @@ def for_inference(
     if fuse:
         settle_standardised_weights(made)
         fold_batch_norm(made)
+    made.precision = precision
     if channels_last:
         made = made.to(memory_format=torch.channels_last)
     if compiled:
@@ -76,11 +102,11 @@ def for_inference(
     return made
 
 
-def prefers_channels_last(device: str, precision: str) -> bool:
+def prefers_channels_last(device: str, precision: Precision) -> bool:
     """Whether keeping the channels of a cell together is faster: on a CPU, and for a GPU's tensor cores.
 
     Args:
         device: kind of device, such as ``cpu`` or ``cuda``.
-        precision: ``fp32`` or ``bf16``.
+        precision: of the network's arithmetic.
     """
-    return device == "cpu" or (device == "cuda" and precision == "bf16")
+    return device == "cpu" or (device == "cuda" and precision != "fp32")

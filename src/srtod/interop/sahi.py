@@ -10,7 +10,7 @@ from sahi.prediction import ObjectPrediction
 from sahi.utils.compatibility import fix_full_shape_list, fix_shift_amount_list
 
 from srtod.inference import load_finder
-from srtod.inference.predict import to_tensor
+from srtod.inference.inputs import to_tensor
 from srtod.types import Detections, Finder
 
 

@@ -18,7 +18,7 @@ from srtod.data.images import read_image
 from srtod.defaults import PICTURE_SCORE
 from srtod.detectors.detector import Detector
 from srtod.inference import ImageFile
-from srtod.inference.predict import to_tensor
+from srtod.inference.inputs import to_tensor
 from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level_name, panels_of
 from srtod.plots.zoom import ZoomRow, zoom_figure
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference

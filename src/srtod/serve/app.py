@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from srtod import __version__
 from srtod.data.images import TooManyPixels
-from srtod.inference.finder import Finder
 from srtod.serve.guard import Guard, problem, too_large
 from srtod.serve.layers import png
 from srtod.serve.limits import Limits
@@ -24,6 +23,7 @@ from srtod.serve.served import Served
 from srtod.serve.uploads import Upload, clean_name
 from srtod.serve.worker import BusyError, Worker
 from srtod.support.errors import InputError
+from srtod.types import Finder
 
 Answer = TypeVar("Answer")
 

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from importlib import import_module
 
-from srtod.inference.finder import Finder
 from srtod.serve.limits import Limits
 from srtod.support.errors import InputError, missing_extra
 from srtod.support.progress import say
+from srtod.types import Finder
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")

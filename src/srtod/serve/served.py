@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from srtod import __version__
 from srtod.detectors.detector import Detector
-from srtod.inference.finder import Finder
-from srtod.inference.predict import to_tensor
+from srtod.inference.inputs import to_tensor
 from srtod.plots.palette import class_colour, hex_colour
 from srtod.results import coco_results
 from srtod.serve.layers import layers_of
@@ -22,7 +21,7 @@ from srtod.serve.schema import (
     Maps,
 )
 from srtod.support.errors import InputError
-from srtod.types import Detections
+from srtod.types import Detections, Finder
 
 NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction, so it has no maps."
 NO_LEVELS = "An exported program gives detections alone, so it has no maps."

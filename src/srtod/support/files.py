@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +73,19 @@ def atomic_folder(path: Path) -> Generator[Path]:
 
 
 @contextmanager
-def growing_folder(path: Path) -> Generator[None]:
+def growing_folder(path: Path, *, again: bool = False) -> Generator[None]:
     """Make a folder for files that are written as the work goes on, and stay if it ends badly.
+
+    Args:
+        path: the folder.
+        again: go on in one that has files of ours.
 
     Raises:
         InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
     """
     path, begun = Path(path), False
-    _refuse_used(path)
+    if not again:
+        _refuse_used(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         begun = True
@@ -88,6 +95,27 @@ def growing_folder(path: Path) -> Generator[None]:
     finally:
         if begun and not any(path.iterdir()):
             path.rmdir()
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what was under way in a folder and below, whole or not at all, when a kill ended it."""
+    for path in list(folder.rglob(".*")):
+        if re.fullmatch(r"\..*\.[0-9a-f]{8}(\.\w+)?", path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def next_free(path: Path, *, taken: bool = False) -> Path:
+    """Return the first of ``path``, ``path-2``, ``path-3`` ... that is not there yet.
+
+    Args:
+        path: the first name.
+        taken: return the last one that is there, if any is.
+    """
+    names = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    found = [path]
+    while found[-1].exists():
+        found.append(next(names))
+    return found[-2] if taken and len(found) > 1 else found[-1]
 
 
 def require_writable(path: Path) -> None:

@@ -7,7 +7,7 @@ from torchvision.ops import box_iou
 
 import srtod
 from srtod.data.images import read_image
-from srtod.inference.finder import to_tensor
+from srtod.inference.inputs import to_tensor
 
 SHARED = Path(__file__).parents[3].parent / "shared"
 PHOTOGRAPHS = SHARED / "data" / "tinyperson" / "images"

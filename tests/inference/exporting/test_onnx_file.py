@@ -44,7 +44,7 @@ def test_the_example_of_the_document_runs_without_srtod(small_file, photographs,
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    (expected,) = predict(load_finder(small_file), [tmp_path / "image.png"])
+    (expected,) = predict(tmp_path / "image.png", load_finder(small_file))
     lines = done.stdout.splitlines()
     assert len(lines) == len(expected.boxes) > 0
     assert lines[0].startswith(load_finder(small_file).classes[expected.labels[0]])

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from srtod.inference.many import list_images, predict_many
-from srtod.inference.many.shards import shard_file
+from srtod.inference.jobs import JobOptions, predict_shards
+from srtod.inference.jobs.listing import list_images
 from srtod.support.errors import InputError
 
 IMAGES = 12
@@ -21,7 +21,7 @@ IMAGES = 12
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     """One cluster for all tests, whose workers take what is defined here by value."""
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # as predict_many sets it
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # as predict_shards sets it
     ray = pytest.importorskip("ray")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -68,16 +68,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    def run(images, *, dies_at=None, asked=None, **options):
+    def run(images, *, dies_at=None, weights=None, **options):
         trace = tmp_path / "trace"
-        return predict_many(
+        return predict_shards(
             lambda: Corner(trace, dies_at=dies_at),
             images,
             tmp_path / "out",
-            asked=asked or {},
-            shard_size=2,
-            progress=False,
-            **options,
+            JobOptions(shard_size=2, progress=False, **options),
+            weights=weights,
         )
 
     return run
@@ -102,34 +100,36 @@ def test_a_worker_that_dies_costs_nothing(folder, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_call_does_what_is_missing_alone(folder, run, tmp_path):
+def test_the_same_command_does_what_is_missing_alone(folder, run, tmp_path):
+    (folder / "day" / "3.png").rename(tmp_path / "3.png")
+    (folder / "day" / "3.png").write_bytes(b"")
     images = list_images([str(folder)])
-    run(images)
-    before = results(tmp_path)
-    shard_file(tmp_path / "out", 3).unlink()
-    (tmp_path / "out" / "detections.json").unlink()
+    with pytest.raises(InputError, match=r"3.png: .*; all others are done: .*11 of 12 images are finished"):
+        run(images)
+    assert len(results(tmp_path)) == IMAGES - 1
+    (tmp_path / "3.png").replace(folder / "day" / "3.png")
+    (tmp_path / "out" / "log" / "000003.jsonl").unlink()
     shutil.rmtree(tmp_path / "trace")
     (tmp_path / "trace").mkdir()
-    run(images)
-    assert results(tmp_path) == before
-    assert {path.name.partition("-")[0] for path in (tmp_path / "trace").iterdir()} == {"6", "7"}
-    with pytest.raises(InputError, match=r"plan.json: begun with other images"):
-        run(images[1:])
-    with pytest.raises(InputError, match=r"plan.json: begun with other asked"):
-        run(images, asked={"weights": "others"})
+    with pytest.raises(InputError, match=r"job.json: begun with other images"):
+        run(images[1:], resume=True)
+    with pytest.raises(InputError, match=r"job.json: begun with other weights"):
+        run(images, weights="others", resume=True)
+    run(images, resume=True)
+    assert [row["image_id"] for row in results(tmp_path)] == list(range(1, IMAGES + 1))
+    assert {path.name.partition("-")[0] for path in (tmp_path / "trace").iterdir()} == {"2", "3", "6", "7"}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["detections.json", "job.json"]
+    assert run(images, resume=True).images == IMAGES
 
 
 @pytest.mark.slow
-def test_images_that_cannot_be_read_are_told_when_all_others_are_done(folder, run, tmp_path):
+def test_images_that_cannot_be_read_are_left_out_if_so_asked(folder, run, tmp_path):
     (folder / "day" / "3.png").write_bytes(b"")
     (folder / "day" / "8.png").write_bytes(b"nothing")
     images = list_images([str(folder)])
-    with pytest.raises(
-        InputError, match=r"3.png: .* \(and 1 more images\); all others are done: add --skip-bad"
-    ):
+    with pytest.raises(InputError, match=r"3.png: .* \(and 1 more images\); all others are done: --skip-bad"):
         run(images)
-    assert not (tmp_path / "out" / "detections.json").exists()
-    done = run(images, skip_bad=True)
+    done = run(images, skip_bad=True, resume=True)
     assert (done.images, len(done.skipped)) == (IMAGES - 2, 2)
     assert len(results(tmp_path)) == IMAGES - 2
 
@@ -138,5 +138,5 @@ def test_images_that_cannot_be_read_are_told_when_all_others_are_done(folder, ru
 def test_another_folder_is_left_alone(folder, run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    with pytest.raises(InputError, match=r"not empty, and no plan.json in it"):
+    with pytest.raises(InputError, match=r"out: exists and is not an empty folder"):
         run(list_images([str(folder)]))

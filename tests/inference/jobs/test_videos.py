@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from srtod.inference.jobs import JobOptions, predict_videos
 from srtod.inference.slices import Slicing
-from srtod.inference.video import Video, VideoSetting, collect_videos, decoding, predict_videos
+from srtod.inference.video import decoding
 from srtod.inference.video.decoding import upright
 from srtod.inference.video.encoding import video_file
+from srtod.inference.video.sources import Video, collect_videos
 from srtod.inference.video.tracking import Tracks
 from srtod.support.errors import InputError, SrtodError
 
@@ -82,6 +84,10 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def listed(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def frame_count(path):
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
@@ -90,7 +96,7 @@ def frame_count(path):
 def test_a_line_a_frame_and_an_annotated_video(tmp_path, finds_squares):
     path, out = write(tmp_path / "a.mp4"), tmp_path / "out"
     done = predict_videos(finds_squares, [video(path)], out)
-    assert (done.videos, done.frames, done.detections, done.notes) == (1, 12, 24, [])
+    assert (done.videos, done.frames, done.detections, done.notes) == (1, 12, 24, ())
     told = lines(out / "a.jsonl")
     assert [line["frame"] for line in told] == list(range(12))
     assert [line["time"] for line in told] == pytest.approx([index / RATE for index in range(12)])
@@ -109,7 +115,7 @@ def test_a_line_a_frame_and_an_annotated_video(tmp_path, finds_squares):
 
 def test_frames_are_passed_over_and_times_stay(tmp_path, finds_squares):
     path = write(tmp_path / "a.mp4")
-    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(every=5))
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(every=5))
     told = lines(tmp_path / "out" / "a.jsonl")
     assert [(line["frame"], line["time"]) for line in told] == [(0, 0.0), (5, 0.5), (10, 1.0)]
     assert finds_squares.frames == 3
@@ -117,7 +123,7 @@ def test_frames_are_passed_over_and_times_stay(tmp_path, finds_squares):
         assert annotated.streams.video[0].average_rate == RATE / 5
 
 
-@pytest.mark.parametrize("setting", [VideoSetting(batch_size=5), VideoSetting(slicing=Slicing(64, 0.25))])
+@pytest.mark.parametrize("setting", [JobOptions(batch_size=5), JobOptions(slicing=Slicing(64, 0.25))])
 def test_batches_and_slices_find_the_same(tmp_path, finds_squares, setting):
     path = write(tmp_path / "a.mp4")
     predict_videos(finds_squares, [video(path)], tmp_path / "one")
@@ -131,13 +137,13 @@ def test_batches_and_slices_find_the_same(tmp_path, finds_squares, setting):
 
 def test_without_pictures_only_lines_are_written(tmp_path, finds_squares):
     path = write(tmp_path / "a.mp4")
-    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(pictures=False))
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(pictures=False))
+    assert listed(tmp_path / "out") == ["a.jsonl", "job.json"]
 
 
 def test_tracks_follow_objects_that_move_by_more_than_their_size(tmp_path, finds_squares):
     path = write(tmp_path / "a.mp4")
-    predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(track=True))
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(track=True))
     told = lines(tmp_path / "out" / "a.jsonl")
     for lower in (False, True):
         tracks = [
@@ -170,7 +176,7 @@ def test_ctrl_c_keeps_the_lines_and_no_half_video(tmp_path, finds_squares):
     finds_squares.fails_after = 5
     with pytest.raises(KeyboardInterrupt):
         predict_videos(finds_squares, [video(write(tmp_path / "a.mp4"))], tmp_path / "out")
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+    assert listed(tmp_path / "out") == ["a.jsonl", "job.json"]
     assert [line["frame"] for line in lines(tmp_path / "out" / "a.jsonl")] == [0, 1, 2, 3]
 
 
@@ -234,15 +240,15 @@ def test_a_file_that_breaks_keeps_its_lines(tmp_path, finds_squares, connection_
     connection_lost(path)
     with pytest.raises(InputError, match=r"a\.mkv: damaged: .*; \d frames are in .*a\.jsonl"):
         predict_videos(finds_squares, [video(path)], tmp_path / "out")
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
-    done = predict_videos(finds_squares, [video(path)], tmp_path / "again", skip_bad=True)
+    assert listed(tmp_path / "out") == ["a.jsonl", "job.json"]
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "again", JobOptions(skip_bad=True))
     assert done.videos == 0 and done.notes[0].startswith("left out: ")
 
 
 def test_a_stream_that_ends_says_so(tmp_path, finds_squares):
     path = write(tmp_path / "a.mkv", codec="mpeg4")
     done = predict_videos(finds_squares, [video(path, live=True)], tmp_path / "out")
-    assert done.frames == 12 and done.notes == [f"{path}: the stream ended after 12 frames"]
+    assert done.frames == 12 and done.notes == (f"{path}: the stream ended after 12 frames",)
 
 
 def test_a_file_that_is_cut_short_says_so(tmp_path, finds_squares):
@@ -288,7 +294,7 @@ def test_damaged_packets_are_passed_over_and_counted(tmp_path, finds_squares, da
     path = write(tmp_path / "a.avi", frames=60, codec="mpeg4")
     damaged(path, {20, 21, 40})
     done = predict_videos(finds_squares, [video(path)], tmp_path / "out")
-    assert done.frames == 57 and done.notes == [f"{path}: 3 damaged packets were passed over"]
+    assert done.frames == 57 and done.notes == (f"{path}: 3 damaged packets were passed over",)
 
 
 def test_too_many_damaged_packets_in_a_row_end_the_video(tmp_path, finds_squares, damaged, monkeypatch):
@@ -299,7 +305,7 @@ def test_too_many_damaged_packets_in_a_row_end_the_video(tmp_path, finds_squares
         InputError, match=r"a\.avi: damaged: Invalid data found; replace it; \d+ frames are in"
     ):
         predict_videos(finds_squares, [video(path)], tmp_path / "out")
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
+    assert listed(tmp_path / "out") == ["a.jsonl", "job.json"]
 
 
 def test_as_many_damaged_packets_with_a_sound_one_between_do_not(
@@ -389,11 +395,15 @@ def test_frames_are_turned_upright():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"every": 0}, "every 0: it must"), ({"batch_size": 0}, "batch size 0: it must")]
+    ("options", "message"),
+    [
+        ({"every": 0}, "every: input should be greater than or equal to 1, not 0"),
+        ({"everi": 2}, "did you mean 'every'"),
+    ],
 )
 def test_settings_out_of_range_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        VideoSetting(**options)
+        JobOptions.of(**options)
 
 
 @pytest.mark.parametrize(("package", "extra"), [("av", "video"), ("trackers", "tracking")])
@@ -401,5 +411,38 @@ def test_a_missing_package_is_named(tmp_path, finds_squares, monkeypatch, packag
     path = write(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"{package} is not installed; run 'uv sync --extra {extra}'"):
-        predict_videos(finds_squares, [video(path)], tmp_path / "out", VideoSetting(track=True))
+        predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(track=True))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_video_is_gone_on_with_where_it_stopped(tmp_path, finds_squares, tracked):
+    videos = [video(write(tmp_path / "a.mp4")), video(write(tmp_path / "b.mp4"))]
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    predict_videos(finds_squares, videos, whole, JobOptions(track=tracked))
+    finds_squares.frames, finds_squares.fails_after = 0, 18
+    with pytest.raises(KeyboardInterrupt):
+        predict_videos(finds_squares, videos, out, JobOptions(track=tracked))
+    assert listed(out) == ["a.jsonl", "a.mp4", "b.jsonl", "job.json", "log"]
+    with (out / "b.jsonl").open("a") as stream:
+        stream.write('{"frame": 5, "ti')  # as a kill may leave it
+    finds_squares.frames, finds_squares.fails_after = 0, None
+    done = predict_videos(finds_squares, videos, out, JobOptions(track=tracked, resume=True))
+    assert finds_squares.frames == 7
+    assert (done.videos, done.frames, done.detections) == (2, 24, 48)
+    assert listed(out) == listed(whole)
+    for name in ("a.jsonl", "b.jsonl"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert frame_count(out / "b.mp4") == 12
+    again = predict_videos(finds_squares, videos, out, JobOptions(track=tracked, resume=True))
+    assert finds_squares.frames == 7 and again.frames == 24
+
+
+def test_a_stream_is_not_gone_on_with(tmp_path, finds_squares, connection_lost):
+    path, out = write(tmp_path / "a.mkv", codec="mpeg4"), tmp_path / "out"
+    finds_squares.fails_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        predict_videos(finds_squares, [video(path)], out)
+    finds_squares.fails_after = None
+    with pytest.raises(InputError, match="a stream cannot be gone on with"):
+        predict_videos(finds_squares, [video(path, live=True)], out, JobOptions(resume=True))

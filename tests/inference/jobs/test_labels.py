@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from srtod.data import read
-from srtod.inference import collect_images, predict_files
+from srtod.inference import collect_images
+from srtod.inference.jobs import JobOptions, predict_images
 from srtod.support.errors import InputError
 
 SCORE = 0.3
+
+
+def asked(layout):
+    return JobOptions.of(pictures=False, labels=layout, picture_score=SCORE)
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def images(tmp_path, write_image):
 @pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "visdrone"])
 def test_labels_are_what_was_found(detector, images, tmp_path, layout):
     out = tmp_path / "out"
-    predict_files(detector, images, out, pictures=False, labels=layout, picture_score=SCORE)
+    predict_images(detector, images, out, asked(layout))
     found = json.loads((out / "detections.json").read_text())
     again = read(out / "labels", format=layout)
     assert again.faults == ()
@@ -40,13 +45,12 @@ def test_labels_are_what_was_found(detector, images, tmp_path, layout):
 
 
 def test_scores_stay_where_the_layout_can_hold_them(detector, images, tmp_path):
-    predict_files(detector, images, tmp_path / "out", pictures=False, labels="coco", picture_score=SCORE)
+    predict_images(detector, images, tmp_path / "out", asked("coco"))
     held = json.loads((tmp_path / "out" / "labels" / "annotations.json").read_text())["annotations"]
     assert min(annotation["score"] for annotation in held) >= SCORE
     assert [annotation["id"] for annotation in held] == list(range(1, len(held) + 1))
 
 
-def test_an_unknown_layout_is_told_before_the_work(detector, images, tmp_path):
-    with pytest.raises(InputError, match=r"labels as 'yollo' .did you mean 'yolo'"):
-        predict_files(detector, images, tmp_path / "out", labels="yollo")
-    assert not (tmp_path / "out").exists()
+def test_an_unknown_layout_is_told_before_the_work():
+    with pytest.raises(InputError, match=r"predict: labels: input should be 'coco', .*, not 'yollo'"):
+        asked("yollo")

@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
-from srtod.inference.many.listing import list_images, local_copy
-from srtod.inference.many.shards import Plan
+from srtod.inference.jobs.listing import list_images, local_copy
+from srtod.inference.jobs.shards import listed
 from srtod.support.errors import InputError
 
 
@@ -53,7 +53,5 @@ def test_an_image_elsewhere_is_fetched_and_removed_again(folder):
 
 
 def test_names_leave_out_the_folders_that_all_share():
-    plan = Plan.of(["s3://b/x/day/a.png", "s3://b/x/night/a.png"], shard_size=1, asked={})
-    assert list(plan.shards) == [0, 1]
-    assert [plan.shard(number)[0].file_name for number in plan.shards] == ["day/a.png", "night/a.png"]
-    assert plan.shard(1)[0].image_id == 2
+    images = listed(["s3://b/x/day/a.png", "s3://b/x/night/a.png"])
+    assert [(image.file_name, image.image_id) for image in images] == [("day/a.png", 1), ("night/a.png", 2)]

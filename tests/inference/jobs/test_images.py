@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from srtod.data import ImageRecord
-from srtod.inference import ImageFile, Slicing, collect_images, load_detector, predict, predict_files
+from srtod.inference import ImageFile, Slicing, collect_images, load_detector, predict
+from srtod.inference.jobs import JobOptions, predict_images
 from srtod.support.errors import InputError
 
 
@@ -17,12 +18,12 @@ def test_results_are_coco_results_and_pictures_lie_beside(detector, tmp_path, wr
     write_image(tmp_path / "in" / "day" / "a.jpg", width=64)
     write_image(tmp_path / "in" / "night" / "a.jpg", width=80)
     images = collect_images([tmp_path / "in"])
-    done = predict_files(detector, images, tmp_path / "out", picture_score=0.0)
+    done = predict_images(detector, images, tmp_path / "out", JobOptions(picture_score=0.0))
     results = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert done.images == 2 and done.skipped == () and done.detections == len(results) > 0
     assert {(row["image_id"], row["file_name"]) for row in results} == {(1, "day/a.jpg"), (2, "night/a.jpg")}
     assert {(row["category_id"], row["category_name"]) for row in results} <= {(1, "drone"), (2, "bird")}
-    (first, _) = predict(detector, [image.path for image in images])
+    (first, _) = predict([image.path for image in images], detector)
     rows = [row for row in results if row["image_id"] == 1]
     corners = np.array([row["bbox"] for row in rows])
     corners[:, 2:] += corners[:, :2]
@@ -36,39 +37,43 @@ def test_results_are_coco_results_and_pictures_lie_beside(detector, tmp_path, wr
 def test_names_that_differ_in_their_ending_only_get_two_pictures(detector, tmp_path, write_image):
     for name in ("a.jpg", "a.png"):
         write_image(tmp_path / "in" / name)
-    predict_files(detector, collect_images([tmp_path / "in"]), tmp_path / "out")
+    predict_images(detector, collect_images([tmp_path / "in"]), tmp_path / "out")
     assert listed(tmp_path / "out" / "pictures") == ["a.jpg.png", "a.png.png"]
 
 
 def test_without_pictures_there_is_one_file(detector, tmp_path, write_image):
     write_image(tmp_path / "a.jpg")
-    predict_files(detector, collect_images([tmp_path / "a.jpg"]), tmp_path / "out", pictures=False)
-    assert listed(tmp_path / "out") == ["detections.json"]
+    predict_images(
+        detector, collect_images([tmp_path / "a.jpg"]), tmp_path / "out", JobOptions(pictures=False)
+    )
+    assert listed(tmp_path / "out") == ["detections.json", "job.json"]
 
 
 def test_nothing_found_is_an_empty_list(detector, tmp_path, write_image):
     write_image(tmp_path / "a.jpg")
     detector.save(tmp_path / "w.safetensors")
     strict = load_detector(tmp_path / "w.safetensors", device="cpu", score_threshold=1.0)
-    predict_files(strict, collect_images([tmp_path / "a.jpg"]), tmp_path / "out")
+    predict_images(strict, collect_images([tmp_path / "a.jpg"]), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "detections.json").read_text()) == []
 
 
-def test_a_bad_image_leaves_nothing_behind(detector, tmp_path, write_image):
-    write_image(tmp_path / "in" / "a.jpg")
-    (tmp_path / "in" / "b.jpg").write_bytes(b"")
+def test_a_bad_image_is_told_or_left_out(detector, tmp_path, write_image):
+    write_image(tmp_path / "in" / "b.jpg")
+    (tmp_path / "in" / "a.jpg").write_bytes(b"")
     images = collect_images([tmp_path / "in"])
-    with pytest.raises(InputError, match=r"b\.jpg: empty file"):
-        predict_files(detector, images, tmp_path / "out")
-    assert listed(tmp_path) == ["in"]
-    done = predict_files(detector, images, tmp_path / "out", skip_bad=True)
-    assert done.images == 1 and len(done.skipped) == 1 and "b.jpg" in done.skipped[0]
+    with pytest.raises(InputError, match=r"a\.jpg: empty file .*the image$"):
+        predict_images(detector, images, tmp_path / "out")
+    assert listed(tmp_path) == ["in"]  # nothing was finished
+    done = predict_images(detector, images, tmp_path / "out", JobOptions(skip_bad=True))
+    assert done.images == 1 and len(done.skipped) == 1 and "a.jpg" in done.skipped[0]
 
 
 def test_if_every_image_is_bad_that_is_an_error(detector, tmp_path):
     (tmp_path / "b.jpg").write_bytes(b"")
     with pytest.raises(InputError, match="none of the 1 images"):
-        predict_files(detector, collect_images([tmp_path / "b.jpg"]), tmp_path / "out", skip_bad=True)
+        predict_images(
+            detector, collect_images([tmp_path / "b.jpg"]), tmp_path / "out", JobOptions(skip_bad=True)
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -76,7 +81,7 @@ def test_inputs_are_never_overwritten(detector, tmp_path, write_image):
     path = write_image(tmp_path / "in" / "a.png")
     before = path.read_bytes()
     with pytest.raises(InputError, match="not an empty folder"):
-        predict_files(detector, collect_images([path]), tmp_path / "in")
+        predict_images(detector, collect_images([path]), tmp_path / "in")
     assert path.read_bytes() == before and listed(tmp_path / "in") == ["a.png"]
 
 
@@ -95,7 +100,7 @@ def test_ground_truth_is_drawn(detector, tmp_path, write_image):
     )
     for name, known in (("plain", None), ("marked", record)):
         image = ImageFile(path, "a.png", "a", known)
-        predict_files(detector, [image], tmp_path / name, picture_score=1.0)
+        predict_images(detector, [image], tmp_path / name, JobOptions(picture_score=1.0))
     plain, marked = (np.asarray(Image.open(tmp_path / n / "pictures" / "a.png")) for n in ("plain", "marked"))
     height = 48 * 20
     changed = (plain[-height:] != marked[-height:]).any(axis=2)
@@ -110,7 +115,9 @@ def test_slices_of_an_image_of_any_size(tmp_path, monkeypatch, picture, sees_all
     found = []
     for name, most in (("whole", 10**6), ("bands", 100)):
         monkeypatch.setattr("srtod.data.images.MAX_PIXELS", most)
-        predict_files(sees_all(), images, tmp_path / name, slicing=Slicing(64, 0.25), batch_size=3)
+        predict_images(
+            sees_all(), images, tmp_path / name, JobOptions(slicing=Slicing(64, 0.25), batch_size=3)
+        )
         assert "slices of a.tif" in capsys.readouterr().err
         rows = json.loads((tmp_path / name / "detections.json").read_text())
         found.append(sorted(tuple(row["bbox"]) for row in rows))
@@ -125,6 +132,6 @@ def test_a_large_image_is_refused_whole_and_taken_in_slices(tmp_path, monkeypatc
     images = collect_images([tmp_path / "a.png"])
     monkeypatch.setattr("srtod.data.images.MAX_PIXELS", 100)
     with pytest.raises(InputError, match=r"a\.png: more than .*srtod predict --slice"):
-        predict_files(sees_all(), images, tmp_path / "out")
-    done = predict_files(sees_all(), images, tmp_path / "out", slicing=Slicing(64, 0.25))
+        predict_images(sees_all(), images, tmp_path / "out")
+    done = predict_images(sees_all(), images, tmp_path / "out", JobOptions(slicing=Slicing(64, 0.25)))
     assert (done.images, done.detections) == (1, 0)

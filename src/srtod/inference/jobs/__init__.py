@@ -1,0 +1,17 @@
+"""Long work: images, videos, or very many images in shards, into a folder that keeps what is finished."""
+
+from srtod.inference.jobs.images import ImagesDone, predict_images
+from srtod.inference.jobs.options import JobOptions
+from srtod.inference.jobs.run import run_job
+from srtod.inference.jobs.shards import predict_shards
+from srtod.inference.jobs.videos import VideosDone, predict_videos
+
+__all__ = [
+    "ImagesDone",
+    "JobOptions",
+    "VideosDone",
+    "predict_images",
+    "predict_shards",
+    "predict_videos",
+    "run_job",
+]
