@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".ppm", ".pgm"}
@@ -166,5 +166,4 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"{path}: cannot be read: {os.strerror(error.errno)}")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{path}: damaged image: {reason}; replace the file")
+    return InputError(f"{path}: damaged image: {first_line(error)}; replace the file")

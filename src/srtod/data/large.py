@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from srtod.data.images import ORIENTATION
 from srtod.data.pixels import Window, reduced, shrinking
-from srtod.support.errors import InputError, missing_extra
+from srtod.support.errors import InputError, first_line, missing_extra
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -113,7 +113,7 @@ class LargeImage:
                 yield dataset
         except rasterio.errors.RasterioIOError as error:
             raise InputError(
-                f"{self.path}: cannot be read in bands: {str(error.__cause__ or error).splitlines()[0]}; "
+                f"{self.path}: cannot be read in bands: {first_line(error.__cause__ or error)}; "
                 "replace the file if it is damaged, or save it as TIFF or JPEG (not progressive)"
             ) from error
 

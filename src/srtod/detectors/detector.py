@@ -1,5 +1,6 @@
 """The one line: preprocess, pyramid, self-reconstruction, head."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,16 +13,18 @@ from srtod.assets import SHIPPED
 from srtod.defaults import Precision
 from srtod.detectors.border.images import check_image, check_images
 from srtod.detectors.border.targets import read_targets
+from srtod.detectors.card import CARD, card
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
-from srtod.detectors.pretrained import push_to_hub, save_pretrained
 from srtod.detectors.weights import read_weights, weights_file, write_weights
 from srtod.heads.base import Head
 from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
+from srtod.support import hub
 from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import write_text
 from srtod.types import Detections, ImageBatch, Target, Truth
 
 
@@ -203,12 +206,35 @@ class Detector(nn.Module):
         return detector.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights and a card into a folder (:func:`~srtod.detectors.pretrained.save_pretrained`)."""
-        save_pretrained(self, folder)
+        """Write what a repository of the hub holds: ``model.safetensors`` and, unless there is one, a card.
+
+        Raises:
+            InputError: the place cannot be written to.
+        """
+        folder = Path(folder)
+        self.save(folder / hub.WEIGHTS)
+        if not (folder / CARD).exists():
+            write_text(folder / CARD, card(self._config))
 
     def push_to_hub(self, repository: str, *, private: bool = False, message: str = "srtod detector") -> str:
-        """Put weights and a card on the hub (:func:`~srtod.detectors.pretrained.push_to_hub`)."""
-        return push_to_hub(self, repository, private=private, message=message)
+        """Put weights and a card into a repository of the hub, which is made if it is not there.
+
+        A card that is there stays as it is. The token is the one of ``hf auth login`` or ``HF_TOKEN``.
+
+        Args:
+            repository: ``owner/name``.
+            private: whether a new repository is.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InputError: the hub cannot be reached or refuses.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            self.save_pretrained(scratch)
+            return hub.upload(Path(scratch), repository, private=private, message=message, keep=(CARD,))
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write weights, configuration and version to one safetensors file, whole or not at all.

@@ -17,7 +17,7 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
 from srtod.support import hub
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 from srtod.support.files import atomic_file
 from srtod.support.validation import validated
 
@@ -46,10 +46,9 @@ def weights_file(source: str | Path) -> Path:
     try:
         return hub.newest(source, hub.WEIGHTS)
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it ({reason}); "
-            "give the path of a .safetensors file, or a repository owner/name"
+            f"{source}: no such file, and the Hugging Face hub gives no model.safetensors of it "
+            f"({first_line(error)}); give the path of a .safetensors file, or a repository owner/name"
         ) from error
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from srtod.nn.finite import check_finite
 from srtod.nn.modes import evaluating
 from srtod.support import hub
-from srtod.support.errors import InputError, did_you_mean
+from srtod.support.errors import InputError, did_you_mean, first_line
 
 STRIDES = (4, 8, 16, 32)
 
@@ -159,11 +159,10 @@ def _create(name: str, *, pretrained: bool) -> nn.Module:
         source = _weights_source(name)
         return timm.create_model(name, features_only=True, pretrained=True, **source, **options)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"backbone {name}: its ImageNet weights cannot be fetched ({reason}); without internet give a "
-            "file of them with --set model.pretrained_backbone=FILE, or take random weights with "
-            "--set model.pretrained_backbone=false (in Python: pretrained_backbone=...)"
+            f"backbone {name}: its ImageNet weights cannot be fetched ({first_line(error)}); without "
+            "internet give a file of them with --set model.pretrained_backbone=FILE, or take random weights "
+            "with --set model.pretrained_backbone=false (in Python: pretrained_backbone=...)"
         ) from error
 
 
@@ -233,7 +232,8 @@ def _probed_channels(body: nn.Module) -> tuple[int, ...]:
         try:
             shapes = [tuple(level.shape) for level in body(torch.zeros(1, 3, side, side))]
         except Exception as error:  # whatever its layers raise
-            raise InputError(f"backbone: {type(body).__name__} takes no image: {error}") from error
+            name = type(body).__name__
+            raise InputError(f"backbone: {name} takes no image: {first_line(error)}") from error
     if [shape[2:] for shape in shapes] != [(side // stride, side // stride) for stride in STRIDES]:
         raise InputError(
             f"backbone: {type(body).__name__} maps an image [1, 3, {side}, {side}] to {shapes}; a pyramid "

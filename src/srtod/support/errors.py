@@ -20,6 +20,11 @@ class InputError(SrtodError, ValueError):
     exit_code = 2
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says in its first line; its kind where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, or ``""`` if none is near.
 

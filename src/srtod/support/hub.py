@@ -7,6 +7,8 @@ from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.utils import get_session
 
+from srtod.support.errors import InputError, first_line
+
 WEIGHTS = "model.safetensors"
 """The file of a repository, or of a folder, that holds a detector."""
 
@@ -55,13 +57,16 @@ def upload(folder: Path, repository: str, *, private: bool, message: str, keep: 
         keep: files that stay as they are where the repository has them.
 
     Raises:
-        Exception: the hub does not answer, or refuses.
+        InputError: the hub does not answer, or refuses.
     """
-    reach()
-    api = HfApi()
-    api.create_repo(repository, private=private, exist_ok=True)
-    there = [name for name in keep if api.file_exists(repository, name)]
-    commit = api.upload_folder(
-        repo_id=repository, folder_path=folder, commit_message=message, ignore_patterns=there
-    )
+    try:
+        reach()
+        api = HfApi()
+        api.create_repo(repository, private=private, exist_ok=True)
+        there = [name for name in keep if api.file_exists(repository, name)]
+        commit = api.upload_folder(
+            repo_id=repository, folder_path=folder, commit_message=message, ignore_patterns=there
+        )
+    except Exception as error:
+        raise InputError(f"{repository}: not put on the Hugging Face hub: {first_line(error)}") from error
     return commit.commit_url

@@ -15,7 +15,7 @@ from srtod.detectors.maps import image_maps
 from srtod.nn.kept import Kept
 from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 
 LOSS = "loss_reconstruction"
 PROBE_SIZE = 256
@@ -224,7 +224,7 @@ def _probed(model: nn.Module, joint: Joint) -> tuple[Tensor, tuple[int, int]]:
         with evaluating(model):
             return joint.probe(model)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         if "channel" not in reason:  # out of memory, say
             raise
         raise InputError(

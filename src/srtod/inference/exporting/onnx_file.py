@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from srtod.detectors.weights import METADATA_KEY
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
 from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 from srtod.support.files import atomic_file
 
 _OPSET = 18
@@ -55,7 +55,7 @@ def converted(program: ExportedProgram) -> Any:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            cause = str(error.__cause__ or error).strip().partition("\n")[0]
+            cause = first_line(error.__cause__ or error)
             raise InputError(
                 f"export: something in this detector has no translation to ONNX ({cause}); "
                 "take --format torch, or another backbone"

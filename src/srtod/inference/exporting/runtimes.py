@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from srtod.support.errors import InputError, missing_extra
+from srtod.support.errors import InputError, first_line, missing_extra
 
 Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Images ``[B, 3, H, W]`` and sizes ``[B, 2]`` on the CPU to the outputs of a program."""
@@ -39,8 +39,7 @@ def extra(module: str) -> Any:
 
 def unreadable(path: Path, error: Exception) -> InputError:
     """The error of a damaged file."""
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    return InputError(f"{path}: not a readable exported file: {reason}")
+    return InputError(f"{path}: not a readable exported file: {first_line(error)}")
 
 
 def without_description(path: Path) -> InputError:

@@ -6,7 +6,7 @@ from torch.export import Dim, ExportedProgram
 from srtod.detectors.detector import Detector
 from srtod.inference.exporting.program import INPUTS, Program
 from srtod.inference.speed import for_inference
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 
 _EXAMPLE = (200, 264)
 """(height, width) of the images that are traced: no side of any level is 1, and no two are the same."""
@@ -53,10 +53,9 @@ def traced(detector: Detector) -> ExportedProgram:
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
     except Exception as error:  # whatever torch says where a layer cannot be followed
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
             f"export: torch.export cannot follow {detector.config['system']} with the backbone "
-            f"{detector.config['backbone']} ({reason}); take another backbone"
+            f"{detector.config['backbone']} ({first_line(error)}); take another backbone"
         ) from error
     drop_checks(made)
     return made

@@ -10,7 +10,7 @@ from typing import Any
 from srtod.data.formats.texts import read_lines
 from srtod.data.images import SUFFIXES
 from srtod.inference.inputs import collect_images
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 
 MANIFEST = ".txt"
 
@@ -95,5 +95,4 @@ def _is_address(text: str) -> bool:
 
 
 def _unreachable(address: str, error: Exception) -> InputError:
-    reason = str(error).partition("\n")[0] or type(error).__name__
-    return InputError(f"{address}: cannot be read: {reason}")
+    return InputError(f"{address}: cannot be read: {first_line(error)}")
