@@ -7,7 +7,7 @@ from srtod.support.errors import InputError
 
 
 def test_the_whole_road_at_the_smallest_scale(tmp_path):
-    scale = Scale(train_images=4, test_images=2, side=96, objects=6, pictures=1)
+    scale = Scale(train_images=4, test_images=2, side=96, objects=6)
     told = quickstart(tmp_path / "out", scale=scale, device="cpu", overrides=["train.epochs=1"])
     report = (tmp_path / "out" / "report.html").read_text()
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == told

@@ -1,7 +1,7 @@
 """The whole road at small scale: synthesize, train, evaluate, explain, report."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,25 +11,15 @@ import torch
 from rich.console import Console
 
 from srtod import data
-from srtod.data.images import read_image
-from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.data.records import AnnotatedSet
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import load
 from srtod.engine.evaluate import evaluate
 from srtod.engine.fit import fit
+from srtod.engine.report import write_training_report
 from srtod.engine.setup import new_detector
-from srtod.inference.inputs import ImageFile, to_tensor
-from srtod.inference.predict import predictions
 from srtod.metrics import Metrics
-from srtod.plots import (
-    Plate,
-    Report,
-    Step,
-    curves_figure,
-    explain_figure,
-    read_metrics,
-    write_report,
-)
+from srtod.plots import Report
 from srtod.recipes import load_recipe
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
@@ -37,8 +27,6 @@ from srtod.support.files import write_json
 from srtod.swarm import synthesize
 
 RECIPE = "quickstart"
-_SCORE = 0.4
-"""Detections below this score are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,6 @@ class Scale:
         side: of the square scenes in pixels.
         objects: mean number of drones a scene.
         mean_size: of a drone, square root of its box's area in pixels.
-        pictures: scenes that the report shows.
     """
 
     train_images: int = 400
@@ -58,7 +45,6 @@ class Scale:
     side: int = 256
     objects: float = 18.0
     mean_size: float = 8.0
-    pictures: int = 4
 
 
 @dataclass
@@ -148,8 +134,6 @@ def _told(scores: Metrics, scale: Scale, seed: int, clock: _Clock, device: torch
 def _report(
     output: Path, detector: Detector, test_set: AnnotatedSet, told: dict[str, Any], scale: Scale
 ) -> None:
-    shown = _shown(test_set.records, scale.pictures)
-    training, evaluations = read_metrics(output / "run" / "metrics.jsonl")
     report = Report(
         title="srtod quickstart",
         summary=[
@@ -168,53 +152,5 @@ def _report(
             **{f"seconds to {name}": f"{seconds:.0f}" for name, seconds in told["seconds"].items()},
         },
         metrics={name: value for name, value in told.items() if name.startswith("A")},
-        curves=curves_figure(training, evaluations),
-        detections=list(_detections(detector, shown)),
-        maps=list(_maps(detector, shown[:2])),
-        steps=_next_steps(output),
     )
-    write_report(output / "report.html", report)
-
-
-def _shown(records: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
-    """Scenes spread over the set, those with objects only."""
-    full = [record for record in records if len(record.boxes)]
-    return [full[index * len(full) // count] for index in range(min(count, len(full)))]
-
-
-def _detections(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
-    files = [ImageFile(record.path, record.file_name, record.image_id, record) for record in records]
-    for record, found in zip(records, predictions(detector, files), strict=True):
-        yield Plate(
-            found.plot(min_score=_SCORE),
-            f"{record.file_name}: {len(record.boxes)} drones, {int((found.scores >= _SCORE).sum())} "
-            f"detections scored {_SCORE} or more. White corners mark the true drones; insets are enlarged.",
-        )
-
-
-def _maps(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
-    for record in records:
-        image = read_image(record.path)
-        maps = detector.explain(to_tensor(image, detector.device))
-        figure = explain_figure(
-            image, {name: own.cpu().numpy() for name, own in maps.items()}, truth=record.boxes
-        )
-        yield Plate(
-            figure,
-            f"{record.file_name}: the detector rebuilds its input from its finest level; the difference "
-            "shows what that level has lost, and the mask made of it enhances the level there.",
-        )
-
-
-def _next_steps(output: Path) -> list[Step]:
-    weights = output / "run" / "last.safetensors"
-    return [
-        Step(
-            "Find drones in your own pictures",
-            f"uv run srtod predict PHOTO.jpg --weights {weights} --output found",
-        ),
-        Step("See the maps behind it", f"uv run srtod explain PHOTO.jpg --weights {weights} --output maps"),
-        Step("Look at your own data set", "uv run srtod data inspect DATA --output look"),
-        Step("Train on it", "uv run srtod train DATA --recipe small --output run"),
-        Step("Measure", "uv run srtod evaluate DATA --weights run/best.safetensors"),
-    ]
+    write_training_report(output / "report.html", report, detector, test_set, output / "run")

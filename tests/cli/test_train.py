@@ -90,3 +90,17 @@ def test_an_unknown_option_names_the_recipes_key(folder, option, hint):
     result = CliRunner().invoke(app, ["train", str(folder), "--output", "run", option, "1"])
     assert result.exit_code == 2
     assert f"No such option: {option}" in result.output and hint in result.output
+
+
+def test_short_options_stand_for_keys_of_the_recipe(folder, tmp_path, monkeypatch):
+    from srtod.engine import launch
+
+    given = {}
+    monkeypatch.setattr(launch, "train_from_paths", lambda *_, **options: given.update(options))
+    words = ("--recipe", "small", "--epochs", "3", "--lr", "0.01", "--crop", "256", "--batch-size", "8")
+    more = ("--set", "train.seed=1")
+    result = CliRunner().invoke(app, ["train", str(folder), "--output", str(tmp_path / "run"), *words, *more])
+    assert result.exit_code == 0, result.output
+    assert given["overrides"] == [
+        "train.seed=1", "train.epochs=3", "train.batch_size=8", "train.lr=0.01", "data.crop=256",
+    ]  # fmt: skip

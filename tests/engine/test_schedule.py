@@ -105,3 +105,10 @@ def test_the_average_keeps_what_is_trained_alone_and_takes_buffers_as_they_are()
     assert set(average.state_dict()) == {"0.weight", "1.weight", "1.bias"}
     model[1].running_mean.fill_(3.0)
     assert average.detector[1].running_mean.tolist() == [3.0, 3.0]
+
+
+def test_the_warm_up_takes_a_tenth_of_the_training_at_most():
+    found = rates("train.epochs=2", "train.milestones=[]", steps=[0, 9, 19, 30], per_epoch=100)
+    assert found[0] == pytest.approx(0.005 * 0.001)
+    assert found[1] < 0.005
+    assert found[2:] == pytest.approx([0.005, 0.005])

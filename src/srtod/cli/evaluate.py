@@ -14,6 +14,7 @@ from srtod.cli.options import (
     Layout,
     Merge,
     Overlap,
+    Precision,
     SkipBad,
     Slice,
     slicing_of,
@@ -35,6 +36,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
     format: Layout = None,
     device: Device = "auto",
+    precision: Precision = "fp32",
     batch_size: BatchSize = 1,
     slice: Slice = None,
     overlap: Overlap = None,
@@ -77,6 +79,7 @@ def evaluate(
             split=split,
             format=format,
             skip_bad=skip_bad,
+            precision=precision,
             batch_size=batch_size,
             detections_per_image=detections_per_image,
             save_detections=save_detections,
@@ -98,8 +101,18 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
 
 
 def _refuse_options_of_weights(context: typer.Context) -> None:
-    names = ("data", "weights", "split", "format", "device", "batch_size", "skip_bad", "save_detections")
-    names += ("slice", "overlap", "full_image", "merge")
+    names = (
+        "data",
+        "weights",
+        "split",
+        "format",
+        "device",
+        "precision",
+        "batch_size",
+        "skip_bad",
+        "save_detections",
+    )
+    names += ("skip_bad", "save_detections", "slice", "overlap", "full_image", "merge")
     sources = {name: context.get_parameter_source(name) for name in names}
     given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
     if given:

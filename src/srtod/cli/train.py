@@ -24,6 +24,10 @@ def train(
             "--set", metavar="KEY=VALUE", help="Change one key of the recipe, as train.epochs=3; repeatable."
         ),
     ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Short for --set train.epochs=N.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Short for --set train.batch_size=N.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Short for --set train.lr=X.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Short for --set data.crop=PIXELS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     format: Layout = None,
     skip_bad: SkipBad = False,
@@ -40,11 +44,17 @@ def train(
     """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
     from srtod.engine.launch import train_from_paths
 
+    short = {
+        "train.epochs": epochs,
+        "train.batch_size": batch_size,
+        "train.lr": lr,
+        "data.crop": crop,
+    }
     train_from_paths(
         data,
         output,
         recipe=recipe,
-        overrides=set_ or (),
+        overrides=[*(set_ or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)],
         resume=resume,
         format=format,
         skip_bad=skip_bad,

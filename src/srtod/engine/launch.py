@@ -6,10 +6,14 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from srtod.data.records import AnnotatedSet
+from srtod.detectors.zoo import load
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.processes import on_main, together
+from srtod.engine.report import write_training_report
 from srtod.engine.sets import training_sets
 from srtod.engine.state import CONFIG, STATE
+from srtod.plots import Report
 from srtod.recipes import Recipe, load_recipe, recipe_names
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
@@ -75,9 +79,39 @@ def train_from_paths(
         raise
     PartialState().destroy_process_group()
     if tell is not None:
+        page = output / "report.html"
+        _report(page, settings, result, train_set, val_set, device)
         best = f", the best {result.best}" if result.best else ""
-        tell(f"done after {result.steps} steps: the last weights are {result.last}{best}")
+        tell(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
     return result
+
+
+def _report(
+    page: Path,
+    recipe: Recipe,
+    result: FitResult,
+    train_set: AnnotatedSet,
+    val_set: AnnotatedSet | None,
+    device: str,
+) -> None:
+    """Write the page of a training that has ended."""
+    shown = train_set if val_set is None else val_set
+    learned = f"{len(train_set.records)} images with {', '.join(train_set.classes)}"
+    looked = f"{len(shown.records)} images that it had not seen" if val_set else "images it learned from"
+    report = Report(
+        title=f"srtod train: {page.parent.name}",
+        summary=[f"A detector ({recipe.model.system}) learned from {learned}. It is shown on {looked}."],
+        facts={
+            "data": str(train_set.source),
+            "system": f"{recipe.model.system} on {recipe.model.backbone}",
+            "epochs, steps": f"{recipe.train.epochs}, {result.steps}",
+            "precision": recipe.train.precision,
+            "seed": str(recipe.train.seed),
+        },
+        metrics=result.scores or {},
+    )
+    detector = load(result.last).to(choose_device(device, among=ONE_GPU))
+    write_training_report(page, report, detector, shown, page.parent)
 
 
 def _recipe(name: str | None, overrides: Sequence[str], resumed: Path | None) -> Recipe:

@@ -17,6 +17,8 @@ from srtod.engine.state import LOG, Run
 from srtod.support.errors import InputError
 
 _SECONDS_BETWEEN_LINES = 10.0
+_TIMED_STEPS = 10
+_LONG = timedelta(hours=2)
 
 
 class RunLog:
@@ -34,7 +36,8 @@ class RunLog:
         self._run, self._accelerator, self._path, self._steps = run, run.accelerator, run.output / LOG, steps
         self.quiet = quiet or not run.accelerator.is_main_process
         self._console = Console(stderr=True, quiet=self.quiet, highlight=False)
-        self._first_step = run.step
+        self._first_step = self._looked_at = run.step
+        self._estimated = False
         self._started = self._last_line = self._last_step = time.monotonic()
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -69,7 +72,8 @@ class RunLog:
             write: this step is one of those that are logged.
         """
         step, now = self._run.step, time.monotonic()
-        took, self._last_step = now - self._last_step, now
+        took, self._last_step = (now - self._last_step) / (step - self._looked_at), now
+        self._looked_at = step
         if write:
             self._write("train", epoch, {**values, "seconds": took})
         text = "  ".join(
@@ -80,6 +84,7 @@ class RunLog:
         elif step in (self._first_step + 1, self._steps) or now - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.say(f"epoch {epoch}  step {step}/{self._steps}  ETA {self._remaining(now)}  {text}")
+        self._estimate(now)
 
     def evaluation(self, epoch: int, scores: Mapping[str, float], *, best: bool) -> None:
         """Show and write metrics, fractions of 1, or negative where there is nothing to find."""
@@ -134,6 +139,22 @@ class RunLog:
                 "", total=self._steps, completed=self._first_step, epoch="-", text="first step ..."
             )
             yield
+
+    def _estimate(self, now: float) -> None:
+        """Once enough steps are timed, say how long the training takes and, if that is hours, what to change.
+
+        The first steps of a run are slower: memory is got and kernels are chosen.
+        """
+        timed = self._looked_at - self._first_step
+        if self._estimated or timed < _TIMED_STEPS:
+            return
+        self._estimated = True
+        left = self._remaining(now)
+        if left > _LONG:
+            self.say(
+                f"this will take about {left.total_seconds() / 3600:.1f} hours and evaluation; fewer "
+                "--epochs, a smaller --crop, a lighter model.backbone or a GPU shorten it (Ctrl-C saves)"
+            )
 
     def _remaining(self, now: float) -> timedelta:
         speed = (now - self._started) / (self._run.step - self._first_step)

@@ -83,7 +83,8 @@ class TrainRecipe(Section):
         lr_factors: factors of the learning rate for parameters whose name ends with a key; a key that fits
             none does nothing, so that a recipe may switch self-reconstruction off. AdamW moves every number
             by about the learning rate in a step, whatever its gradient: much for a small threshold.
-        warmup_steps, warmup_factor: the learning rate rises linearly from ``lr * warmup_factor``.
+        warmup_steps, warmup_factor: the learning rate rises linearly from ``lr * warmup_factor``, in
+            a tenth of all steps at most.
         schedule: ``steps`` (times ``gamma`` after each epoch in ``milestones``) or ``cosine`` (to zero).
         milestones, gamma: of the schedule ``steps``.
         clip_norm: bound of the gradient's norm; none: no bound.
