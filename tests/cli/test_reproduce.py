@@ -33,14 +33,15 @@ def test_words_become_options(asked, tmp_path):
     result = run(
         "table-3", "--data", tmp_path, "--output", tmp_path / "o", "--rows", "rfla, rfla-srtod", "--rows",
         "detectors", "--seeds", 3, "--budget", 90, "--matched", "--scale", "light", "--set", "train.lr=1",
-        "--device", "cpu", "--split", "val",
+        "--device", "cpu", "--split", "val", "--precision", "bf16", "--batch-size", 4,
     )  # fmt: skip
     assert result.exit_code == 0 and "| a table |" in result.output
     (words, options), *_ = asked
     assert words == ("table-3", tmp_path, tmp_path / "o")
     assert (options["rows"], options["is_matched"]) == (["rfla", "rfla-srtod", "detectors"], True)
     told = options["options"]
-    assert (told.seeds, told.budget, told.scale, told.changes) == (3, 90, "light", ("train.lr=1",))
+    assert (told.seeds, told.budget, told.scale) == (3, 90, "light")
+    assert told.changes == ("train.precision=bf16", "train.batch_size=4", "train.lr=1")
     assert (told.device, told.split, told.epochs, told.fraction) == ("cpu", "val", None, None)
 
 
@@ -61,7 +62,7 @@ def test_matched_takes_a_recipe(asked, tmp_path):
         (("--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
         (("--rows", "faster"), "--rows faster: no such row"),
         ((), "no such file or folder; give a data set"),
-        (("--set", "model.anchor_scal=3"), "unknown key 'model.anchor_scal' (did you mean 'anchor_scale'?)"),
+        (("--set", "model.anchor_scal=3"), "has no option 'anchor_scal' (did you mean 'anchor_scale'?)"),
     ],
 )
 def test_wrong_words_are_one_line_and_leave_nothing_behind(tmp_path, words, says):

@@ -50,6 +50,7 @@ def test_it_serves_until_it_is_stopped(small_weights):
     command = [sys.executable, "-m", "srtod.cli.main", "serve", "--weights", weights, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
+        assert server.stderr.readline() == "loading torch ...\n"
         said = server.stderr.readline()
         address = re.fullmatch(r"(http://127\.0\.0\.1:\d+) \(Ctrl\+C stops\)", said.strip())
         assert address, said

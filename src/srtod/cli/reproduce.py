@@ -81,6 +81,13 @@ Changes = Annotated[
         show_default=False,
     ),
 ]
+TrainingPrecision = Annotated[
+    defaults.Precision | None,
+    typer.Option(help="Of the networks' arithmetic; else the recipe's.", show_default=False),
+]
+TrainingBatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Images of a training step; else the recipe's.", show_default=False)
+]
 Split = Annotated[
     str | None, typer.Option(help="Split to evaluate on; else val, else test.", show_default=False)
 ]
@@ -106,6 +113,8 @@ def _table(
     format: Layout = None,
     skip_bad: SkipBad = False,
     device: OneGpu = "auto",
+    precision: TrainingPrecision = None,
+    batch_size: TrainingBatchSize = None,
 ) -> None:
     from srtod.reproduce.compare import reproduce_table
 
@@ -135,6 +144,8 @@ def matched(
     format: Layout = None,
     skip_bad: SkipBad = False,
     device: OneGpu = "auto",
+    precision: TrainingPrecision = None,
+    batch_size: TrainingBatchSize = None,
 ) -> None:
     """Any recipe with and without self-reconstruction, all else equal."""
     from srtod.reproduce.compare import reproduce_matched
@@ -179,5 +190,7 @@ def _options(context: typer.Context) -> "Options":
     """Take the options that both kinds of comparison share from what was given to the verb."""
     from srtod.reproduce.plan import Options
 
-    given: dict[str, Any] = context.params | {"changes": tuple(context.params["set_"] or ())}
+    given: dict[str, Any] = dict(context.params)
+    shorts = [f"train.{name}={given[name]}" for name in ("precision", "batch_size") if given[name]]
+    given["changes"] = (*shorts, *(given["set_"] or ()))
     return Options(**{field.name: given[field.name] for field in fields(Options)})

@@ -1,6 +1,7 @@
 """Images to detections: the weights are loaded, the images are read ahead and looked at in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -136,9 +137,9 @@ def predictions(
     batch_size: int = 1,
     slicing: Slicing | None = None,
     on_bad: Callable[[AnyImage, SrtodError], None] | None = None,
-    on_pass: Callable[[str, int, int], None] = lambda *_: None,
+    on_pass: Callable[..., None] = lambda *_, **__: None,
 ) -> Iterator[Prediction]:
-    """Yield the prediction of one image after the other; no more than some batches of images are held.
+    """Return the predictions, made as they are asked for; no more than some batches of images are held.
 
     In slices an image may have any size: one too large to be read whole is read in bands.
 
@@ -148,8 +149,8 @@ def predictions(
         batch_size: images, or slices of one, that go through the network together.
         slicing: look at each image in slices, and put together what they show.
         on_bad: called with each image that cannot be read, which is then left out; None raises instead.
-        on_pass: in slices, called with the image's name, how many of its slices were just looked at, and how
-            many it has.
+        on_pass: in slices, called with the image's name, how many of its slices were just looked at, and the
+            ``total`` of them.
 
     Raises:
         InputError: an image cannot be read, or ``batch_size`` is not positive.
@@ -157,15 +158,8 @@ def predictions(
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: it must be at least 1")
     if slicing is None:
-        yield from _whole(finder, images, batch_size, on_bad)
-        return
-    for image in images:
-        try:
-            yield _sliced(finder, image, slicing, batch_size, on_pass)
-        except InputError as error:
-            if on_bad is None:
-                raise
-            on_bad(image, error)
+        return _whole(finder, images, batch_size, on_bad)
+    return _in_slices(finder, images, slicing, batch_size, on_bad, on_pass)
 
 
 class _AtHand:
@@ -244,20 +238,22 @@ def _detect(finder: Finder, batch: Sequence[tuple[AnyImage, Tensor]]) -> Iterato
         yield Prediction.of(source, pixels_of(image), finder.classes, found)
 
 
-def _sliced(
+def _in_slices(
     finder: Finder,
-    image: AnyImage,
+    images: Sequence[AnyImage],
     slicing: Slicing,
     batch_size: int,
-    on_pass: Callable[[str, int, int], None],
-) -> Prediction:
-    pixels = image.open()
-    total = slicing.passes(pixels.size)
-    found = find_in_slices(
-        finder,
-        pixels,
-        slicing,
-        batch_size=batch_size,
-        on_pass=lambda done: on_pass(image.file_name, done, total),
-    )
-    return Prediction.of(image, pixels, finder.classes, found)
+    on_bad: Callable[[AnyImage, SrtodError], None] | None,
+    on_pass: Callable[..., None],
+) -> Iterator[Prediction]:
+    for image in images:
+        try:
+            pixels = image.open()
+            seen = partial(on_pass, image.file_name, total=slicing.passes(pixels.size))
+            found = find_in_slices(finder, pixels, slicing, batch_size=batch_size, on_pass=seen)
+        except InputError as error:
+            if on_bad is None:
+                raise
+            on_bad(image, error)
+        else:
+            yield Prediction.of(image, pixels, finder.classes, found)

@@ -173,7 +173,7 @@ def _finish_behind(
                     done(future.result())
 
 
-def _shows_slices(bar: Progress) -> Callable[[str, int, int], None]:
+def _shows_slices(bar: Progress) -> Callable[..., None]:
     """Make what shows a bar of the slices of the image at hand."""
     task = bar.add_task("slices", visible=False)
     shown: list[str] = []
