@@ -243,6 +243,23 @@ def test_a_state_holds_nothing_twice(train, squares, tmp_path):
     assert (tmp_path / "run" / "state.pt").stat().st_size < 1.1 * (whole + 2 * trained) + 100_000
 
 
+class Indeterminate(Spoiled):
+    """A detector that needs a kernel of which there is no deterministic form, as some have on a GPU."""
+
+    def forward(self, images, targets):
+        assert torch.are_deterministic_algorithms_enabled()
+        raise RuntimeError("deform_conv2d does not have a deterministic implementation, but you set. More")
+
+
+def test_a_kernel_that_is_not_deterministic_is_told_in_one_line(train, squares, tmp_path):
+    def indeterminate(*given, **options):
+        return Indeterminate(new_detector(*given, **options), None)
+
+    with pytest.raises(InputError, match=r"^train.deterministic: deform_conv2d does not .*; leave it"):
+        train(squares, tmp_path / "run", *ONE, "train.deterministic=true", build=indeterminate)
+    torch.use_deterministic_algorithms(False)
+
+
 class Steep(torch.autograd.Function):
     @staticmethod
     def forward(ctx, value):

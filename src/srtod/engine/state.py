@@ -1,5 +1,7 @@
 """What a run consists of, saved so that it goes on as if it had never stopped.
 
+On a CPU it ends with the same weights to the bit; on a GPU, whose kernels add in any order, with
+``train.deterministic`` only.
 Learning rates, the order of the images and all random numbers are functions of seed, step and process
 (:mod:`srtod.engine.schedule`, :mod:`srtod.engine.batches`, :func:`seed_step`), so they need no saving.
 """

@@ -13,7 +13,7 @@ from srtod.data.loading import Batch
 from srtod.engine.processes import end_together
 from srtod.engine.state import Run, seed_step
 from srtod.recipes import TrainRecipe
-from srtod.support.errors import SrtodError
+from srtod.support.errors import InputError, SrtodError
 
 
 class NotFiniteError(SrtodError):
@@ -108,9 +108,15 @@ class Steps:
     def _learn(self, batch: Batch) -> Tensor:
         """Do a forward and a backward pass; returns the losses in the order of their names."""
         accelerator = self._run.accelerator
-        with accelerator.accumulate(self._run.model):
-            parts = self._run.model(batch)
-            accelerator.backward(torch.stack(list(parts.values())).sum())
+        try:
+            with accelerator.accumulate(self._run.model):
+                parts = self._run.model(batch)
+                accelerator.backward(torch.stack(list(parts.values())).sum())
+        except RuntimeError as error:
+            if not (self._recipe.deterministic and "deterministic" in str(error)):
+                raise
+            why = str(error).partition(". ")[0]
+            raise InputError(f"train.deterministic: {why}; leave it out, or take another system") from error
         self._names = list(parts)
         return torch.stack([part.detach().float() for part in parts.values()])
 
