@@ -1,11 +1,18 @@
 """A system reads each of its options, and refuses those that it does not have."""
 
+from typing import Literal
+
 import pytest
 
 import srtod
-from srtod.detectors.config import DetectorConfig
+from srtod.detectors.config import DetectorConfig, Parts
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import SYSTEMS
+from srtod.detectors.systems.atss import atss_head
+from srtod.detectors.systems.one_stage import OneStageConfig
+from srtod.detectors.systems.parts import feature_pyramid
+from srtod.inference.exporting.trace import require_exportable
+from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
 SMALL = {"backbone": "resnet10t", "classes": ("drone",)}
@@ -51,3 +58,31 @@ def test_a_misspelt_option_names_the_near_one():
 def test_what_a_detector_says_of_itself_rebuilds_it(system):
     detector = srtod.build_detector(system, **SMALL)
     assert srtod.build_detector(**detector.config).config == detector.config
+
+
+class ToyConfig(OneStageConfig):
+    """ATSS with a shallow head: what a file of a new system holds.
+
+    Attributes:
+        depth: convolutions in each stack.
+    """
+
+    system: Literal["toy"] = "toy"
+    depth: int = 1
+
+    def parts(self):
+        pyramid = feature_pyramid(self, lowest=8, coarser="p5")
+        return Parts(pyramid, atss_head(self, pyramid, depth=self.depth))
+
+
+def test_a_new_system_is_a_class_and_a_line_in_the_table(monkeypatch, tmp_path):
+    monkeypatch.setitem(SYSTEMS, "toy", ToyConfig)
+    detector = srtod.build_detector("toy", **SMALL, depth=2, self_reconstruction=True)
+    detector.save(tmp_path / "w.safetensors")
+    again = srtod.load(tmp_path / "w.safetensors", level_candidates=50)
+    assert again.config == detector.config | {"level_candidates": 50}
+    model = load_recipe("small", ["model.system=toy", "model.depth=3"]).model
+    assert (model.system, model.depth, model.detections_per_image) == ("toy", 3, 500)
+    require_exportable(again)
+    with pytest.raises(InputError, match=r"toy has no option 'deph' \(did you mean 'depth'\?\)"):
+        srtod.build_detector("toy", num_classes=1, deph=2)

@@ -21,7 +21,7 @@ SYSTEMS = (
                 strict=False,
                 reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on "
                 "another processor than that of the kit, is as far from it; with calmer weights it is "
-                "compared in tests/detectors/systems/test_detectors.py",
+                "compared in tests/detectors/systems/test_detecto_rs.py",
             ),
         ],
     ),

@@ -7,7 +7,7 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.systems.atss import ATSSConfig
 from srtod.detectors.systems.cascade_rcnn import CascadeRCNNConfig
 from srtod.detectors.systems.cascade_rpn import CascadeRPNConfig
-from srtod.detectors.systems.detectors import DetectoRSConfig
+from srtod.detectors.systems.detecto_rs import DetectoRSConfig
 from srtod.detectors.systems.dyhead import DyHeadConfig
 from srtod.detectors.systems.faster_rcnn import FasterRCNNConfig
 from srtod.detectors.systems.retinanet import RetinaNetConfig

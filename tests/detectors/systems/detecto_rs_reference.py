@@ -1,9 +1,9 @@
-"""How ``detectors_reference.safetensors`` was made: what MMDetection's DetectoRS gives for weights by rule.
+"""How ``detecto_rs_reference.safetensors`` was made: what MMDetection's DetectoRS gives for weights by rule.
 
 Run where MMDetection is installed with its compiled operators (made with the fork onedl-mmdetection 3.5.1 and
 onedl-mmcv 2.3.6, on a CPU in float32)::
 
-    python tests/detectors/systems/detectors_reference.py
+    python tests/detectors/systems/detecto_rs_reference.py
 
 The detector is that of MMDetection's configuration ``detectors/detectors_cascade-rcnn_r50_1x_coco``: Cascade
 R-CNN, recursive pyramid and switchable atrous convolution, here for 4 classes and anchors of scale 2. The

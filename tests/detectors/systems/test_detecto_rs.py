@@ -1,4 +1,4 @@
-"""DetectoRS with switchable atrous convolution gives MMDetection's numbers (see detectors_reference.py)."""
+"""DetectoRS with switchable atrous convolution gives MMDetection's numbers (see detecto_rs_reference.py)."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from srtod.detectors.mmdet import mmdet_keys
 from srtod.nn.deformable import by_operator
 
 spec = importlib.util.spec_from_file_location(
-    "detectors_reference", Path(__file__).with_name("detectors_reference.py")
+    "detecto_rs_reference", Path(__file__).with_name("detecto_rs_reference.py")
 )
 made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(made)
