@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners.atss import ATSSAssigner
-from srtod.boxes.assigners.base import AcrossLevels, LevelAssigner
+from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.candidates import Candidates, DetectionLimits
@@ -64,13 +64,12 @@ def scattered(count: int, device: torch.device) -> Tensor:
     return torch.cat([corners, corners + sides], dim=1).to(device)
 
 
-def assignment(assigner: LevelAssigner, *, units: Sequence[float] = STRIDES, scale: float = 2.0) -> Maker:
+def assignment(assigner: Assigner, *, units: Sequence[float] = STRIDES, scale: float = 2.0) -> Maker:
     """A case that assigns the anchors to scattered objects; gives the objects that were found an anchor."""
 
     def make(count: int, device: torch.device) -> Case:
         levels, objects = anchors(device, units, scale), scattered(count, device)
-        nothing = objects.new_zeros(0, 4)
-        return lambda: assigner(levels, objects, nothing).clamp_(min=-1).unique()[1:]
+        return lambda: assigner(levels, objects).clamp_(min=-1).unique()[1:]
 
     return make
 
@@ -147,14 +146,10 @@ def two_stage(count: int, device: torch.device) -> Case:
 RFLA = RFLASwitches()
 CASES: dict[str, Maker] = {
     "max-IoU assignment": assignment(
-        AcrossLevels(
-            MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
-        )
+        MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
     ),
     "ATSS assignment": assignment(ATSSAssigner()),
-    "hierarchical assignment": assignment(
-        AcrossLevels(HierarchicalAssigner()), units=RFLA.fields, scale=RFLA.fraction
-    ),
+    "hierarchical assignment": assignment(HierarchicalAssigner(), units=RFLA.fields, scale=RFLA.fraction),
     "R-CNN post-processing": two_stage,
     "one-stage post-processing": one_stage,
 }

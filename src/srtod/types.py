@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Target(TypedDict):
-    """Ground truth of one image.
+    """Ground truth of one image, best on the host: as tensors or as NumPy arrays, which no wrapper moves.
 
     Attributes:
         boxes: float ``[N, 4]``, x1 y1 x2 y2 in pixels of that image; N may be 0.
@@ -107,9 +107,10 @@ class ImageBatch:
         return torch.tensor(self.sizes).to(self.raw.device, non_blocking=True)
 
     @property
-    def valid(self) -> Tensor:
-        """Bool ``[B, 1, H, W]``, False in the padding."""
-        return valid_pixels(self.sizes, self.raw)
+    def valid(self) -> Tensor | None:
+        """Bool ``[B, 1, H, W]``, False in the padding; None where nothing is padded."""
+        padded = any(size != self.raw.shape[-2:] for size in self.sizes)
+        return valid_pixels(self.sizes, self.raw) if padded else None
 
 
 def valid_pixels(sizes: Sequence[tuple[int, int]], batch: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srtod.boxes.anchors import AnchorGenerator, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners import base
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.overlaps import box_iou, paired_giou, paired_iou, share_inside
+from srtod.boxes.overlaps import box_iou, largest_iof, paired_giou, paired_iou
 from srtod.boxes.samplers import RandomSampler
 
 CPU = torch.device("cpu")
@@ -47,11 +47,11 @@ def test_paired_overlaps_of_empty_boxes_are_finite():
     assert empty.grad.isfinite().all()
 
 
-def test_share_inside_is_of_the_boxs_own_area():
+def test_iof_is_of_the_boxs_own_area():
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     regions = torch.tensor([[5.0, 0, 100, 10], [0, 0, 2, 10]])
-    assert share_inside(boxes, regions).tolist() == pytest.approx([0.5, 0])
-    assert share_inside(boxes, NOTHING).tolist() == [0, 0]
+    assert largest_iof(boxes, regions).tolist() == pytest.approx([0.5, 0])
+    assert largest_iof(boxes, NOTHING).tolist() == [0, 0]
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(1.0,) * 4, (0.1, 0.1, 0.2, 0.2)]))
@@ -84,9 +84,12 @@ def test_anchors_are_centred_on_the_cells_corner_with_the_asked_areas_and_ratios
     assert (coarse[1, 2:] - coarse[1, :2]).tolist() == [16, 16]
 
 
-def test_usable_anchors_leave_out_cells_of_the_padding():
-    usable = usable_anchors([(4, 4), (2, 2)], [8, 16], (16, 32), 2, CPU)
-    assert usable.tolist() == [True] * 16 + [False] * 16 + [True] * 4 + [False] * 4
+def test_valid_anchors_lie_on_the_cells_of_their_own_image():
+    anchors = AnchorGenerator(strides=[8, 16], scales=[1.0, 2.0], ratios=[1.0])
+    fine, coarse = anchors.valid_rows([(4, 4), (2, 2)], (16, 24), CPU)
+    assert fine.tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]
+    assert coarse.tolist() == [32, 33, 34, 35]
+    assert anchors.valid_rows([(4, 4), (2, 2)], (32, 32), CPU) is None
 
 
 def reference_assignment(boxes, objects, *, positive, negative, minimum, low_quality):
@@ -117,27 +120,19 @@ def test_max_iou_assignment_equals_the_plain_loop(monkeypatch, seed, low_quality
     expected = reference_assignment(
         boxes, objects, positive=0.5, negative=0.3, minimum=0.2, low_quality=low_quality
     )
-    assert assigner(boxes, objects, NOTHING).tolist() == expected
+    assert assigner([boxes], objects).tolist() == expected
 
 
 def test_ties_all_become_positive_and_the_later_object_wins():
     boxes = torch.tensor([[0.0, 0, 4, 4], [4, 0, 8, 4], [50, 50, 54, 54]])
     objects = torch.tensor([[2.0, 0, 6, 4], [2.0, 0, 6, 4]])
     assigner = MaxIoUAssigner(positive_iou=0.9, negative_iou=0.3, minimum_iou=0.1, match_low_quality=True)
-    assert assigner(boxes, objects, NOTHING).tolist() == [1, 1, BACKGROUND]
-
-
-def test_regions_to_ignore_hide_background_but_not_objects():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [6, 0, 16, 10], [4, 0, 14, 10], [30, 30, 40, 40]])
-    region = torch.tensor([[0.0, 0, 10, 10]])
-    assigner = MaxIoUAssigner(positive_iou=0.5, negative_iou=0.5)
-    assert assigner(boxes, NOTHING, region).tolist() == [IGNORED, BACKGROUND, IGNORED, BACKGROUND]
-    assert assigner(boxes, boxes[:1], region).tolist()[0] == 0
+    assert assigner([boxes], objects).tolist() == [1, 1, BACKGROUND]
 
 
 def test_no_objects_means_background():
     assert (
-        MaxIoUAssigner(positive_iou=0.5, negative_iou=0.5)(random_boxes(5), NOTHING, NOTHING).tolist()
+        MaxIoUAssigner(positive_iou=0.5, negative_iou=0.5)([random_boxes(5)], NOTHING).tolist()
         == [BACKGROUND] * 5
     )
 
@@ -158,16 +153,18 @@ def assignment(positive, negative, ignored=3):
 )
 def test_sampler_bounds_the_share_of_positives_and_fills_with_negatives(positive, negative, expected):
     assigned = assignment(positive, negative)
-    drawn = RandomSampler(32, 0.5)(assigned)
-    assert (len(drawn.positive), len(drawn.negative)) == expected
-    assert (assigned[drawn.positive] >= 0).all()
-    assert (assigned[drawn.negative] == BACKGROUND).all()
-    assert len(drawn.positive.unique()) == len(drawn.positive)
+    samples = RandomSampler(32, 0.5)(assigned)
+    sampled = assigned[samples.rows[samples.valid]]
+    assert (int((sampled >= 0).sum()), int((sampled == BACKGROUND).sum())) == expected
+    assert torch.equal(samples.assigned[samples.valid], sampled)
+    assert len(samples.rows.unique()) == len(samples.rows) == min(32, len(assigned))
 
 
-def test_sampler_without_number_keeps_every_candidate():
-    drawn = RandomSampler(None, 0.5)(assignment(7, 9))
-    assert (len(drawn.positive), len(drawn.negative)) == (7, 9)
+def test_sampler_without_number_keeps_every_box():
+    assigned = assignment(7, 9)
+    samples = RandomSampler(None, 0.5)(assigned)
+    assert torch.equal(assigned[samples.rows], assigned)
+    assert int(samples.valid.sum()) == 16
 
 
 def test_sampling_follows_its_generator():
@@ -175,5 +172,15 @@ def test_sampling_follows_its_generator():
     first, second, other = (
         RandomSampler(32, 0.5)(assigned, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
-    assert torch.equal(first.negative, second.negative)
-    assert not torch.equal(first.negative, other.negative)
+    assert torch.equal(first.rows, second.rows)
+    assert not torch.equal(first.rows, other.rows)
+
+
+def test_every_box_is_sampled_equally_often():
+    assigned, generator = assignment(40, 60, ignored=20), torch.Generator().manual_seed(0)
+    times = torch.zeros(120)
+    for _ in range(2000):
+        times[RandomSampler(32, 0.25)(assigned, generator).rows] += 1
+    assert (times[:40] / 2000 - 8 / 40).abs().max() < 0.04
+    assert (times[40:100] / 2000 - 24 / 60).abs().max() < 0.05
+    assert times[100:].max() == 0

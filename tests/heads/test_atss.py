@@ -4,18 +4,20 @@ import torch.nn.functional as F
 
 from srtod.boxes.coders import DeltaCoder
 from srtod.heads.atss import ATSSPredictor, centerness, giou_and_centerness_loss
-from srtod.heads.dense import Positives
+from srtod.heads.dense import Matched
+from srtod.heads.losses import averaged
 
 CODER = DeltaCoder((0.1, 0.1, 0.2, 0.2))
 
 
 def positives(anchors, objects, deltas=None, quality=None, count=2.0):
     anchors, objects = torch.tensor(anchors).reshape(-1, 4), torch.tensor(objects).reshape(-1, 4)
-    return Positives(
+    return Matched(
         anchors=anchors,
-        objects=objects,
-        deltas=torch.zeros_like(anchors) if deltas is None else deltas,
-        quality=torch.zeros(len(anchors)) if quality is None else quality,
+        positive=torch.ones(1, len(anchors), dtype=torch.bool),
+        objects=objects[None],
+        deltas=torch.zeros(1, *anchors.shape) if deltas is None else deltas,
+        quality=torch.zeros(1, len(anchors)) if quality is None else quality,
         count=torch.tensor(count),
     )
 
@@ -29,9 +31,9 @@ def test_centerness_is_one_in_the_middle_and_falls_to_the_edges():
 def test_losses_of_two_boxes_by_hand():
     # The first anchor is its object; the second is 4 of 8 px wide: GIoU 0.5, centerness sqrt(2 / 6).
     found = positives(
-        [[0.0, 0, 8, 8], [0, 0, 4, 8]], [[0.0, 0, 8, 8], [0, 0, 8, 8]], quality=torch.tensor([1.0, -1])
+        [[0.0, 0, 8, 8], [0, 0, 4, 8]], [[0.0, 0, 8, 8], [0, 0, 8, 8]], quality=torch.tensor([[1.0, -1]])
     )
-    losses = giou_and_centerness_loss(found, CODER)
+    losses = averaged(giou_and_centerness_loss(found, CODER))
     central = (2 / 6) ** 0.5
     assert losses["loss_box"].item() == pytest.approx(2 * 0.5 * central / (1 + central))
     entropy = F.binary_cross_entropy_with_logits(
@@ -41,15 +43,15 @@ def test_losses_of_two_boxes_by_hand():
 
 
 def test_boxes_beyond_the_image_are_not_clipped_so_that_they_are_pulled_back():
-    deltas = torch.tensor([[-300.0, 0, 0, 0]], requires_grad=True)
+    deltas = torch.tensor([[[-300.0, 0, 0, 0]]], requires_grad=True)
     found = positives([[0.0, 0, 8, 8]], [[0.0, 0, 8, 8]], deltas=deltas)
-    giou_and_centerness_loss(found, CODER)["loss_box"].backward()
-    assert deltas.grad[0, 0] < 0
+    averaged(giou_and_centerness_loss(found, CODER))["loss_box"].backward()
+    assert deltas.grad[0, 0, 0] < 0
 
 
 def test_no_positives_give_no_loss_but_gradients():
-    deltas, quality = torch.zeros(0, 4, requires_grad=True), torch.zeros(0, requires_grad=True)
-    losses = giou_and_centerness_loss(positives([], [], deltas=deltas, quality=quality), CODER)
+    deltas, quality = torch.zeros(1, 0, 4, requires_grad=True), torch.zeros(1, 0, requires_grad=True)
+    losses = averaged(giou_and_centerness_loss(positives([], [], deltas=deltas, quality=quality), CODER))
     assert all(loss.item() == 0 for loss in losses.values())
     sum(losses.values()).backward()
     assert deltas.grad is not None

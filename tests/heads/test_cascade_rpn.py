@@ -7,6 +7,7 @@ from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.cascade_rpn import AdaptiveConvolution, CascadeRPN, sampling_offsets
+from srtod.heads.losses import averaged
 from srtod.heads.rpn import ProposalLimits
 from srtod.types import ImageBatch, Truth
 
@@ -41,6 +42,11 @@ def head(channels=8, scale=2.0):
         training_limits=ProposalLimits(50, 20, 0.8),
         test_limits=ProposalLimits(50, 10, 0.8),
     )
+
+
+def trained(network, truths):
+    losses, proposals = network.loss_and_propose(levels(), batch(), truths)
+    return averaged(losses), proposals
 
 
 def squares(stride, size, side):
@@ -94,9 +100,9 @@ def test_proposals_stay_in_their_image_and_follow_the_limits_of_the_mode():
 def test_first_loss_is_of_the_cells_in_the_middle_over_a_200th_of_all_cells():
     network = head()
     torch.nn.init.zeros_(network.first.deltas.weight)
-    losses, _ = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+    losses, _ = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     assert losses["loss_rpn_box_1"].item() == pytest.approx(0, abs=1e-5)
-    losses, _ = network.loss_and_propose(levels(), batch(), [truth([8.0, 10, 16, 22]), truth()])
+    losses, _ = trained(network, [truth([8.0, 10, 16, 22]), truth()])
     all_cells = 2 * (8 * 16 + 4 * 8)
     iou = 8 / 12  # of the one cell in its middle, whose anchor is 8 x 8 around (12, 16)
     assert losses["loss_rpn_box_1"].item() == pytest.approx(7 * (1 - iou) / (all_cells / 200))
@@ -106,10 +112,10 @@ def test_second_losses_are_of_the_refined_boxes():
     network = head()
     for layer in (network.first.deltas, network.second.deltas, network.second.objectness):
         torch.nn.init.zeros_(layer.weight)
-    losses, _ = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+    losses, _ = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     assert losses["loss_rpn_box_2"].item() == pytest.approx(0, abs=1e-6)
     torch.nn.init.constant_(network.first.deltas.bias, 1.0)  # boxes to the right and below, and larger
-    moved, _ = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+    moved, _ = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     assert moved["loss_rpn_box_2"] > 0
     counted = 2 * (8 * 16 + 4 * 8) + 1  # an image without objects counts one positive
     half_certain = 0.7 * torch.log(torch.tensor(2.0)) * (counted - 1) / counted
@@ -118,7 +124,7 @@ def test_second_losses_are_of_the_refined_boxes():
 
 def test_the_second_step_learns_from_the_first_ones_features_but_not_through_its_boxes():
     network = head()
-    losses, proposals = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+    losses, proposals = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     (losses["loss_rpn_box_2"] + losses["loss_rpn_objectness_2"]).backward()
     assert network.first.deltas.weight.grad is None or not network.first.deltas.weight.grad.any()
     assert network.first.conv.weight.grad.abs().sum() > 0
@@ -127,9 +133,9 @@ def test_the_second_step_learns_from_the_first_ones_features_but_not_through_its
 
 def test_works_under_autocast():
     network = head()
-    whole, _ = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+    whole, _ = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half, proposals = network.loss_and_propose(levels(), batch(), [truth([8.0, 8, 16, 16]), truth()])
+        half, proposals = trained(network, [truth([8.0, 8, 16, 16]), truth()])
     torch.stack(list(half.values())).sum().backward()
     assert all(own.dtype == torch.float32 for own in proposals)
     for name, loss in whole.items():

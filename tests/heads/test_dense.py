@@ -4,10 +4,10 @@ from torch import nn
 
 import srtod
 from srtod.boxes.anchors import AnchorGenerator, per_anchor
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED, AcrossLevels
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.candidates import DetectionLimits
 from srtod.boxes.coders import DeltaCoder
-from srtod.heads import dense
+from srtod.heads import losses as shared
 from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.losses import focal_loss
 from srtod.heads.towers import ConvTowers, initialise, norm_groups
@@ -47,13 +47,13 @@ def batch(*sizes, padded=None):
     )
 
 
-def head(predictor, assigned, box_loss=lambda positives, coder: {}):
+def head(predictor, assigned, box_loss=lambda found, coder: {}):
     """A head on two levels of 2 x 2 and 1 x 1 cells, whose assigner gives what it is told."""
     answers = iter(assigned)
     return DenseHead(
         predictor=predictor,
         anchors=AnchorGenerator(strides=[8, 16], scales=[2.0], ratios=[1.0]),
-        assigner=AcrossLevels(lambda boxes, objects, regions: torch.tensor(next(answers))),
+        assigner=lambda levels, objects: torch.tensor(next(answers)),
         coder=DeltaCoder(),
         box_loss=box_loss,
         level_candidates=1000,
@@ -90,7 +90,7 @@ def test_class_loss_counts_background_and_positives_but_not_what_is_ignored():
     torch.testing.assert_close(losses["loss_class"], focal_loss(logits, wanted)[counted].sum() / 2)
 
 
-def test_positives_meet_their_own_images_objects():
+def test_anchors_meet_their_own_images_objects():
     seen = []
     two = [truth(((0.0, 0, 8, 8), (8, 8, 12, 12)), (0, 1)), truth(((1.0, 1, 5, 5),), (0,))]
     levels = [prediction(4, images=2, quality=True), prediction(1, images=2, seed=1, quality=True)]
@@ -98,18 +98,17 @@ def test_positives_meet_their_own_images_objects():
     own = head(
         Fixed(*levels),
         [[1, none, none, none, 0], [none, none, 0, none, none]],
-        box_loss=lambda positives, coder: seen.append(positives) or {},
+        box_loss=lambda found, coder: seen.append(found) or {},
     )
     own.loss(LEVELS, batch((16, 16), (16, 16)), two)
-    (positives,) = seen
-    assert positives.objects.tolist() == [[8, 8, 12, 12], [0, 0, 8, 8], [1, 1, 5, 5]]
-    assert positives.anchors.tolist() == [[-8, -8, 8, 8], [-16, -16, 16, 16], [-8, 0, 8, 16]]
+    (found,) = seen
+    assert found.objects[found.positive].tolist() == [[8, 8, 12, 12], [0, 0, 8, 8], [1, 1, 5, 5]]
+    assert found.positive.nonzero().tolist() == [[0, 0], [0, 4], [1, 2]]
+    assert found.anchors[[0, 4]].tolist() == [[-8, -8, 8, 8], [-16, -16, 16, 16]]
     for name in ("deltas", "quality"):
-        fine, coarse = (getattr(level, name) for level in levels)
-        torch.testing.assert_close(
-            getattr(positives, name), torch.stack([fine[0, 0], coarse[0, 0], fine[1, 2]])
-        )
-    assert positives.count == 3
+        both = torch.cat([getattr(level, name) for level in levels], dim=1)
+        torch.testing.assert_close(getattr(found, name), both)
+    assert found.count == 3
 
 
 def test_an_image_without_positives_counts_as_one():
@@ -118,7 +117,7 @@ def test_an_image_without_positives_counts_as_one():
     own = head(
         Fixed(fine, coarse),
         [[0, 0, 0, BACKGROUND, BACKGROUND], [BACKGROUND] * 5],
-        box_loss=lambda positives, coder: seen.append(positives.count) or {},
+        box_loss=lambda found, coder: seen.append(found.count) or {},
     )
     own.loss(LEVELS, batch((16, 16), (16, 16)), [truth(), truth((), ())])
     assert seen == [4]
@@ -133,7 +132,7 @@ def test_anchors_in_the_padding_are_not_assigned_and_not_counted():
 
 
 def test_losses_of_a_batch_are_sums_over_its_images(monkeypatch):
-    monkeypatch.setattr(dense, "across_processes", lambda count, device: torch.tensor(7.0))
+    monkeypatch.setattr(shared, "across_processes", lambda counts: torch.full_like(counts, 7.0))
     assigned = [[0, BACKGROUND, IGNORED, BACKGROUND, 0], [BACKGROUND, 0, BACKGROUND, IGNORED, BACKGROUND]]
     levels = [prediction(4, images=2), prediction(1, images=2, seed=1)]
     together = head(Fixed(*levels), assigned).loss(LEVELS, batch((16, 16), (16, 16)), [truth(), truth()])

@@ -2,19 +2,21 @@ import pytest
 import torch
 
 from srtod.boxes.coders import DeltaCoder
-from srtod.heads.dense import Positives
+from srtod.heads.dense import Matched
+from srtod.heads.losses import averaged
 from srtod.heads.retina import RetinaPredictor, delta_loss
 
 
 def test_box_loss_is_the_l1_distance_of_the_deltas():
-    found = Positives(
+    found = Matched(
         anchors=torch.tensor([[0.0, 0, 8, 8], [0, 0, 4, 4]]),
-        objects=torch.tensor([[2.0, 0, 10, 8], [0, 0, 4, 4]]),
-        deltas=torch.tensor([[0.0, 0, 0, 0.5], [0, -1, 0, 0]]),
+        positive=torch.ones(1, 2, dtype=torch.bool),
+        objects=torch.tensor([[[2.0, 0, 10, 8], [0, 0, 4, 4]]]),
+        deltas=torch.tensor([[[0.0, 0, 0, 0.5], [0, -1, 0, 0]]]),
         quality=None,
         count=torch.tensor(2.0),
     )
-    losses = delta_loss(found, DeltaCoder())
+    losses = averaged(delta_loss(found, DeltaCoder()))
     assert losses.keys() == {"loss_box"}
     assert losses["loss_box"].item() == pytest.approx((0.25 + 0.5 + 1) / 2)
 

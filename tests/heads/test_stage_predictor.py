@@ -6,6 +6,7 @@ from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.box_head import BoxStage, CascadeBoxHead
+from srtod.heads.losses import averaged
 from srtod.heads.roi_pooling import RoIPooling
 from srtod.heads.stage_predictor import StagePredictor
 from srtod.types import ImageBatch, Truth
@@ -74,7 +75,7 @@ def test_boxes_in_groups_give_the_same_losses_gradients_and_detections():
     outcomes = []
     for group in (None, 4):
         own, levels = head(group).eval(), [level.clone().requires_grad_()]
-        losses = own.loss(levels, proposals, batch, truths)
+        losses = averaged(own.losses(levels, proposals, batch, truths))
         sum(losses.values()).backward()
         gradients = [levels[0].grad, *(p.grad for p in own.parameters())]
         found = own.candidates(levels, table(proposals), torch.tensor(batch.sizes))
@@ -87,12 +88,12 @@ def test_batch_norm_in_training_sees_all_boxes_once():
     level, proposals, batch, truths = scene()
     for group in (None, 4):
         own = head(group).train()
-        own.loss([level], proposals, batch, truths)
+        own.losses([level], proposals, batch, truths)
         assert own.stages[0].predictor.stage[1].num_batches_tracked == 1
 
 
 def test_ground_truth_is_not_among_the_boxes():
     _, proposals, _, truths = scene()
-    drawn = head(None).stages[0].draw(proposals[0], truths[0])
-    assert len(drawn.boxes) == 7
-    assert not drawn.is_truth.any()
+    sampled = head(None).stages[0].sample(proposals[0], truths[0])
+    assert len(sampled.boxes) == 7
+    assert sampled.proposed.all()

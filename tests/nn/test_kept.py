@@ -1,44 +1,49 @@
-import copy
-import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from srtod.nn.kept import Kept
+from srtod.nn.kept import kept
 
 
-def zeros():
-    return [torch.zeros(2)]
+def maker(most):
+    @kept(most)
+    def zeros(key):
+        return torch.zeros(2)
+
+    return zeros
 
 
 def test_what_was_used_last_is_kept():
-    kept = Kept(2)
-    first = kept.get("first", zeros)[0]
-    second = kept.get("second", zeros)[0]
-    assert kept.get("first", zeros)[0] is first
-    kept.get("third", zeros)
-    assert kept.get("first", zeros)[0] is first
-    assert kept.get("second", zeros)[0] is not second
+    zeros = maker(2)
+    first, second = zeros("first"), zeros("second")
+    assert zeros("first") is first
+    zeros("third")
+    assert zeros("first") is first
+    assert zeros("second") is not second
 
 
 def test_what_inference_makes_first_serves_training():
-    kept = Kept(1)
+    zeros = maker(1)
     with torch.inference_mode():
-        kept.get("key", zeros)
-    assert not kept.get("key", zeros)[0].is_inference()
-
-
-def test_copies_and_pickles_begin_with_none():
-    kept = Kept(3)
-    own = kept.get("key", lambda: [torch.zeros(1000)])[0]
-    assert len(pickle.dumps(kept)) < 1000
-    for other in (copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
-        assert other.most == 3
-        assert other.get("key", lambda: [torch.zeros(1000)])[0] is not own
+        zeros("key")
+    assert not zeros("key").is_inference()
 
 
 def test_fake_tensors_are_not_kept():
-    kept = Kept(1)
+    zeros = maker(1)
     with FakeTensorMode():
-        kept.get("key", zeros)
-    assert type(kept.get("key", zeros)[0]) is torch.Tensor
+        zeros("key")
+    assert type(zeros("key")) is torch.Tensor
+
+
+def test_threads_share_what_is_kept():
+    zeros = maker(2)
+
+    def look():
+        for number in range(2000):
+            assert len(zeros(number % 5)) == 2
+
+    with ThreadPoolExecutor(4) as pool:
+        for looked in [pool.submit(look) for _ in range(4)]:
+            looked.result()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from srtod.nn.kept import Kept
+from srtod.nn.kept import kept
 
 _SIZES_KEPT = 4
 """Sizes of image whose anchors are kept: 8 MB each for the 520,000 of a 1920 x 1080 image."""
@@ -35,20 +35,11 @@ class AnchorGenerator:
         self.units = tuple(units or strides)
         self.scales = tuple(scales)
         self.ratios = tuple(ratios)
-        self._kept = Kept(_SIZES_KEPT)
 
     @property
     def per_cell(self) -> int:
         """Anchors on each cell."""
         return len(self.scales) * len(self.ratios)
-
-    def shapes(self, unit: float) -> Tensor:
-        """Anchors around the origin, ``[A, 4]``, ratios outermost, for scales in units of ``unit`` pixels."""
-        root = torch.tensor(self.ratios).sqrt()[:, None]
-        scales = torch.tensor(self.scales)[None, :]
-        half_widths = (unit * (1 / root) * scales).flatten() / 2
-        half_heights = (unit * root * scales).flatten() / 2
-        return torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
 
     def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
         """Anchors of every level.
@@ -61,50 +52,64 @@ class AnchorGenerator:
             One ``[h w A, 4]`` tensor a level: row by row, the anchors of a cell together. They are kept for
             the next images of these sizes, so nobody may write into them.
         """
-        levels = list(zip(self.strides, self.units, sizes, strict=True))
-        return self._kept.get(
-            (tuple(sizes), device),
-            lambda: [self._level(stride, unit, size, device) for stride, unit, size in levels],
-        )
+        shapes = tuple(zip(self.strides, self.units, sizes, strict=True))
+        return list(_anchors(shapes, self.scales, self.ratios, device))
 
-    def _level(self, stride: int, unit: float, size: tuple[int, int], device: torch.device) -> Tensor:
-        rows = torch.arange(size[0], device=device) * stride
-        columns = torch.arange(size[1], device=device) * stride
+    def valid_rows(
+        self, sizes: Sequence[tuple[int, int]], padded_size: tuple[int, int], device: torch.device
+    ) -> list[Tensor] | None:
+        """Which anchors of a padded batch lie on cells of one image: a rectangle of cells on each level.
+
+        Args:
+            sizes: (h, w) of each level in cells.
+            padded_size: (height, width) of this image in pixels, padded on its own.
+            device: where the result is made.
+
+        Returns:
+            Indices of those of each level, counted over all levels, int64; None where all lie on its cells.
+        """
+        own = [
+            tuple(min(cells, -(-side // stride)) for cells, side in zip(size, padded_size, strict=True))
+            for size, stride in zip(sizes, self.strides, strict=True)
+        ]
+        if own == list(sizes):
+            return None
+        counts = [h * w * self.per_cell for h, w in sizes]
+        levels = torch.arange(sum(counts), device=device).split(counts)
+        return [
+            level.view(*size, -1)[:rows, :columns].flatten()
+            for level, size, (rows, columns) in zip(levels, sizes, own, strict=True)
+        ]
+
+
+@kept(_SIZES_KEPT)
+def _anchors(
+    levels: tuple[tuple[int, float, tuple[int, int]], ...],
+    scales: tuple[float, ...],
+    ratios: tuple[float, ...],
+    device: torch.device,
+) -> list[Tensor]:
+    """Anchors of levels of (stride, unit, size in cells)."""
+    anchors = []
+    for stride, unit, (h, w) in levels:
+        rows, columns = torch.arange(h, device=device) * stride, torch.arange(w, device=device) * stride
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         corners = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
-        return (corners + self.shapes(unit).to(device)).reshape(-1, 4)
+        anchors.append((corners + _shapes(unit, scales, ratios).to(device)).reshape(-1, 4))
+    return anchors
+
+
+def _shapes(unit: float, scales: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
+    """Anchors around the origin, ``[A, 4]``, ratios outermost, for scales in units of ``unit`` pixels."""
+    root, factors = torch.tensor(ratios).sqrt()[:, None], torch.tensor(scales)[None, :]
+    half_widths = (unit * (1 / root) * factors).flatten() / 2
+    half_heights = (unit * root * factors).flatten() / 2
+    return torch.stack([-half_widths, -half_heights, half_widths, half_heights], dim=1)
 
 
 def level_sizes(levels: Sequence[Tensor]) -> list[tuple[int, int]]:
     """(h, w) in cells of each level ``[B, C, h, w]``."""
     return [(level.shape[-2], level.shape[-1]) for level in levels]
-
-
-def usable_anchors(
-    level_sizes: Sequence[tuple[int, int]],
-    strides: Sequence[int],
-    padded_size: tuple[int, int],
-    per_cell: int,
-    device: torch.device,
-) -> Tensor:
-    """Which anchors of a padded batch lie on cells of one image.
-
-    Args:
-        level_sizes: (h, w) of each level in cells.
-        strides: stride of each level in pixels.
-        padded_size: (height, width) of this image, padded on its own.
-        per_cell: anchors on each cell.
-        device: where the result is made.
-
-    Returns:
-        bool ``[sum of h w A]`` over all levels.
-    """
-    flags = []
-    for (h, w), stride in zip(level_sizes, strides, strict=True):
-        rows = torch.arange(h, device=device) * stride < padded_size[0]
-        columns = torch.arange(w, device=device) * stride < padded_size[1]
-        flags.append((rows[:, None] & columns[None, :]).flatten().repeat_interleave(per_cell))
-    return torch.cat(flags)
 
 
 def per_anchor(predicted: Tensor, values: int) -> Tensor:

@@ -6,13 +6,10 @@ from math import log
 import torch
 from torch import Tensor
 
-from srtod.nn.kept import Kept
+from srtod.nn.kept import kept
 
 _MAX_LOG_RATIO = abs(log(16 / 1000))
 """Bound on the predicted log of the size ratio, so that ``exp`` cannot overflow."""
-
-_KINDS_KEPT = 4
-"""Pairs of type and device whose scales are kept."""
 
 Size = Sequence[int | Tensor]
 """(height, width) of an image in pixels, or a tensor each where boxes are of several images: ``[N]`` for
@@ -28,15 +25,14 @@ class DeltaCoder:
 
     def __init__(self, stds: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)) -> None:
         self.stds = stds
-        self._kept = Kept(_KINDS_KEPT)
 
     def encode(self, references: Tensor, boxes: Tensor) -> Tensor:
-        """Deltas ``[N, 4]`` that turn ``references`` ``[N, 4]`` into ``boxes`` ``[N, 4]``."""
+        """Deltas ``[..., 4]`` that turn ``references`` ``[..., 4]`` into ``boxes`` ``[..., 4]``."""
         reference_centres, reference_sizes = _centres_and_sizes(references)
         centres, sizes = _centres_and_sizes(boxes)
         offsets = (centres - reference_centres) / reference_sizes
-        deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=1)
-        return deltas / self._stds_like(deltas)
+        deltas = torch.cat([offsets, (sizes / reference_sizes).log()], dim=-1)
+        return deltas / _scales(self.stds, deltas.dtype, deltas.device)
 
     def decode(self, references: Tensor, deltas: Tensor, size: Size | None) -> Tensor:
         """Boxes from deltas, clipped to the image.
@@ -49,19 +45,12 @@ class DeltaCoder:
         Returns:
             ``[..., 4]``.
         """
-        deltas = deltas * self._stds_like(deltas)
+        deltas = deltas * _scales(self.stds, deltas.dtype, deltas.device)
         centres, sizes = _centres_and_sizes(references)
         centres = centres + deltas[..., :2] * sizes
         half = sizes * deltas[..., 2:].clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp() / 2
         boxes = torch.cat([centres - half, centres + half], dim=-1)
         return boxes if size is None else clip_boxes(boxes, size)
-
-    def _stds_like(self, deltas: Tensor) -> Tensor:
-        """``stds`` as ``[4]``, sent to a device once: each copy there would wait for all work before it."""
-        dtype, device = deltas.dtype, deltas.device
-        return self._kept.get((dtype, device), lambda: [torch.tensor(self.stds, dtype=dtype, device=device)])[
-            0
-        ]
 
 
 def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
@@ -74,3 +63,9 @@ def clip_boxes(boxes: Tensor, size: Size) -> Tensor:
 
 def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+
+
+@kept(16)
+def _scales(stds: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``stds`` as ``[4]``, sent to a device once: each copy there would wait for all work before it."""
+    return torch.tensor(stds, dtype=dtype, device=device)

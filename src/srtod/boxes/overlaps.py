@@ -5,8 +5,8 @@ from torch import Tensor
 
 
 def box_areas(boxes: Tensor) -> Tensor:
-    """Areas of ``[N, 4]`` boxes in square pixels, ``[N]``."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    """Areas of ``[..., 4]`` boxes in square pixels, ``[...]``."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def box_intersections(first: Tensor, second: Tensor) -> Tensor:
@@ -29,34 +29,34 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union of each box of ``[N, 4]`` with the box of the same row, ``[N]``."""
+    """Intersection over union of each box of ``[..., 4]`` with the box of the same place, ``[...]``."""
     shared, union = _paired_areas(first, second)
     return shared / union
 
 
 def paired_giou(first: Tensor, second: Tensor) -> Tensor:
-    """Generalised IoU (Rezatofighi et al., CVPR 2019) of each box of ``[N, 4]`` with that of the same row.
+    """Generalised IoU (Rezatofighi et al., CVPR 2019) of boxes ``[..., 4]`` of the same place.
 
     Returns:
-        ``[N]`` in -1..1: the IoU, less the share of the smallest box around both that neither covers.
+        ``[...]`` in -1..1: the IoU, less the share of the smallest box around both that neither covers.
     """
     shared, union = _paired_areas(first, second)
-    left_top = torch.minimum(first[:, :2], second[:, :2])
-    right_bottom = torch.maximum(first[:, 2:], second[:, 2:])
-    around = (right_bottom - left_top).clamp(min=0).prod(dim=1).clamp(min=1e-6)
+    left_top = torch.minimum(first[..., :2], second[..., :2])
+    right_bottom = torch.maximum(first[..., 2:], second[..., 2:])
+    around = (right_bottom - left_top).clamp(min=0).prod(dim=-1).clamp(min=1e-6)
     return shared / union - (around - union) / around
 
 
 def _paired_areas(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Shared and joint area of each row's boxes; the joint one is held above 1e-6 square pixels."""
-    left_top = torch.maximum(first[:, :2], second[:, :2])
-    right_bottom = torch.minimum(first[:, 2:], second[:, 2:])
-    shared = (right_bottom - left_top).clamp(min=0).prod(dim=1)
+    """Shared and joint area of the boxes of each place; the joint one is held above 1e-6 square pixels."""
+    left_top = torch.maximum(first[..., :2], second[..., :2])
+    right_bottom = torch.minimum(first[..., 2:], second[..., 2:])
+    shared = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
     return shared, (box_areas(first) + box_areas(second) - shared).clamp(min=1e-6)
 
 
-def share_inside(boxes: Tensor, regions: Tensor) -> Tensor:
-    """The largest share of each box's own area that lies in one of the regions.
+def largest_iof(boxes: Tensor, regions: Tensor) -> Tensor:
+    """The largest share of each box's own area that lies in one region (intersection over foreground).
 
     Args:
         boxes: ``[N, 4]``.

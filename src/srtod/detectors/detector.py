@@ -54,6 +54,7 @@ class Detector(nn.Module):
         self.self_reconstruction = self_reconstruction
         self.head = head
         self._config = config
+        self._has_seen = False  # images, whose values are looked at on a GPU in the first batch alone
 
     @classmethod
     def build(cls, config: DetectorConfig) -> Self:
@@ -114,7 +115,7 @@ class Detector(nn.Module):
         """Losses in training mode, detections in evaluation mode.
 
         Args:
-            images: float ``[3, H, W]`` each, RGB in 0..1; sizes may differ.
+            images: ``[3, H, W]`` each, RGB as floats in 0..1 or as uint8; sizes may differ.
             targets: ground truth of each image; needed in training mode, not read in evaluation mode.
 
         Returns:
@@ -124,20 +125,21 @@ class Detector(nn.Module):
 
         Raises:
             InputError: images or targets are missing or wrong, with the index of the image, or of the target
-                and the box (values of images are looked at on the CPU alone); BatchNorm in training mode has
-                too little to count; or the detector was cast to another type than float32.
+                and the box (on a GPU values of images are looked at in the first batch alone); BatchNorm in
+                training mode has too little to count; or the detector was cast to another type than float32.
         """
-        check_images(images)
+        check_images(images, wait=not self._has_seen)
+        self._has_seen = True
         batch = self.preprocess(images)
         if not self.training:
             return self._detect(batch)
         truths = read_targets(
             targets,
             sizes=[(image.shape[1], image.shape[2]) for image in images],
+            scales=batch.scales,
             num_classes=len(self.classes),
             device=batch.raw.device,
         )
-        truths = self.preprocess.truths(truths, batch)
         with enough_to_normalise(_too_small(batch)):
             return self._losses(batch, truths)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from srtod.boxes.candidates import Candidates
 from srtod.support.errors import InputError
-from srtod.types import Detections, ImageBatch, Truth
+from srtod.types import Detections, ImageBatch
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -37,7 +37,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
     def forward(self, images: Sequence[Tensor]) -> ImageBatch:
-        """Make a batch of float images ``[3, H, W]``, RGB in 0..1.
+        """Make a batch of images ``[3, H, W]``, RGB as floats in 0..1 or as uint8; nobody waits for the copy.
 
         Raises:
             InputError: the detector was cast to another type than float32.
@@ -47,7 +47,10 @@ class Preprocess(nn.Module):
                 f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load "
                 "it anew, and for lower precision call it under torch.autocast"
             )
-        resized = [self._resized(image.to(self.mean.device, torch.float32)) for image in images]
+        moved = [image.to(self.mean.device, non_blocking=True) for image in images]
+        resized = [
+            self._resized(image.float() if image.is_floating_point() else image / 255) for image in moved
+        ]
         sizes = tuple((image.shape[1], image.shape[2]) for image in resized)
         scales = tuple(
             (after[1] / image.shape[2], after[0] / image.shape[1])
@@ -62,15 +65,6 @@ class Preprocess(nn.Module):
             padded_sizes=padded,
             scales=scales,
         )
-
-    def truths(self, truths: Sequence[Truth], batch: ImageBatch) -> list[Truth]:
-        """Bring boxes in pixels of the given images to the batch's."""
-        return [
-            truth._replace(
-                boxes=_scaled(truth.boxes, scale), ignore_regions=_scaled(truth.ignore_regions, scale)
-            )
-            for truth, scale in zip(truths, batch.scales, strict=True)
-        ]
 
     def of_batch(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalise and pad images that are one tensor already, as a program takes them.

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from srtod.boxes.anchors import per_anchor
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.overlaps import paired_giou
-from srtod.heads.dense import DensePrediction, Positives
-from srtod.heads.losses import across_processes
+from srtod.heads.dense import DensePrediction, Matched
+from srtod.heads.losses import SummedLoss
 from srtod.heads.towers import ConvTowers, initialise
 
 BOX_WEIGHT = 2.0
@@ -58,20 +58,20 @@ def centerness(anchors: Tensor, objects: Tensor) -> Tensor:
     """How central in its object the centre of each anchor is (FCOS, equation 3).
 
     Args:
-        anchors: ``[P, 4]``, their centres inside of the objects.
-        objects: ``[P, 4]``.
+        anchors: ``[..., 4]``, their centres inside of the objects.
+        objects: ``[..., 4]``.
 
     Returns:
-        ``[P]`` in 0..1, 1 in the middle.
+        ``[...]`` in 0..1, 1 in the middle.
     """
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    to_left_top, to_right_bottom = centres - objects[:, :2], objects[:, 2:] - centres
+    centres = (anchors[..., :2] + anchors[..., 2:]) / 2
+    to_left_top, to_right_bottom = centres - objects[..., :2], objects[..., 2:] - centres
     nearer = torch.minimum(to_left_top, to_right_bottom)
     farther = torch.maximum(to_left_top, to_right_bottom)
-    return (nearer / farther).prod(dim=1).sqrt()
+    return (nearer / farther).prod(dim=-1).sqrt()
 
 
-def giou_and_centerness_loss(positives: Positives, coder: DeltaCoder) -> dict[str, Tensor]:
+def giou_and_centerness_loss(found: Matched, coder: DeltaCoder) -> dict[str, SummedLoss]:
     """GIoU loss of the boxes weighted by centerness, ``loss_box``, and ``loss_centerness``.
 
     The first is divided by the sum of the centerness over all processes' images, so that it is a mean.
@@ -79,13 +79,15 @@ def giou_and_centerness_loss(positives: Positives, coder: DeltaCoder) -> dict[st
     Raises:
         ValueError: the predictor says nothing of the quality.
     """
-    if positives.quality is None:
+    if found.quality is None:
         raise ValueError("the centerness loss needs a predictor with quality")
-    wanted = centerness(positives.anchors, positives.objects)
-    boxes = coder.decode(positives.anchors, positives.deltas, None)
-    box_loss = ((1 - paired_giou(boxes, positives.objects)) * wanted).sum()
-    quality_loss = F.binary_cross_entropy_with_logits(positives.quality, wanted, reduction="sum")
+    wanted = torch.where(found.positive, centerness(found.anchors, found.objects), 0)
+    boxes = coder.decode(found.anchors, found.deltas, None)
+    box_loss = ((1 - paired_giou(boxes, found.objects)) * wanted).sum()
+    quality_loss = F.binary_cross_entropy_with_logits(
+        found.quality, wanted, weight=found.positive.to(wanted.dtype), reduction="sum"
+    )
     return {
-        "loss_box": BOX_WEIGHT * box_loss / across_processes(wanted.sum(), wanted.device),
-        "loss_centerness": quality_loss / positives.count,
+        "loss_box": SummedLoss(BOX_WEIGHT * box_loss, wanted.sum()),
+        "loss_centerness": SummedLoss(quality_loss, found.count),
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from srtod.boxes.candidates import Candidates, DetectionLimits
+from srtod.heads.losses import SummedLoss
 from srtod.types import ImageBatch, Truth
 
 
@@ -24,8 +25,8 @@ class ProposalNetwork(nn.Module, ABC):
     @abstractmethod
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Losses by name, and proposals (detached) of each image."""
+    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
+        """Losses by name, not yet divided, and proposals (detached) of each image."""
 
 
 class Head(nn.Module, ABC):

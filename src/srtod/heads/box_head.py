@@ -11,7 +11,8 @@ from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder, Size
 from srtod.boxes.samplers import RandomSampler
-from srtod.heads.losses import across_processes, smooth_l1
+from srtod.heads.losses import SummedLoss, smooth_l1
+from srtod.heads.matching import match, matched
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.nn.groups import in_groups, trains_batch_norm
 from srtod.nn.initialisation import near_zero
@@ -43,20 +44,24 @@ def output_layers(inputs: int, num_classes: int, boxes_per_roi: int) -> tuple[nn
     return near_zero(classes), near_zero(deltas, std=0.001)
 
 
-class Drawn(NamedTuple):
-    """The boxes of one image that a stage trains on, positive ones first.
+NO_PART = -100
+"""Label of boxes that take no part, which the cross-entropy leaves out."""
+
+
+class SampledBoxes(NamedTuple):
+    """The boxes of one image that a stage trains on.
 
     Attributes:
         boxes: ``[S, 4]``.
-        labels: int64 ``[S]``, the number of classes for background.
-        objects: ground truth of the positive ones, ``[P, 4]``.
-        is_truth: bool ``[S]``, boxes that are ground truth added to the proposals.
+        labels: int64 ``[S]``, the number of classes for background, ``NO_PART`` for what fills up a place.
+        objects: ground truth of the positive ones, else 0, ``[S, 4]``.
+        proposed: bool ``[S]``, not those that fill up a place or are ground truth added to the proposals.
     """
 
     boxes: Tensor
     labels: Tensor
     objects: Tensor
-    is_truth: Tensor
+    proposed: Tensor
 
 
 class BoxStage(nn.Module):
@@ -66,7 +71,7 @@ class BoxStage(nn.Module):
         predictor: pooled features to logits and deltas, such as a :class:`Predictor`.
         coder: meaning of the deltas.
         assigner: matches boxes to objects.
-        sampler: draws the boxes that the losses see.
+        sampler: samples the boxes that the losses see.
         num_classes: without the background.
         beta: of the smooth L1 box loss; 0 is plain L1.
         class_weight, box_weight: factors of this stage's losses.
@@ -97,41 +102,68 @@ class BoxStage(nn.Module):
         self.box_weight = box_weight
         self.add_objects = add_objects
 
-    def draw(self, proposals: Tensor, truth: Truth) -> Drawn:
-        """Match the proposals ``[K, 4]``, with the ground truth added where that is asked for, and draw."""
+    def sample(self, proposals: Tensor, truth: Truth, proposed: Tensor | None = None) -> SampledBoxes:
+        """Match proposals to objects, with the ground truth added where that is asked for, and sample.
+
+        Args:
+            proposals: ``[K, 4]``.
+            truth: of the image.
+            proposed: which of them take part, bool ``[K]``; None for all.
+        """
         added = truth.boxes if self.add_objects else truth.boxes[:0]
         boxes = torch.cat([added, proposals])
-        assigned = self.assigner(boxes, truth.boxes, truth.ignore_regions)
-        positive, negative = self.sampler(assigned, truth.generator)
-        rows = torch.cat([positive, negative])
-        labels = torch.full_like(rows, self.num_classes)
-        labels[: len(positive)] = truth.labels[assigned[positive]]
-        return Drawn(boxes[rows], labels, truth.boxes[assigned[positive]], rows < len(added))
-
-    def losses(self, logits: Tensor, deltas: Tensor, drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
-        """Class and box loss of the boxes drawn from all images, rows in the order of ``drawn``."""
-        labels = torch.cat([image.labels for image in drawn])
-        count = across_processes(len(labels), logits.device)
-        class_loss = F.cross_entropy(logits, labels, reduction="sum") / count
-        positive = (labels < self.num_classes).nonzero().squeeze(1)
-        wanted = torch.cat(
-            [self.coder.encode(image.boxes[: len(image.objects)], image.objects) for image in drawn]
+        valid = None if proposed is None else torch.cat([proposed.new_ones(len(added)), proposed])
+        samples = match([boxes], truth, assigner=self.assigner, sampler=self.sampler, valid=valid)
+        labels = matched(truth.labels, samples.assigned).masked_fill(~samples.positive, self.num_classes)
+        return SampledBoxes(
+            boxes=boxes[samples.rows],
+            labels=labels.masked_fill(~samples.valid, NO_PART),
+            objects=matched(truth.boxes, samples.assigned),
+            proposed=samples.valid & (samples.rows >= len(added)),
         )
-        box_loss = smooth_l1(self._of_class(deltas, labels, positive), wanted, beta=self.beta) / count
-        return self.class_weight * class_loss, self.box_weight * box_loss
+
+    def losses(
+        self, logits: Tensor, deltas: Tensor, sampled: Sequence[SampledBoxes]
+    ) -> tuple[SummedLoss, SummedLoss]:
+        """Class and box loss of the boxes sampled from all images, rows in the order of ``sampled``."""
+        boxes, labels, objects, _ = (torch.cat(part) for part in zip(*sampled, strict=True))
+        count = (labels != NO_PART).sum()
+        class_loss = F.cross_entropy(logits, labels, ignore_index=NO_PART, reduction="sum")
+        box_loss = smooth_l1(
+            self._of_class(deltas, labels),
+            self.coder.encode(boxes, objects),
+            self._positive(labels),
+            beta=self.beta,
+        )
+        return (
+            SummedLoss(self.class_weight * class_loss, count),
+            SummedLoss(self.box_weight * box_loss, count),
+        )
+
+    def refine_sampled(
+        self, sampled: SampledBoxes, logits: Tensor, deltas: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """Refine one image's boxes ``[S, 4]`` as their class; background as the likeliest one."""
+        guess = logits[:, :-1].argmax(dim=1)
+        labels = torch.where(self._positive(sampled.labels), sampled.labels, guess)
+        return self.refine(sampled.boxes, labels, deltas, size)
+
+    def _positive(self, labels: Tensor) -> Tensor:
+        return (labels >= 0) & (labels < self.num_classes)
 
     def refine(self, boxes: Tensor, labels: Tensor, deltas: Tensor, size: Size) -> Tensor:
         """Apply to boxes ``[N, 4]`` the deltas ``[N, classes or 1, 4]`` of their labels, clipped."""
-        rows = torch.arange(boxes.shape[0], device=boxes.device)
-        return self.coder.decode(boxes, self._of_class(deltas, labels, rows), size)
+        return self.coder.decode(boxes, self._of_class(deltas, labels), size)
 
     def refine_all(self, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
         """Apply to boxes ``[N, 4]`` all their deltas ``[N, D, 4]``, clipped to ``[N, 2]``; ``[N, D, 4]``."""
         return self.coder.decode(boxes[:, None], deltas, sizes[:, None].unbind(2))
 
     @staticmethod
-    def _of_class(deltas: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
-        return deltas[rows, labels[rows] if deltas.shape[1] > 1 else torch.zeros_like(rows)]
+    def _of_class(deltas: Tensor, labels: Tensor) -> Tensor:
+        """The deltas of each box's class, ``[N, 4]``, given ``[N, classes or 1, 4]``; any for no class."""
+        rows = torch.arange(len(labels), device=labels.device)
+        return deltas[rows, labels.clamp(0, deltas.shape[1] - 1)]
 
 
 class CascadeBoxHead(nn.Module):
@@ -158,23 +190,28 @@ class CascadeBoxHead(nn.Module):
         self.limits = limits
         self.group = group
 
-    def loss(
+    def losses(
         self,
         levels: Sequence[Tensor],
         proposals: Sequence[Tensor],
         batch: ImageBatch,
         truths: Sequence[Truth],
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, SummedLoss]:
         """Losses of every stage: ``loss_class`` and ``loss_box``, numbered from 1 where there are several."""
         losses = {}
         levels = self.pooling.readable(levels)
+        proposed: list[Tensor | None] = [None] * len(truths)
         for number, stage in enumerate(self._stages(), start=1):
-            drawn = [stage.draw(own, truth) for own, truth in zip(proposals, truths, strict=True)]
-            logits, deltas = self._predict(stage, levels, rois_of([image.boxes for image in drawn]))
+            sampled = [stage.sample(*image) for image in zip(proposals, truths, proposed, strict=True)]
+            logits, deltas = self._predict(stage, levels, rois_of([image.boxes for image in sampled]))
             suffix = f"_{number}" if len(self.stages) > 1 else ""
-            losses[f"loss_class{suffix}"], losses[f"loss_box{suffix}"] = stage.losses(logits, deltas, drawn)
+            losses[f"loss_class{suffix}"], losses[f"loss_box{suffix}"] = stage.losses(logits, deltas, sampled)
             if number < len(self.stages):
-                proposals = self._refine_drawn(stage, drawn, logits.detach(), deltas.detach(), batch)
+                counts = [len(image.boxes) for image in sampled]
+                predicted = (logits.detach().split(counts), deltas.detach().split(counts))
+                images = zip(sampled, *predicted, batch.sizes, strict=True)
+                proposals = [stage.refine_sampled(*image) for image in images]
+                proposed = [image.proposed for image in sampled]  # ground truth is left out and added anew
         return losses
 
     def candidates(self, levels: Sequence[Tensor], proposals: Candidates, sizes: Tensor) -> Candidates:
@@ -233,16 +270,3 @@ class CascadeBoxHead(nn.Module):
     def _group(self, stage: BoxStage) -> int | None:
         """BatchNorm that counts must see all boxes at once, and only once."""
         return None if trains_batch_norm(stage.predictor) else self.group
-
-    @staticmethod
-    def _refine_drawn(
-        stage: BoxStage, drawn: Sequence[Drawn], logits: Tensor, deltas: Tensor, batch: ImageBatch
-    ) -> list[Tensor]:
-        """The next stage's proposals: what was drawn, refined; ground truth is left out and added anew."""
-        counts = [len(image.boxes) for image in drawn]
-        guesses = logits[:, :-1].argmax(dim=1).split(counts)
-        proposals = []
-        for image, guess, own, size in zip(drawn, guesses, deltas.split(counts), batch.sizes, strict=True):
-            labels = torch.where(image.labels == stage.num_classes, guess, image.labels)
-            proposals.append(stage.refine(image.boxes, labels, own, size)[~image.is_truth])
-        return proposals

@@ -6,15 +6,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.candidates import Candidates
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.base import ProposalNetwork
-from srtod.heads.losses import across_processes, iou_loss
-from srtod.heads.rpn import ProposalLimits, best_proposals, draw_anchors
+from srtod.heads.losses import SummedLoss, iou_loss
+from srtod.heads.matching import match, matched
+from srtod.heads.rpn import ProposalLimits, best_proposals, objectness_loss, samples_counted
 from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d
 from srtod.nn.initialisation import near_zero
 from srtod.types import ImageBatch, Truth
@@ -127,7 +128,7 @@ class CascadeRPN(ProposalNetwork):
         anchors: makes one anchor a cell.
         regions: gives cells to objects in the first step.
         assigner: matches refined boxes to objects in the second step.
-        sampler: draws the refined boxes that the losses see.
+        sampler: samples the refined boxes that the losses see.
         training_limits, test_limits: how many proposals go on.
         box_weight: factor of the box loss ``1 - IoU`` of both steps.
         objectness_weight: factor of the second step's objectness loss.
@@ -178,7 +179,7 @@ class CascadeRPN(ProposalNetwork):
 
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
         """Losses of both steps, numbered, and proposals (detached) of each image."""
         predictions = self(levels, batch.size_table)
         together = LevelPrediction(*(torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True)))
@@ -193,43 +194,48 @@ class CascadeRPN(ProposalNetwork):
         sizes: list[tuple[int, int]],
         batch: ImageBatch,
         truths: Sequence[Truth],
-    ) -> dict[str, Tensor]:
-        device = predicted.logits.device
-        first_box = second_box = objectness = predicted.logits.new_zeros(())
-        total = 0
+    ) -> dict[str, SummedLoss]:
+        logits = predicted.logits
+        first_box, second_box, objectness, count = logits.new_zeros(4).unbind()
         for index, truth in enumerate(truths):
-            usable = usable_anchors(sizes, self.anchors.strides, batch.padded_sizes[index], 1, device)
-            usable = usable.nonzero().squeeze(1)
-            first_box = first_box + self._first_loss(predicted, index, usable, sizes, truth)
+            rows = self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device)
+            first_box = first_box + self._first_loss(predicted, index, rows, sizes, truth)
             refined = predicted.refined[index]
-            drawn = draw_anchors(refined, usable, truth, assigner=self.assigner, sampler=self.sampler)
-            deltas = predicted.second[index, drawn.positive]
-            boxes = self.second_coder.decode(refined[drawn.positive], deltas, None)
-            second_box = second_box + iou_loss(boxes, drawn.objects)
-            objectness = objectness + drawn.objectness_loss(predicted.logits[index])
-            total += drawn.divisor
-        expected = across_processes(predicted.logits.numel(), device) / _CELLS_PER_POSITIVE
-        count = across_processes(total, device)
+            samples = match(
+                refined.split([h * w for h, w in sizes]),
+                truth,
+                assigner=self.assigner,
+                sampler=self.sampler,
+                rows=rows,
+            )
+            boxes = self.second_coder.decode(
+                refined[samples.rows], predicted.second[index, samples.rows], None
+            )
+            second_box = second_box + iou_loss(
+                boxes, matched(truth.boxes, samples.assigned), samples.positive
+            )
+            objectness = objectness + objectness_loss(logits[index, samples.rows], samples)
+            count = count + samples_counted(samples)
+        cells = logits.new_full((), logits.numel())
         return {
-            "loss_rpn_box_1": self.box_weight * first_box / expected,
-            "loss_rpn_objectness_2": self.objectness_weight * objectness / count,
-            "loss_rpn_box_2": self.box_weight * second_box / count,
+            "loss_rpn_box_1": SummedLoss(self.box_weight * _CELLS_PER_POSITIVE * first_box, cells),
+            "loss_rpn_objectness_2": SummedLoss(self.objectness_weight * objectness, count),
+            "loss_rpn_box_2": SummedLoss(self.box_weight * second_box, count),
         }
 
     def _first_loss(
         self,
         predicted: LevelPrediction,
         index: int,
-        usable: Tensor,
+        rows: Sequence[Tensor] | None,
         sizes: list[tuple[int, int]],
         truth: Truth,
     ) -> Tensor:
         """Summed box loss of one image's cells that are to find an object."""
-        anchors = predicted.anchors[0]
-        assigned = self.regions(anchors, sizes, truth.boxes, truth.ignore_regions)
-        positive = usable[assigned[usable] >= 0]
-        boxes = self.first_coder.decode(anchors[positive], predicted.first[index, positive], None)
-        return iou_loss(boxes, truth.boxes[assigned[positive]])
+        own = slice(None) if rows is None else torch.cat(list(rows))
+        assigned = self.regions(sizes, truth.boxes)[own]
+        boxes = self.first_coder.decode(predicted.anchors[0, own], predicted.first[index, own], None)
+        return iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
 
     def _propose(self, predictions: Sequence[LevelPrediction], sizes: Tensor) -> Candidates:
         return best_proposals(

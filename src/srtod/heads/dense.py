@@ -6,12 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, usable_anchors
-from srtod.boxes.assigners.base import IGNORED, LevelAssigner
+from srtod.boxes.anchors import AnchorGenerator, level_sizes
+from srtod.boxes.assigners.base import IGNORED, Assigner
 from srtod.boxes.candidates import Candidates, DetectionLimits, best_of_level
 from srtod.boxes.coders import DeltaCoder
 from srtod.heads.base import Head
-from srtod.heads.losses import across_processes, focal_loss
+from srtod.heads.losses import SummedLoss, averaged, focal_loss
+from srtod.heads.matching import match, matched
 from srtod.types import ImageBatch, Truth
 
 
@@ -29,25 +30,27 @@ class DensePrediction(NamedTuple):
     quality: Tensor | None = None
 
 
-class Positives(NamedTuple):
-    """The anchors of a batch that are to find an object.
+class Matched(NamedTuple):
+    """The anchors of a batch beside what they are to find.
 
     Attributes:
-        anchors: ``[P, 4]``.
-        objects: the object of each, ``[P, 4]``.
-        deltas: predicted, ``[P, 4]``.
-        quality: predicted, ``[P]``, or None.
+        anchors: ``[N, 4]``.
+        positive: which of them are to find an object in each image, bool ``[B, N]``.
+        objects: the object of each, ``[B, N, 4]``; 0 for those that find none.
+        deltas: predicted, ``[B, N, 4]``.
+        quality: predicted, ``[B, N]``, or None.
         count: what sums over positive anchors are divided by.
     """
 
     anchors: Tensor
+    positive: Tensor
     objects: Tensor
     deltas: Tensor
     quality: Tensor | None
     count: Tensor
 
 
-BoxLoss = Callable[[Positives, DeltaCoder], dict[str, Tensor]]
+BoxLoss = Callable[[Matched, DeltaCoder], dict[str, SummedLoss]]
 """Losses by name of the positive anchors' boxes."""
 
 
@@ -70,7 +73,7 @@ class DenseHead(Head):
         *,
         predictor: nn.Module,
         anchors: AnchorGenerator,
-        assigner: LevelAssigner,
+        assigner: Assigner,
         coder: DeltaCoder,
         box_loss: BoxLoss,
         level_candidates: int,
@@ -93,24 +96,25 @@ class DenseHead(Head):
         anchors = self._anchors(levels)
         assigned = torch.stack(
             [
-                self._assign(anchors, levels, padded_size, truth)
+                self._assign(anchors, level_sizes(levels), padded_size, truth)
                 for padded_size, truth in zip(batch.padded_sizes, truths, strict=True)
             ]
         )
-        positive = assigned >= 0
-        image, row = positive.nonzero(as_tuple=True)
-        objects, labels = _matched(assigned[image, row], image, truths)
-        positives = Positives(
-            anchors=torch.cat(anchors)[row],
-            objects=objects,
-            deltas=predicted.deltas[image, row],
-            quality=None if predicted.quality is None else predicted.quality[image, row],
-            count=across_processes(positive.sum(dim=1).clamp(min=1).sum(), assigned.device),
+        found = Matched(
+            anchors=torch.cat(anchors),
+            positive=assigned >= 0,
+            objects=_of_images([truth.boxes for truth in truths], assigned),
+            deltas=predicted.deltas,
+            quality=predicted.quality,
+            count=(assigned >= 0).sum(dim=1).clamp(min=1).sum(),
         )
-        wanted = torch.zeros_like(predicted.logits)
-        wanted[image, row, labels] = 1
+        labels = _of_images([truth.labels for truth in truths], assigned).masked_fill(~found.positive, -1)
+        classes = torch.arange(predicted.logits.shape[2], device=labels.device)
+        wanted = (labels[..., None] == classes).to(predicted.logits.dtype)
         class_loss = (focal_loss(predicted.logits, wanted) * (assigned != IGNORED)[..., None]).sum()
-        return {"loss_class": class_loss / positives.count} | self.box_loss(positives, self.coder)
+        return averaged(
+            {"loss_class": SummedLoss(class_loss, found.count)} | self.box_loss(found, self.coder)
+        )
 
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The best pairs of anchor and class of each level and image whose class score passes."""
@@ -135,20 +139,18 @@ class DenseHead(Head):
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
 
-    @torch.no_grad()
     def _assign(
-        self, anchors: Sequence[Tensor], levels: Sequence[Tensor], padded_size: tuple[int, int], truth: Truth
+        self,
+        anchors: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        padded_size: tuple[int, int],
+        truth: Truth,
     ) -> Tensor:
         """Assign all anchors of one image, int64 ``[N]``; those in the padding of the batch are ignored."""
-        usable = usable_anchors(
-            level_sizes(levels), self.anchors.strides, padded_size, self.anchors.per_cell, levels[0].device
-        )
-        flags = usable.split([len(own) for own in anchors])
-        assigned = torch.full_like(usable, IGNORED, dtype=torch.int64)
-        assigned[usable] = self.assigner(
-            [own[flag] for own, flag in zip(anchors, flags, strict=True)], truth.boxes, truth.ignore_regions
-        )
-        return assigned
+        rows = self.anchors.valid_rows(sizes, padded_size, anchors[0].device)
+        own = match(anchors, truth, assigner=self.assigner, rows=rows)
+        number = sum(len(level) for level in anchors)
+        return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
 
 
 def _joined(levels: Sequence[DensePrediction]) -> DensePrediction:
@@ -160,11 +162,6 @@ def _joined(levels: Sequence[DensePrediction]) -> DensePrediction:
     )
 
 
-def _matched(assigned: Tensor, image: Tensor, truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
-    """Objects ``[P, 4]`` and labels ``[P]``, given their number in the image and the image's."""
-    counts = torch.tensor([len(truth.boxes) for truth in truths], device=assigned.device)
-    index = assigned + (counts.cumsum(0) - counts)[image]
-    return (
-        torch.cat([truth.boxes for truth in truths])[index],
-        torch.cat([truth.labels for truth in truths])[index],
-    )
+def _of_images(values: Sequence[Tensor], assigned: Tensor) -> Tensor:
+    """What belongs to the object of each anchor ``[B, N, ...]``, given one value of each image's objects."""
+    return torch.stack([matched(own, row) for own, row in zip(values, assigned, strict=True)])

@@ -1,5 +1,8 @@
 """What the losses of several heads share."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -9,28 +12,47 @@ from torchvision.ops import sigmoid_focal_loss
 from srtod.boxes.overlaps import paired_iou
 
 
-def across_processes(count: Tensor | float, device: torch.device) -> Tensor:
-    """The mean of a count over all processes: the divisor of a loss that is summed over boxes.
+class SummedLoss(NamedTuple):
+    """A loss that is summed over boxes.
 
-    Dividing by it makes the averaged gradient of several processes that of one process on the whole batch.
-    All processes together count at least 1, so that a batch without boxes has a loss too.
+    Attributes:
+        total: the sum, of one value.
+        count: what it is divided by, of one value; over all processes it counts at least 1.
     """
-    total = torch.as_tensor(count, dtype=torch.float32, device=device)
+
+    total: Tensor
+    count: Tensor
+
+
+def averaged(losses: Mapping[str, SummedLoss]) -> dict[str, Tensor]:
+    """Divide losses by the mean of their counts over all processes, which these exchange once.
+
+    So the averaged gradient of several processes is that of one process on the whole batch.
+    """
+    counts = across_processes(torch.stack([loss.count for loss in losses.values()]))
+    return {name: loss.total / count for (name, loss), count in zip(losses.items(), counts, strict=True)}
+
+
+def across_processes(counts: Tensor) -> Tensor:
+    """The mean of each of ``[N]`` counts over all processes, float32; all together count at least 1."""
+    counts = counts.float()
     if not (dist.is_available() and dist.is_initialized()):
-        return total.clamp(min=1)
-    total = total.clone()
+        return counts.clamp(min=1)
+    total = counts.clone()
     dist.all_reduce(total)
     return total.clamp(min=1) / dist.get_world_size()
 
 
-def smooth_l1(predicted: Tensor, wanted: Tensor, *, beta: float) -> Tensor:
-    """Summed smooth L1 distance (plain L1 where ``beta`` is 0) of two ``[N, 4]`` tensors."""
-    return F.smooth_l1_loss(predicted.float(), wanted, beta=beta, reduction="sum")
+def smooth_l1(predicted: Tensor, wanted: Tensor, positive: Tensor, *, beta: float) -> Tensor:
+    """Summed smooth L1 distance of the ``positive`` rows of ``[..., 4]`` tensors; L1 where ``beta`` is 0."""
+    predicted = predicted.float()
+    wanted = torch.where(positive[..., None], wanted, predicted.detach())
+    return F.smooth_l1_loss(predicted, wanted, beta=beta, reduction="sum")
 
 
-def iou_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Summed ``1 - IoU`` of two ``[N, 4]`` tensors of boxes, row by row."""
-    return (1 - paired_iou(predicted.float(), wanted)).sum()
+def iou_loss(predicted: Tensor, wanted: Tensor, positive: Tensor) -> Tensor:
+    """Summed ``1 - IoU`` of the ``positive`` rows of two ``[N, 4]`` tensors of boxes."""
+    return torch.where(positive, 1 - paired_iou(predicted.float(), wanted), 0).sum()
 
 
 def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from srtod.boxes.anchors import per_anchor
 from srtod.boxes.coders import DeltaCoder
-from srtod.heads.dense import DensePrediction, Positives
-from srtod.heads.losses import smooth_l1
+from srtod.heads.dense import DensePrediction, Matched
+from srtod.heads.losses import SummedLoss, smooth_l1
 from srtod.heads.towers import ConvTowers, initialise
 
 
@@ -39,7 +39,7 @@ class RetinaPredictor(nn.Module):
         return predictions
 
 
-def delta_loss(positives: Positives, coder: DeltaCoder) -> dict[str, Tensor]:
+def delta_loss(found: Matched, coder: DeltaCoder) -> dict[str, SummedLoss]:
     """L1 distance of the deltas, ``loss_box``."""
-    wanted = coder.encode(positives.anchors, positives.objects)
-    return {"loss_box": smooth_l1(positives.deltas, wanted, beta=0.0) / positives.count}
+    wanted = coder.encode(found.anchors, found.objects)
+    return {"loss_box": SummedLoss(smooth_l1(found.deltas, wanted, found.positive, beta=0.0), found.count)}

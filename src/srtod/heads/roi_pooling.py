@@ -23,28 +23,23 @@ class RoIPooling(nn.Module):
         self.finest = finest
 
     def level_of(self, boxes: Tensor) -> Tensor:
-        """Index of the level that each of ``[N, 4]`` boxes reads, int64 ``[N]``."""
+        """Index of the level that each of ``[N, 4]`` boxes reads, int64 ``[N]``; 0 for what is no number."""
         sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
-        return (sides / self.finest + 1e-6).log2().floor().clamp(0, len(self.strides) - 1).long()
-
-    def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Cut features.
-
-        Args:
-            levels: ``[B, C, h, w]``; the first ``len(strides)`` are read.
-            boxes: ``[N_i, 4]`` for each image.
-
-        Returns:
-            ``[sum of N_i, C, output_size, output_size]``.
-        """
-        return self.cut(self.readable(levels), rois_of(boxes))
+        level = (sides / self.finest + 1e-6).log2().floor().clamp(0, len(self.strides) - 1)
+        return level.nan_to_num(0).long()
 
     def readable(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """The levels that are read, as :meth:`cut` reads them: converted once, however often it is called."""
         return [level.float().contiguous() for level in levels[: len(self.strides)]]
 
     def cut(self, levels: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """Cut features of ``rois`` ``[N, 5]``, index of the image and box, from :meth:`readable` levels."""
+        """Cut features of ``rois`` ``[N, 5]``, index of the image and box, from :meth:`readable` levels.
+
+        Returns:
+            ``[N, C, output_size, output_size]``. Boxes that are no numbers, as a network that diverges makes
+            them, read what one without area reads: the losses tell of them.
+        """
+        rois = rois.nan_to_num(0)
         if len(self.strides) == 1:
             return self._align(levels[0], rois, self.strides[0])
         rows_of = self._rows_by_level(rois[:, 1:])

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled_boxes, usable_anchors
+from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled_boxes
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.candidates import Candidates, best_of_level
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.samplers import RandomSampler
+from srtod.boxes.samplers import RandomSampler, Samples
 from srtod.heads.base import ProposalNetwork
-from srtod.heads.losses import across_processes, smooth_l1
+from srtod.heads.losses import SummedLoss, smooth_l1
+from srtod.heads.matching import match, matched
 from srtod.nn.initialisation import near_zero
 from srtod.types import ImageBatch, Truth
 
@@ -34,47 +34,16 @@ class ProposalLimits:
     nms_iou: float = 0.7
 
 
-class DrawnAnchors(NamedTuple):
-    """The anchors of one image that the losses see.
-
-    Attributes:
-        positive: their indices among all anchors, int64 ``[P]``.
-        negative: likewise, int64 ``[Q]``.
-        objects: ground truth of the positive ones, ``[P, 4]``.
-    """
-
-    positive: Tensor
-    negative: Tensor
-    objects: Tensor
-
-    @property
-    def divisor(self) -> int:
-        """This image's part of the losses' divisor."""
-        return max(len(self.positive), 1) + max(len(self.negative), 1)
-
-    def objectness_loss(self, logits: Tensor) -> Tensor:
-        """Summed binary cross-entropy, given the logits ``[N]`` of all anchors."""
-        chosen = logits[torch.cat([self.positive, self.negative])]
-        is_object = torch.zeros_like(chosen)
-        is_object[: len(self.positive)] = 1
-        return F.binary_cross_entropy_with_logits(chosen, is_object, reduction="sum")
+def objectness_loss(logits: Tensor, samples: Samples) -> Tensor:
+    """Summed binary cross-entropy of the sampled anchors, given the logits ``[K]`` of these."""
+    positive, valid = samples.positive.to(logits.dtype), samples.valid.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, positive, weight=valid, reduction="sum")
 
 
-def draw_anchors(
-    anchors: Tensor, usable: Tensor, truth: Truth, *, assigner: Assigner, sampler: RandomSampler
-) -> DrawnAnchors:
-    """Match the usable anchors of one image to its objects and draw what the losses see.
-
-    Args:
-        anchors: ``[N, 4]``.
-        usable: indices of those that may take part, int64.
-        truth: of the image.
-        assigner: matches anchors to objects.
-        sampler: draws from the matched ones.
-    """
-    assigned = assigner(anchors[usable], truth.boxes, truth.ignore_regions)
-    positive, negative = sampler(assigned, truth.generator)
-    return DrawnAnchors(usable[positive], usable[negative], truth.boxes[assigned[positive]])
+def samples_counted(samples: Samples) -> Tensor:
+    """One image's part of the losses' divisor: positive and negative samples, at least one of each."""
+    positive = samples.positive.sum()
+    return positive.clamp(min=1) + (samples.valid.sum() - positive).clamp(min=1)
 
 
 class RegionProposalNetwork(ProposalNetwork):
@@ -84,7 +53,7 @@ class RegionProposalNetwork(ProposalNetwork):
         channels: of the levels.
         anchors: makes the anchors.
         assigner: matches anchors to objects.
-        sampler: draws the anchors that the losses see.
+        sampler: samples the anchors that the losses see.
         training_limits, test_limits: how many proposals go on.
         beta: of the smooth L1 box loss; 0 is plain L1.
         border: anchors that cross the image's edge by more than this many pixels take no part in training;
@@ -144,8 +113,8 @@ class RegionProposalNetwork(ProposalNetwork):
 
     def loss_and_propose(
         self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Losses of the anchors that were drawn, and proposals (detached) of each image."""
+    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
+        """Losses of the sampled anchors, and proposals (detached) of each image."""
         logits, deltas = self(levels)
         anchors = self._anchors(levels)
         losses = self._losses(torch.cat(logits, 1), torch.cat(deltas, 1), anchors, levels, batch, truths)
@@ -164,37 +133,40 @@ class RegionProposalNetwork(ProposalNetwork):
         levels: Sequence[Tensor],
         batch: ImageBatch,
         truths: Sequence[Truth],
-    ) -> dict[str, Tensor]:
-        everywhere = torch.cat(anchors)
-        score_loss, box_loss, total = logits.new_zeros(()), logits.new_zeros(()), 0
+    ) -> dict[str, SummedLoss]:
+        everywhere, sizes = torch.cat(anchors), level_sizes(levels)
+        score_loss, box_loss, count = logits.new_zeros(3).unbind()
         for index, truth in enumerate(truths):
-            usable = self._usable(everywhere, levels, batch, index)
-            drawn = draw_anchors(everywhere, usable, truth, assigner=self.assigner, sampler=self.sampler)
-            wanted = self._wanted(everywhere[drawn.positive], drawn.objects)
-            score_loss = score_loss + drawn.objectness_loss(logits[index])
-            box_loss = box_loss + smooth_l1(deltas[index, drawn.positive], wanted, beta=self.beta)
-            total += drawn.divisor
-        count = across_processes(total, logits.device)
-        return {"loss_rpn_objectness": score_loss / count, "loss_rpn_box": box_loss / count}
+            samples = match(
+                anchors,
+                truth,
+                assigner=self.assigner,
+                sampler=self.sampler,
+                rows=self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device),
+                valid=self._inside(everywhere, batch.sizes[index]),
+            )
+            wanted = self._wanted(everywhere[samples.rows], matched(truth.boxes, samples.assigned))
+            predicted = deltas[index, samples.rows]
+            score_loss = score_loss + objectness_loss(logits[index, samples.rows], samples)
+            box_loss = box_loss + smooth_l1(predicted, wanted, samples.positive, beta=self.beta)
+            count = count + samples_counted(samples)
+        return {
+            "loss_rpn_objectness": SummedLoss(score_loss, count),
+            "loss_rpn_box": SummedLoss(box_loss, count),
+        }
 
     def _wanted(self, anchors: Tensor, objects: Tensor) -> Tensor:
         if self.target_shrink is not None:
             anchors = scaled_boxes(anchors, self.target_shrink)
         return self.coder.encode(anchors, objects)
 
-    def _usable(self, anchors: Tensor, levels: Sequence[Tensor], batch: ImageBatch, index: int) -> Tensor:
-        usable = usable_anchors(
-            level_sizes(levels),
-            self.anchors.strides,
-            batch.padded_sizes[index],
-            self.anchors.per_cell,
-            anchors.device,
-        )
-        if self.border is not None:
-            height, width = batch.sizes[index]
-            edge = anchors.new_tensor([width + self.border, height + self.border])
-            usable &= (anchors[:, :2] >= -self.border).all(dim=1) & (anchors[:, 2:] < edge).all(dim=1)
-        return usable.nonzero().squeeze(1)
+    def _inside(self, anchors: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """Which of ``[N, 4]`` anchors may train in an image of this size, bool ``[N]``; None for all."""
+        if self.border is None:
+            return None
+        (x1, y1, x2, y2), (height, width) = anchors.unbind(1), size
+        beyond = (x1 < -self.border) | (y1 < -self.border)
+        return ~(beyond | (x2 >= width + self.border) | (y2 >= height + self.border))
 
     def _propose(
         self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], sizes: Tensor

@@ -7,6 +7,7 @@ from torch import Tensor
 from srtod.boxes.candidates import Candidates
 from srtod.heads.base import Head, ProposalNetwork
 from srtod.heads.box_head import CascadeBoxHead
+from srtod.heads.losses import averaged
 from srtod.types import ImageBatch, Truth
 
 
@@ -26,7 +27,7 @@ class TwoStageHead(Head):
     def loss(self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]) -> dict[str, Tensor]:
         """Losses of proposals and boxes."""
         losses, proposals = self.rpn.loss_and_propose(levels, batch, truths)
-        return losses | self.box_head.loss(levels, proposals, batch, truths)
+        return averaged(losses | self.box_head.losses(levels, proposals, batch, truths))
 
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The refined proposals of all images, once for each class above the threshold."""

@@ -118,7 +118,7 @@ def _by_sampling(
     kernel = (weight.shape[2], weight.shape[3])
     rows = _regular(height, kernel[0], stride[0], padding[0], dilation[0], offsets.device)
     columns = _regular(width, kernel[1], stride[1], padding[1], dilation[1], offsets.device)
-    y = offsets[:, 0::2] + rows.repeat_interleave(kernel[1], dim=0)[:, :, None]
+    y = offsets[:, 0::2] + rows[:, None].expand(-1, kernel[1], -1).flatten(0, 1)[:, :, None]
     x = offsets[:, 1::2] + columns.repeat(kernel[0], 1)[:, None, :]
     samples = F.grid_sample(inputs, _grid(y, x, inputs), align_corners=False)
     samples = samples.reshape(batch, channels, kernel[0] * kernel[1], height * width)

@@ -1,39 +1,36 @@
 """Tensors that are made once and read many times."""
 
 from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
 
-class Kept:
-    """The lists of tensors used last, by key.
 
-    They serve inference and training alike, whichever comes first. Copies and pickles begin with none, and
-    none are kept that only stand for tensors (fake ones) or belong to a program that ``torch.compile`` makes.
+def kept(most: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Keep the tensors that a function made last, by its arguments; nobody may write into them.
+
+    They serve inference and training alike, whichever comes first, in any number of threads. None are kept
+    that only stand for tensors (fake ones) or belong to a program that ``torch.compile`` makes.
 
     Args:
-        most: lists to keep; the one that was not used for the longest time goes first.
+        most: results to keep; the one that was not used for the longest time goes first.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._lists: dict[Hashable, list[Tensor]] = {}
-
-    def get(self, key: Hashable, make: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """The tensors of ``key``, made by ``make`` unless they are kept; nobody may write into them."""
-        if torch.compiler.is_compiling():
-            return make()
-        tensors = self._lists.pop(key, None)
-        if tensors is None:
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(maxsize=most)
+        def make_once(*key: Hashable) -> T:
             with torch.inference_mode(False):
-                tensors = make()
-        if all(type(tensor) is Tensor for tensor in tensors):
-            self._lists[key] = tensors
-        if len(self._lists) > self.most:
-            del self._lists[next(iter(self._lists))]
-        return list(tensors)
+                return make(*key)
 
-    def __reduce__(self) -> tuple[type["Kept"], tuple[int]]:
-        """Copies and pickles know how many to keep, but not the tensors."""
-        return Kept, (self.most,)
+        @wraps(make)
+        def read(*key: Hashable) -> T:
+            real = not torch.compiler.is_compiling() and type(torch.empty(0)) is Tensor
+            return (make_once if real else make)(*key)
+
+        return read
+
+    return decorate

@@ -3,7 +3,7 @@ import torch
 
 from srtod.boxes.assigners import base
 from srtod.boxes.assigners.atss import ATSSAssigner
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED
+from srtod.boxes.assigners.base import BACKGROUND
 from srtod.boxes.overlaps import box_iou
 
 NOTHING = torch.zeros(0, 4)
@@ -48,7 +48,7 @@ def test_equals_the_plain_loop(monkeypatch, seed, block):
     levels = [random_boxes(200, seed), random_boxes(50, seed + 10), random_boxes(5, seed + 20)]
     objects = random_boxes(30, seed + 30)
     expected = object_by_object(levels, objects, nearest=7)
-    assert ATSSAssigner(nearest=7)(levels, objects, NOTHING).tolist() == expected
+    assert ATSSAssigner(nearest=7)(levels, objects).tolist() == expected
     assert len(set(expected)) > 10
 
 
@@ -59,14 +59,14 @@ def row_of_boxes(*lefts, side=8.0):
 def test_threshold_is_mean_plus_standard_deviation_of_all_levels_candidates():
     # The IoU with the object 0..8 are 1, 3/5, 0 and 1/4 (twice as wide): mean 0.4625, deviation 0.433.
     fine, coarse = row_of_boxes(0.0, 2, 20), torch.tensor([[0.0, 0, 16, 16]])
-    assert ATSSAssigner()([fine, coarse], fine[:1], NOTHING).tolist() == [0] + [BACKGROUND] * 3
+    assert ATSSAssigner()([fine, coarse], fine[:1]).tolist() == [0] + [BACKGROUND] * 3
     # Without the exact one they are 3/5, 0, 1/4: mean 0.283, deviation 0.301, bar 0.585.
-    assert ATSSAssigner()([fine[1:], coarse], fine[:1], NOTHING).tolist() == [0] + [BACKGROUND] * 2
+    assert ATSSAssigner()([fine[1:], coarse], fine[:1]).tolist() == [0] + [BACKGROUND] * 2
 
 
 def test_a_single_candidate_deviates_from_nothing():
-    assert ATSSAssigner()([row_of_boxes(0.0), NOTHING], row_of_boxes(1.0), NOTHING).tolist() == [0]
-    assert ATSSAssigner(nearest=1)([row_of_boxes(0.0, 9)], row_of_boxes(1.0), NOTHING).tolist() == [
+    assert ATSSAssigner()([row_of_boxes(0.0), NOTHING], row_of_boxes(1.0)).tolist() == [0]
+    assert ATSSAssigner(nearest=1)([row_of_boxes(0.0, 9)], row_of_boxes(1.0)).tolist() == [
         0,
         BACKGROUND,
     ]
@@ -76,31 +76,24 @@ def test_only_the_nearest_of_each_level_are_candidates():
     near, far = torch.tensor([[3.0, 3, 5, 5]]), torch.tensor([[-1.0, 0, 8, 8]])
     objects = torch.tensor([[0.0, 0, 8, 8]])
     levels = [torch.cat([near, far]), *[torch.tensor([[50.0, 50, 60, 60]])] * 3]
-    assert ATSSAssigner(nearest=2)(levels, objects, NOTHING).tolist() == [BACKGROUND, 0] + [BACKGROUND] * 3
-    assert ATSSAssigner(nearest=1)(levels, objects, NOTHING).tolist() == [0] + [BACKGROUND] * 4
+    assert ATSSAssigner(nearest=2)(levels, objects).tolist() == [BACKGROUND, 0] + [BACKGROUND] * 3
+    assert ATSSAssigner(nearest=1)(levels, objects).tolist() == [0] + [BACKGROUND] * 4
 
 
 def test_a_box_whose_centre_is_outside_is_not_positive():
     boxes = torch.tensor([[0.0, 0, 40, 10], [200, 200, 210, 210], [300, 300, 310, 310]])
     inside, outside = torch.tensor([[0.0, 0, 30, 10]]), torch.tensor([[0.0, 0, 20, 10]])
-    assert ATSSAssigner()([boxes], inside, NOTHING).tolist()[0] == 0
-    assert ATSSAssigner()([boxes], outside, NOTHING).tolist()[0] == BACKGROUND
+    assert ATSSAssigner()([boxes], inside).tolist()[0] == 0
+    assert ATSSAssigner()([boxes], outside).tolist()[0] == BACKGROUND
 
 
 def test_a_box_goes_to_the_object_it_overlaps_most_and_of_equal_ones_to_the_first():
     boxes = torch.cat([row_of_boxes(0.0), row_of_boxes(100.0, 200, 300)])
     worse, better = torch.tensor([[0.0, 0, 8, 6]]), torch.tensor([[0.0, 0, 8, 7]])
     for objects, winner in (([worse, better], 1), ([better, worse], 0), ([better, better, worse], 0)):
-        assert ATSSAssigner()([boxes], torch.cat(objects), NOTHING).tolist()[0] == winner
-
-
-def test_regions_to_ignore_hide_background_but_not_objects():
-    boxes = row_of_boxes(0.0, 4, 5, 30)
-    region = torch.tensor([[0.0, 0, 8, 8]])
-    assert ATSSAssigner()([boxes], NOTHING, region).tolist() == [IGNORED, BACKGROUND, BACKGROUND, BACKGROUND]
-    assert ATSSAssigner()([boxes], boxes[:1], region).tolist()[0] == 0
+        assert ATSSAssigner()([boxes], torch.cat(objects)).tolist()[0] == winner
 
 
 def test_no_objects_or_no_boxes():
-    assert ATSSAssigner()([row_of_boxes(0.0, 9), NOTHING], NOTHING, NOTHING).tolist() == [BACKGROUND] * 2
-    assert ATSSAssigner()([NOTHING, NOTHING], row_of_boxes(0.0), NOTHING).tolist() == []
+    assert ATSSAssigner()([row_of_boxes(0.0, 9), NOTHING], NOTHING).tolist() == [BACKGROUND] * 2
+    assert ATSSAssigner()([NOTHING, NOTHING], row_of_boxes(0.0)).tolist() == []

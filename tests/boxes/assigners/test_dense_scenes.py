@@ -6,18 +6,14 @@ import torch
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners import base
 from srtod.boxes.assigners.atss import ATSSAssigner
-from srtod.boxes.assigners.base import AcrossLevels
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 
 STRIDES = (4, 8, 16, 32, 64)
-NOTHING = torch.zeros(0, 4)
 ASSIGNERS = {
-    "max IoU": AcrossLevels(
-        MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
-    ),
+    "max IoU": MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True),
     "ATSS": ATSSAssigner(),
-    "hierarchical": AcrossLevels(HierarchicalAssigner()),
+    "hierarchical": HierarchicalAssigner(),
 }
 
 
@@ -30,11 +26,10 @@ def anchors(width, height):
 def test_3000_objects_are_assigned_alike_in_small_and_large_blocks(monkeypatch, random_boxes, name):
     levels = anchors(256, 192)
     objects = random_boxes(3000, width=256.0, height=192.0, sides=12.0)
-    regions = random_boxes(300, seed=1, width=256.0, height=192.0, sides=3.0)
     results = []
     for block in (1 << 16, 1 << 22):
         monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
-        results.append(ASSIGNERS[name](levels, objects, regions))
+        results.append(ASSIGNERS[name](levels, objects))
     small, large = results
     assert torch.equal(small, large)
     assert len(small[small >= 0].unique()) > 1000
@@ -47,7 +42,7 @@ def test_few_blocks_live_at_once(monkeypatch, random_boxes, live_bytes, name):
     objects = random_boxes(400, width=256.0, height=192.0, sides=30.0)
     assert len(objects) * len(levels[0]) > 12 * base._BLOCK_ELEMENTS
     with live_bytes:
-        ASSIGNERS[name](levels, objects, objects)
+        ASSIGNERS[name](levels, objects)
     float_block = 4 * base._BLOCK_ELEMENTS
     assert float_block < live_bytes.peak < 7 * float_block
 
@@ -61,5 +56,5 @@ def test_no_tensor_outgrows_a_block_at_full_size(random_boxes, largest_tensor, n
     assert min(36 * everything, 36 * finest) > 2 * base._BLOCK_ELEMENTS
     assert everything < base._BLOCK_ELEMENTS
     with largest_tensor:
-        ASSIGNERS[name](levels, objects, objects)
+        ASSIGNERS[name](levels, objects)
     assert largest_tensor.entries <= base._BLOCK_ELEMENTS

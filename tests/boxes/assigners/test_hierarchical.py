@@ -41,48 +41,42 @@ def test_equals_the_plain_loop(monkeypatch, random_boxes, seed, later_object_win
     boxes, objects = random_boxes(150, seed), random_boxes(60, seed + 100)
     near = [objects[:10] + shift for shift in (0, 0.1, 0.1, 0.2, 0.3, 0.4)]
     boxes = torch.cat([boxes, *near])  # some fit well, some tie
-    assigned = HierarchicalAssigner(later_object_wins=later_object_wins)(boxes, objects, NOTHING).tolist()
+    assigned = HierarchicalAssigner(later_object_wins=later_object_wins)([boxes], objects).tolist()
     assert assigned == plain_loop(boxes, objects, later_object_wins=later_object_wins)
     assert {BACKGROUND, IGNORED} < set(assigned)
 
 
 def test_an_object_takes_its_three_best_boxes_even_if_it_touches_none():
     boxes = squares(0, 20, 40, 60, 80)
-    assert HierarchicalAssigner()(boxes, squares(110), NOTHING).tolist() == [-1, -1, 0, 0, 0]
+    assert HierarchicalAssigner()([boxes], squares(110)).tolist() == [-1, -1, 0, 0, 0]
 
 
 def test_boxes_that_tie_for_the_last_place_are_all_taken():
     boxes = squares(0, 20, 40, 60, 80)
-    assert HierarchicalAssigner()(boxes, squares(50), NOTHING).tolist() == [-1, 0, 0, 0, 0]
+    assert HierarchicalAssigner()([boxes], squares(50)).tolist() == [-1, 0, 0, 0, 0]
 
 
 def test_shrinking_finds_a_box_that_was_too_large():
     boxes = torch.cat([squares(50), squares(50, side=5.6)])
     shrunk_fits = HierarchicalAssigner(first_round=1, shrink=0.5)
-    assert shrunk_fits(boxes, squares(50, side=5), NOTHING).tolist() == [0, 0]
-    assert HierarchicalAssigner(first_round=1, shrink=1.0)(boxes, squares(50, side=5), NOTHING)[0] == -1
+    assert shrunk_fits([boxes], squares(50, side=5)).tolist() == [0, 0]
+    assert HierarchicalAssigner(first_round=1, shrink=1.0)([boxes], squares(50, side=5))[0] == -1
 
 
 def test_of_several_objects_the_best_or_the_last_gets_a_box():
     boxes, objects = squares(50), squares(50, 53)
-    assert HierarchicalAssigner()(boxes, objects, NOTHING).tolist() == [0]
-    assert HierarchicalAssigner(later_object_wins=True)(boxes, objects, NOTHING).tolist() == [1]
-    assert HierarchicalAssigner()(boxes, objects[[1, 1]], NOTHING).tolist() == [1]
+    assert HierarchicalAssigner()([boxes], objects).tolist() == [0]
+    assert HierarchicalAssigner(later_object_wins=True)([boxes], objects).tolist() == [1]
+    assert HierarchicalAssigner()([boxes], objects[[1, 1]]).tolist() == [1]
 
 
 def test_boxes_that_fit_but_are_not_taken_are_ignored():
     boxes = squares(50, 50.5, 51, 58)
     assigner = HierarchicalAssigner(first_round=1)
-    assert assigner(boxes, squares(50), NOTHING).tolist() == [0, IGNORED, IGNORED, BACKGROUND]
-
-
-def test_regions_to_ignore_hide_background_but_not_objects():
-    region = torch.tensor([[0.0, 40, 100, 60]])
-    assert HierarchicalAssigner()(squares(10, 150), NOTHING, region).tolist() == [IGNORED, BACKGROUND]
-    assert HierarchicalAssigner()(squares(10), squares(10), region).tolist() == [0]
+    assert assigner([boxes], squares(50)).tolist() == [0, IGNORED, IGNORED, BACKGROUND]
 
 
 def test_no_objects_or_no_boxes():
-    assert HierarchicalAssigner()(squares(10, 20), NOTHING, NOTHING).tolist() == [BACKGROUND] * 2
-    assert HierarchicalAssigner()(NOTHING, squares(10), NOTHING).shape == (0,)
-    assert HierarchicalAssigner()(squares(10), squares(10, 11), NOTHING).tolist() == [0]
+    assert HierarchicalAssigner()([squares(10, 20)], NOTHING).tolist() == [BACKGROUND] * 2
+    assert HierarchicalAssigner()([NOTHING], squares(10)).shape == (0,)
+    assert HierarchicalAssigner()([squares(10)], squares(10, 11)).tolist() == [0]

@@ -3,18 +3,17 @@ import torch
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 
-NOTHING = torch.zeros(0, 4)
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
 
 
 def test_an_object_that_no_box_touches_claims_none():
     assigner = MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True)
-    assert assigner(BOXES, torch.tensor([[12.0, 12, 18, 18]]), NOTHING).tolist() == [BACKGROUND] * 3
+    assert assigner([BOXES], torch.tensor([[12.0, 12, 18, 18]])).tolist() == [BACKGROUND] * 3
 
 
 def test_claims_hold_whichever_object_the_box_is_nearest_to():
     objects = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 2], [20, 0, 30, 4.5]])
     assigner = MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=False)
-    assert assigner(BOXES, objects, NOTHING).tolist() == [0, IGNORED, BACKGROUND]
+    assert assigner([BOXES], objects).tolist() == [0, IGNORED, BACKGROUND]
     claiming = MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, minimum_iou=0.15, match_low_quality=True)
-    assert claiming(BOXES, objects, NOTHING).tolist() == [1, 2, BACKGROUND]
+    assert claiming([BOXES], objects).tolist() == [1, 2, BACKGROUND]

@@ -3,21 +3,17 @@ import math
 import pytest
 import torch
 
-from srtod.boxes.anchors import AnchorGenerator
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.region import RegionAssigner
 
-CPU = torch.device("cpu")
 NOTHING = torch.zeros(0, 4)
 STRIDES = (4, 8, 16)
 SIZES = [(16, 24), (8, 12), (4, 6)]
 """Of an image of 96 x 64 pixels."""
 
 
-def assign(objects, ignore_regions=NOTHING, *, scale=4.0, strides=STRIDES, sizes=SIZES):
-    anchors = torch.cat(AnchorGenerator(strides=strides, scales=[scale], ratios=[1.0])(sizes, CPU))
-    assigner = RegionAssigner(strides=strides, anchor_scale=scale)
-    assigned = assigner(anchors, sizes, torch.as_tensor(objects), ignore_regions)
+def assign(objects, *, scale=4.0, strides=STRIDES, sizes=SIZES):
+    assigned = RegionAssigner(strides=strides, anchor_scale=scale)(sizes, torch.as_tensor(objects))
     parts = assigned.split([h * w for h, w in sizes])
     return [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
 
@@ -69,13 +65,6 @@ def test_objects_that_leave_the_image():
     fine, *_ = assign([beyond_the_left, beyond_the_right])
     assert cells(fine, 0) == {(0, 7)}
     assert cells(fine, 1) == set()
-
-
-def test_regions_to_ignore_hide_background_but_not_objects():
-    fine, middle, coarse = assign([[16.0, 8, 32, 24]], torch.tensor([[0.0, 0, 60, 60]]), scale=1.0)
-    assert middle[1, 7:9].tolist() == [IGNORED, BACKGROUND]
-    assert (coarse >= 0).any()
-    assert (fine[1:15, 1:15] == IGNORED).all()
 
 
 def test_no_objects_means_background():

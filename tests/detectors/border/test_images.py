@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 import srtod
-from srtod.detectors.border.images import check_image, check_images
+from srtod.detectors.border import images as images_module
+from srtod.detectors.border.images import check_images
 from srtod.support.errors import InputError
 
 GOOD = torch.linspace(0, 1, 3 * 6 * 8).reshape(3, 6, 8)
@@ -19,6 +20,8 @@ GOOD = torch.linspace(0, 1, 3 * 6 * 8).reshape(3, 6, 8)
         (GOOD, torch.rand(3, 1, 1)),
         torch.rand(2, 3, 4, 4),
         [GOOD.half()],
+        [GOOD.bfloat16()],
+        [(GOOD * 255).byte()],
         [GOOD * 2 - 0.5],
         [GOOD * 0],
     ],
@@ -36,11 +39,14 @@ def test_what_detectors_take_passes(images):
         (None, "not NoneType"),
         ("sky.png", "not str"),
         ([], "images: none were given"),
-        ([GOOD, None], r"images\[1\]: a float tensor \[3, H, W\] with RGB in 0..1 is needed, not NoneType$"),
+        (
+            [GOOD, None],
+            r"images\[1\]: a tensor \[3, H, W\] .* float in 0..1 or uint8, not NoneType$",
+        ),
         ([np.zeros((4, 4, 3), np.uint8)], r"images\[0\]: .*, not ndarray; .*to_tensor makes one of it"),
         ([Image.new("RGB", (4, 4))], "not Image; .*to_tensor makes one of it"),
-        ([(GOOD * 255).byte()], r"not torch.uint8 \[3, 6, 8\]; divide by 255$"),
-        ([(GOOD * 255).byte().permute(1, 2, 0)], r"with permute\(2, 0, 1\) and divide by 255$"),
+        ([(GOOD * 255).long()], r"not torch.int64 \[3, 6, 8\]; convert it with to\(torch.uint8\)$"),
+        ([(GOOD * 255).byte().permute(1, 2, 0)], r"not torch.uint8 \[6, 8, 3\]; .* with permute\(2, 0, 1\)$"),
         ([GOOD[0]], r"not torch.float32 \[6, 8\]; repeat the gray channel with expand\(3, -1, -1\)$"),
         ([GOOD[:1]], "repeat the gray channel"),
         ([torch.rand(4, 6, 8)], "leave out the fourth channel"),
@@ -58,8 +64,25 @@ def test_what_is_no_image_is_told_with_its_remedy(images, message):
     assert "\n" not in str(error.value)
 
 
-def test_values_are_looked_at_on_the_cpu_alone():
-    check_image(torch.empty(3, 4, 4, device="meta"))
+def test_values_on_another_device_are_looked_at_in_the_first_batch_alone(monkeypatch):
+    looked = []
+    monkeypatch.setattr(images_module, "_check_values", lambda image, name: looked.append(name))
+    monkeypatch.setattr(torch.Tensor, "is_cpu", False)
+    detector = srtod.build_detector("retinanet", num_classes=1, backbone="test_resnet", pyramid_channels=8)
+    for _ in range(3):
+        detector.eval()([GOOD, GOOD])
+    assert looked == ["images[0]", "images[1]"]
+
+
+def test_uint8_and_float_images_give_the_same():
+    torch.manual_seed(0)
+    detector = srtod.build_detector(
+        "retinanet", num_classes=1, backbone="test_resnet", pyramid_channels=8, resize=(80, 60)
+    )
+    pixels = torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8)
+    target = {"boxes": torch.tensor([[1.0, 1, 9, 9]]), "labels": torch.tensor([0])}
+    losses = [detector([image], [target]) for image in (pixels, pixels.float() / 255)]
+    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
 def test_a_bad_pixel_reaches_no_statistics():

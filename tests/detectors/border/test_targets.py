@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -7,9 +8,9 @@ from srtod.support.errors import InputError
 BOX = torch.tensor([[1.0, 1, 5, 9]])
 
 
-def read(targets, *, classes=2, device="cpu"):
+def read(targets, *, classes=2, device="cpu", scales=None):
     sizes = [(16, 12)] * len(targets)
-    return read_targets(targets, sizes=sizes, num_classes=classes, device=torch.device(device))
+    return read_targets(targets, sizes=sizes, scales=scales, num_classes=classes, device=torch.device(device))
 
 
 def test_targets_are_checked_and_split_where_they_lie():
@@ -64,3 +65,39 @@ def test_a_target_is_a_dict(targets):
 @pytest.mark.parametrize("seed", [0, 2**64 - 1, torch.tensor(7)])
 def test_seeds_of_64_bits_are_taken(seed):
     assert read([{"boxes": BOX, "labels": torch.tensor([0]), "seed": seed}])[0].generator is not None
+
+
+def test_arrays_are_taken_as_tensors_are():
+    tensors = {
+        "boxes": torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 6]]),
+        "labels": torch.tensor([1, 7]),
+        "ignore": torch.tensor([False, True]),
+    }
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    for one, other in zip(read([tensors])[0], read([arrays])[0], strict=True):
+        assert one is None or torch.equal(one, other)
+
+
+def test_boxes_are_scaled_before_they_go_over_and_the_users_stay_as_they_are():
+    boxes = np.array([[1.0, 1, 5, 9]], np.float32)
+    target = {"boxes": boxes, "labels": np.array([0])}
+    scales = [(2.0, 0.5)]
+    (truth,) = read_targets(
+        [target], sizes=[(16, 12)], scales=scales, num_classes=1, device=torch.device("cpu")
+    )
+    assert truth.boxes.tolist() == [[2, 0.5, 10, 4.5]]
+    assert boxes.tolist() == [[1, 1, 5, 9]]
+
+
+def test_a_batch_goes_over_in_one_copy_that_does_not_block(monkeypatch):
+    copies = []
+    move = torch.Tensor.to
+
+    def counted(tensor, *args, **options):
+        copies.append(options)
+        return move(tensor, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", counted)
+    target = {"boxes": BOX, "labels": torch.tensor([0])}
+    read([target, target, target])
+    assert copies == [{"non_blocking": True}]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srtod.boxes.assigners.base import BACKGROUND, blocks, ignore_hidden
+from srtod.boxes.assigners.base import BACKGROUND, blocks
 from srtod.boxes.overlaps import paired_iou
 
 _INSIDE = 0.01
@@ -23,26 +23,21 @@ class ATSSAssigner:
 
     Attributes:
         nearest: candidates of each level; which ones, of several that are equally near, is up to ``topk``.
-        ignore_share: background boxes with more than this share of their own area in a region to ignore
-            become ignored.
     """
 
     nearest: int = 9
-    ignore_share: float = 0.5
 
-    def __call__(self, levels: Sequence[Tensor], objects: Tensor, ignore_regions: Tensor) -> Tensor:
-        """Assign (see :class:`~srtod.boxes.assigners.base.LevelAssigner`)."""
+    def __call__(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
+        """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
         boxes = torch.cat(list(levels))
-        assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-        if len(objects) and len(boxes):
-            candidates = self._candidates(levels, objects)
-            overlaps = _overlaps(boxes, candidates, objects)
-            deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
-            positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
-            positive &= _centres_inside(boxes, candidates, objects)
-            _give_to_best(assigned, candidates[positive], positive.nonzero()[:, 0], overlaps[positive])
-        ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
-        return assigned
+        if not len(objects) or not len(boxes):
+            return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        candidates = self._candidates(levels, objects)
+        overlaps = _overlaps(boxes, candidates, objects)
+        deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
+        positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
+        positive &= _centres_inside(boxes, candidates, objects)
+        return _given_to_best(candidates, torch.where(positive, overlaps, -1), len(boxes))
 
     def _candidates(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
         """Indices of the boxes nearest to each object, int64 ``[G, candidates of all levels]``."""
@@ -58,7 +53,7 @@ def _nearest(points: Tensor, others: Tensor, number: int) -> Tensor:
     number = min(number, len(others))
     nearest = torch.empty(len(points), number, dtype=torch.int64, device=points.device)
     others_x, others_y = others.T.contiguous().unbind(0)  # twice as fast as strided ones
-    for block in blocks(len(points), len(others)):
+    for block in blocks(len(points), len(others), points.device):
         x, y = points[block, :, None].unbind(1)
         distances = (x - others_x).square_().add_((y - others_y).square_())
         nearest[block] = distances.topk(number, dim=1, largest=False).indices
@@ -67,8 +62,8 @@ def _nearest(points: Tensor, others: Tensor, number: int) -> Tensor:
 
 def _overlaps(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
     """IoU of each object with its candidates, ``[G, K]``."""
-    partners = objects.repeat_interleave(candidates.shape[1], dim=0)
-    return paired_iou(boxes[candidates.flatten()], partners).reshape(candidates.shape)
+    partners = objects[:, None].expand(*candidates.shape, 4)
+    return paired_iou(boxes[candidates.flatten()], partners.reshape(-1, 4)).reshape(candidates.shape)
 
 
 def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
@@ -78,18 +73,23 @@ def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tenso
     return (inside > _INSIDE).all(dim=2)
 
 
-def _give_to_best(assigned: Tensor, rows: Tensor, objects: Tensor, overlaps: Tensor) -> None:
-    """Give each box to the object that overlaps it most, the first of equal ones, in place.
+def _given_to_best(candidates: Tensor, overlaps: Tensor, number: int) -> Tensor:
+    """Give each box to the object that overlaps it most, the first of equal ones.
 
     Args:
-        assigned: int64 ``[N]``.
-        rows: box of each pair, int64 ``[P]``.
-        objects: object of each pair, int64 ``[P]``.
-        overlaps: of each pair, ``[P]``.
+        candidates: indices of boxes, int64 ``[G, K]``.
+        overlaps: with the object of the row, ``[G, K]``; -1 where the box is not positive for it.
+        number: of boxes.
+
+    Returns:
+        int64 ``[number]``: index of the object, or ``BACKGROUND``.
     """
-    best = overlaps.new_zeros(len(assigned)).scatter_reduce_(0, rows, overlaps, "amax")
-    won = overlaps == best[rows]
-    assigned.scatter_reduce_(0, rows[won], objects[won], "amin", include_self=False)
+    rows, overlaps, nobody = candidates.flatten(), overlaps.flatten(), len(candidates)
+    best = overlaps.new_zeros(number).scatter_reduce_(0, rows, overlaps, "amax")
+    objects = torch.arange(nobody, device=rows.device)[:, None].expand_as(candidates).flatten()
+    objects = torch.where(overlaps == best[rows], objects, nobody)
+    first = torch.full((number,), nobody, device=rows.device).scatter_reduce_(0, rows, objects, "amin")
+    return first.masked_fill(first == nobody, BACKGROUND)
 
 
 def _centres(boxes: Tensor) -> Tensor:

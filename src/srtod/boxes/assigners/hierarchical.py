@@ -1,12 +1,13 @@
 """Each object takes the boxes that fit it best, however little they overlap (RFLA)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from srtod.boxes.anchors import scaled_boxes
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, ignore_hidden
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, last_of
 from srtod.boxes.overlaps import gaussian_similarity
 
 _NOBODY = -1
@@ -28,8 +29,6 @@ class HierarchicalAssigner:
         negative_score: boxes with a lower score are background.
         later_object_wins: where several objects take one box in a round, the last of them gets it, as in the
             reference code; else the one that it fits best, and of equals the last.
-        ignore_share: background boxes with more than this share of their own area in a region to ignore
-            become ignored.
     """
 
     first_round: int = 3
@@ -37,32 +36,29 @@ class HierarchicalAssigner:
     shrink: float = 0.9
     negative_score: float = 0.8
     later_object_wins: bool = False
-    ignore_share: float = 0.5
 
-    def __call__(self, boxes: Tensor, objects: Tensor, ignore_regions: Tensor) -> Tensor:
+    def __call__(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
-        assigned = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-        if len(boxes) and len(objects):
-            first, _ = self._round(boxes, objects, self.first_round)
-            second, best = self._round(scaled_boxes(boxes, self.shrink), objects, self.second_round)
-            assigned[best >= self.negative_score] = IGNORED
-            assigned = torch.where(second == _NOBODY, assigned, second)
-            assigned = torch.where(first == _NOBODY, assigned, first)
-        ignore_hidden(assigned, boxes, ignore_regions, share=self.ignore_share)
-        return assigned
+        boxes = torch.cat(list(levels))
+        if not len(boxes) or not len(objects):
+            return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        first, _ = self._round(boxes, objects, self.first_round)
+        second, best = self._round(scaled_boxes(boxes, self.shrink), objects, self.second_round)
+        untaken = torch.where(best >= self.negative_score, IGNORED, BACKGROUND)
+        return torch.where(first != _NOBODY, first, torch.where(second != _NOBODY, second, untaken))
 
     def _round(self, boxes: Tensor, objects: Tensor, most: int) -> tuple[Tensor, Tensor]:
         """The object that gets each box, or ``_NOBODY``, and each box's best score, ``[N]`` both."""
         owner = torch.full((len(boxes),), _NOBODY, dtype=torch.int64, device=boxes.device)
         owner_score, best = boxes.new_zeros(2, len(boxes))
-        for block in blocks(len(objects), len(boxes)):
+        for block in blocks(len(objects), len(boxes), boxes.device):
             scores = gaussian_similarity(objects[block], boxes)
             torch.maximum(best, scores.amax(dim=0), out=best)
             last = scores.topk(min(most, len(boxes)), dim=1).values[:, -1:]
-            takers, taken = (scores >= last).nonzero(as_tuple=True)
+            takes = scores >= last
             if not self.later_object_wins:
-                fit = scores[takers, taken]
-                wins = fit == owner_score.scatter_reduce_(0, taken, fit, "amax")[taken]
-                takers, taken = takers[wins], taken[wins]
-            owner.scatter_reduce_(0, taken, takers + block.start, "amax")  # what wins now comes later
+                fit = torch.where(takes, scores, -1)
+                torch.maximum(owner_score, fit.amax(dim=0), out=owner_score)
+                takes = fit == owner_score
+            torch.maximum(owner, last_of(takes, block), out=owner)  # what wins now comes later
         return owner, best

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED, ignore_hidden
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED
+from srtod.nn.kept import kept
 
 
 @dataclass(frozen=True)
@@ -20,79 +21,89 @@ class RegionAssigner:
     or below; beyond the first to the left or above it takes that cell. All this as in MMDetection.
 
     Cells are counted out region by region: time and memory grow with the cells inside the objects, not with
-    objects times cells.
+    objects times cells. The host waits once, for the number of these cells.
 
     Attributes:
         strides: of the levels in pixels, each twice the one before.
         anchor_scale: side of the anchors in units of the stride.
         positive_share: of an object's width and height, the middle in which cells are positive.
         ignored_share: likewise, the middle in which cells are not background.
-        ignore_share: background cells with more than this share of their anchor's area in a region to ignore
-            become ignored.
     """
 
     strides: tuple[int, ...]
     anchor_scale: float
     positive_share: float = 0.2
     ignored_share: float = 0.5
-    ignore_share: float = 0.5
 
-    def __call__(
-        self, anchors: Tensor, sizes: Sequence[tuple[int, int]], objects: Tensor, ignore_regions: Tensor
-    ) -> Tensor:
+    def __call__(self, sizes: Sequence[tuple[int, int]], objects: Tensor) -> Tensor:
         """Assign.
 
         Args:
-            anchors: one for each cell of all levels ``[N, 4]``, row by row.
             sizes: (h, w) of each level in cells.
             objects: ground truth ``[G, 4]``; G may be 0.
-            ignore_regions: ``[R, 4]``; R may be 0.
 
         Returns:
-            int64 ``[N]``: index of the object, ``BACKGROUND`` or ``IGNORED``.
+            int64 ``[sum of h w]``, row by row: index of the object, ``BACKGROUND`` or ``IGNORED``.
         """
-        grid = torch.tensor(sizes, device=anchors.device)
-        level = self._level_of(objects)
-        around, last_of = self._cells(objects, level, self.ignored_share, grid)
-        last = torch.full((len(anchors),), -1, device=anchors.device)
-        last = last.scatter_reduce(0, around, last_of, "amax")
-        assigned = torch.where(last >= 0, IGNORED, BACKGROUND)
-        middle, owner = self._cells(objects, level, self.positive_share, grid)
-        decides = last[middle] == owner
-        assigned[middle[decides]] = owner[decides]
-        for neighbour in (level - 1, level + 1):
-            exists = (neighbour >= 0) & (neighbour < len(self.strides))
-            around, _ = self._cells(objects[exists], neighbour[exists], self.ignored_share, grid)
-            assigned[around] = IGNORED
-        ignore_hidden(assigned, anchors, ignore_regions, share=self.ignore_share)
-        return assigned
+        level, grid = self._level_of(objects), _grid(tuple(sizes), objects.device)
+        regions = (
+            (self.ignored_share, 0),
+            (self.positive_share, 0),
+            (self.ignored_share, -1),
+            (self.ignored_share, 1),
+        )
+        parts = [self._region(objects, level + shift, share, grid) for share, shift in regions]
+        cell, region = _cells(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        number = len(objects)
+        owner, kind = region % max(number, 1), region // max(number, 1)
+        nobody = torch.full((sum(h * w for h, w in sizes),), -1, device=objects.device)
+
+        def last(applies: Tensor) -> Tensor:
+            """The last object of which such a cell lies in a region, -1 where it lies in none."""
+            return nobody.scatter_reduce(0, cell, torch.where(applies, owner, -1), "amax")
+
+        around = last(kind == 0)
+        middle, neighbour = last((kind == 1) & (owner == around[cell])), last(kind >= 2)
+        assigned = torch.where(middle >= 0, middle, torch.where(around >= 0, IGNORED, BACKGROUND))
+        return assigned.masked_fill(neighbour >= 0, IGNORED)
 
     def _level_of(self, objects: Tensor) -> Tensor:
         """Index of the level whose square anchors are nearest to each object's size, on a log scale."""
         sides = ((objects[:, 2] - objects[:, 0]) * (objects[:, 3] - objects[:, 1])).sqrt()
-        finest = sides.new_tensor(self.anchor_scale * self.strides[0])
+        finest = sides.new_full((), self.anchor_scale * self.strides[0])
         return (sides.log2() - finest.log2() + 0.5).floor().clamp(0, len(self.strides) - 1).long()
 
-    def _cells(self, objects: Tensor, level: Tensor, share: float, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """Every cell in the middle ``share`` of each object on its level, and the object's index.
+    def _region(
+        self, objects: Tensor, level: Tensor, share: float, grid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """First and number of (column, row) in the middle ``share`` of each object on a level, and its grid.
 
         Returns:
-            int64 ``[K]`` each, cells counted over all levels.
+            int64 ``[G, 2]``, ``[G, 2]`` and ``[G, 3]``; an object on a level that is none has no cells.
         """
-        first, last = self._ends(objects, level, share, grid)
-        extent = (last - first + 1).clamp(min=0)
-        count = extent.prod(dim=1)
-        owner = torch.arange(len(objects), device=objects.device).repeat_interleave(count)
-        place = torch.arange(len(owner), device=objects.device) - (count.cumsum(0) - count)[owner]
-        columns = extent[owner, 0]
-        x, y = first[owner, 0] + place % columns, first[owner, 1] + place // columns
-        areas = grid.prod(dim=1)
-        return (areas.cumsum(0) - areas)[level[owner]] + y * grid[level[owner], 1] + x, owner
-
-    def _ends(self, objects: Tensor, level: Tensor, share: float, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """First and last (column, row) of the middle ``share`` of each object on its level, ``[G, 2]``."""
+        exists = (level >= 0) & (level < len(self.strides))
+        level = level.clamp(0, len(self.strides) - 1)
         margin = (1 - share) / 2
-        corners = objects / grid.new_tensor(self.strides)[level][:, None]
-        first = ((1 - margin) * corners[:, :2] + margin * corners[:, 2:]).round().clamp(min=0)
-        last = (margin * corners[:, :2] + (1 - margin) * corners[:, 2:]).round().clamp(min=0)
-        return first.long(), torch.minimum(last.long(), grid.flip(1)[level] - 1)
+        corners = objects / (torch.full_like(level, self.strides[0]) << level)[:, None]
+        first = ((1 - margin) * corners[:, :2] + margin * corners[:, 2:]).round().clamp(min=0).long()
+        last = (margin * corners[:, :2] + (1 - margin) * corners[:, 2:]).round().clamp(min=0).long()
+        last = torch.minimum(last, grid[level, :2].flip(1) - 1)
+        return first, (last - first + 1).clamp(min=0) * exists[:, None], grid[level]
+
+
+def _cells(first: Tensor, extent: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Every cell of each region, counted over all levels, and the region's index, int64 ``[K]`` each."""
+    count = extent.prod(dim=1)
+    owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
+    place = torch.arange(len(owner), device=count.device) - (count.cumsum(0) - count)[owner]
+    columns = extent[owner, 0]
+    x, y = first[owner, 0] + place % columns, first[owner, 1] + place // columns
+    return grid[owner, 2] + y * grid[owner, 1] + x, owner
+
+
+@kept(16)
+def _grid(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    """Height and width of each level in cells, and the cells of those before it, int64 ``[levels, 3]``."""
+    areas = [h * w for h, w in sizes]
+    starts = [sum(areas[:level]) for level in range(len(sizes))]
+    return torch.tensor([(h, w, start) for (h, w), start in zip(sizes, starts, strict=True)], device=device)

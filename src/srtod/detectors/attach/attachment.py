@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from srtod.detectors.maps import image_maps
-from srtod.nn.kept import Kept
+from srtod.nn.kept import kept as keep
 from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig, SelfReconstructionOutput
 from srtod.support.errors import InputError, first_line
@@ -97,7 +97,6 @@ class Attachment(SelfReconstruction):
         self.joint = joint
         self.handles: list[RemovableHandle] = []
         self._thread = ThreadState()
-        self._colours = Kept(most=2)
 
     @classmethod
     def fitting(cls, model: nn.Module, joint: Joint, config: SelfReconstructionConfig) -> Self:
@@ -149,11 +148,7 @@ class Attachment(SelfReconstruction):
         """
         if (now := self.under_way) is None:
             return
-        mean, std = tuple(mean), tuple(std)
-        shift, scale = self._colours.get(
-            (mean, std, image.device),
-            lambda: [torch.tensor(own, device=image.device)[:, None, None] for own in (mean, std)],
-        )
+        shift, scale = _colours(tuple(mean), tuple(std), image.device)
         now.batch = torch.where(valid, image.float() * scale + shift, 0.0), valid
 
     def enhance(self, level: Tensor) -> Tensor:
@@ -268,3 +263,9 @@ def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> d
     size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
     shown = (image.shape[1], image.shape[2])
     return image_maps(before, output, stride=attachment.stride, size=size, shown=shown)
+
+
+@keep(16)
+def _colours(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> list[Tensor]:
+    """Mean and standard deviation ``[3, 1, 1]`` on a device, sent there once."""
+    return [torch.tensor(own, device=device)[:, None, None] for own in (mean, std)]

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from srtod.boxes.assigners.base import AcrossLevels
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.detectors.config import Parts
@@ -28,7 +27,7 @@ class RetinaNetConfig(OneStageConfig):
                 channels=pyramid.channels, per_cell=anchors.per_cell, num_classes=len(self.classes)
             ),
             anchors=anchors,
-            assigner=AcrossLevels(MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True)),
+            assigner=MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True),
             coder=DeltaCoder(),
             box_loss=delta_loss,
             level_candidates=self.candidates(anchors),
