@@ -7,8 +7,8 @@ from PIL import Image
 
 import srtod
 from srtod.data.images import read_image
-from srtod.inference import collect_images, load_detector
-from srtod.inference.predict import FEW, predictions
+from srtod.inference import ImageFile, collect_images, load_detector
+from srtod.inference.predict import predictions
 from srtod.support.errors import InputError
 
 
@@ -79,16 +79,16 @@ def test_a_detector_predicts_by_itself_in_evaluation_mode_whatever_mode_it_is_in
     assert every.boxes.shape[1] == 4
 
 
-def test_more_images_than_a_few_are_read_ahead_by_processes(detector, tmp_path, write_image, monkeypatch):
-    monkeypatch.setattr("srtod.data.loading.spare_cores", lambda: 2)
-    for at in range(FEW + 2):
+def test_images_are_read_ahead_but_not_all_at_once(detector, tmp_path, write_image, monkeypatch):
+    for at in range(9):
         write_image(tmp_path / f"{at}.png", seed=at)
-    images = collect_images([tmp_path])
-    images[3].path.write_bytes(b"no image")
-    left_out = []
-    found = predictions(detector, images, batch_size=4, on_bad=lambda image, _: left_out.append(image))
-    assert [own.source for own in found] == [*images[:3], *images[4:]]
-    assert left_out == [images[3]]
+    asked, read = [], ImageFile.read
+    monkeypatch.setattr(ImageFile, "read", lambda image: (asked.append(image.image_id), read(image))[1])
+    found = predictions(detector, collect_images([tmp_path]), batch_size=2)
+    assert asked == [] and next(found).source.image_id == 1
+    assert 4 <= len(asked) <= 6
+    assert [own.source.image_id for own in found] == list(range(2, 10))
+    assert sorted(asked) == list(range(1, 10))
 
 
 def test_a_bad_image_stops_after_those_before_it_unless_it_is_handled(detector, tmp_path, write_image):

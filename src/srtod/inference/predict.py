@@ -1,14 +1,16 @@
 """Images to detections: the weights are loaded, the images are read ahead and looked at in batches."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from srtod.assets import SHIPPED
-from srtod.data.loading import Loader
 from srtod.defaults import Precision
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
@@ -18,11 +20,11 @@ from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference, prefers_channels_last
 from srtod.nn.modes import evaluating
 from srtod.support.devices import choose_device, in_precision, require_precision
-from srtod.support.errors import InputError, SrtodError
+from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
-FEW = 16
-"""So many images are read before processes that read ahead would have started."""
+READERS = 2
+"""Threads that read images while the network computes."""
 
 AnyImage = ImageFile | GivenImage
 
@@ -136,7 +138,7 @@ def predictions(
     *,
     batch_size: int = 1,
     slicing: Slicing | None = None,
-    on_bad: Callable[[AnyImage, SrtodError], None] | None = None,
+    on_bad: Callable[[AnyImage, InputError], None] | None = None,
     on_pass: Callable[..., None] = lambda *_, **__: None,
 ) -> Iterator[Prediction]:
     """Return the predictions, made as they are asked for; no more than some batches of images are held.
@@ -198,35 +200,44 @@ def _at_least(found: Detections, score: float) -> Detections:
     return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
 
 
-class _Read:
-    """Images to load from."""
-
-    def __init__(self, images: Sequence[AnyImage]) -> None:
-        self.images = images
-
-    def __getitem__(self, index: int) -> Tensor:
-        """Read one."""
-        return self.images[index].read()
-
-
 def _whole(
     finder: Finder,
     images: Sequence[AnyImage],
     batch_size: int,
-    on_bad: Callable[[AnyImage, SrtodError], None] | None,
+    on_bad: Callable[[AnyImage, InputError], None] | None,
 ) -> Iterator[Prediction]:
-    places = range(len(images))
-    batches = [places[at : at + batch_size] for at in places[::batch_size]]
-    few = len(images) <= FEW or not all(isinstance(image, ImageFile) for image in images)
-    with Loader(_Read(images), workers=0 if few else None, device=finder.device) as loader:
-        for indices, items in zip(batches, loader.load(batches), strict=True):
-            batch = [(images[index], item) for index, item in zip(indices, items, strict=True)]
-            yield from _detect(finder, [(image, item) for image, item in batch if isinstance(item, Tensor)])
-            for image, item in batch:
-                if isinstance(item, SrtodError):
-                    if on_bad is None:
-                        raise type(item)(*item.args)
-                    on_bad(image, item)
+    items = _read_ahead(images, 2 * batch_size)
+    while batch := list(islice(items, batch_size)):
+        yield from _detect(finder, [(image, item) for image, item in batch if isinstance(item, Tensor)])
+        for image, item in batch:
+            if isinstance(item, InputError):
+                if on_bad is None:
+                    raise item
+                on_bad(image, item)
+
+
+def _read_ahead(images: Sequence[AnyImage], ahead: int) -> Iterator[tuple[AnyImage, Tensor | InputError]]:
+    """Yield images in order while threads decode the next ones, which leaves Python's lock free.
+
+    Processes would hand them over through shared memory, of which containers have less than photographs need.
+    """
+    left = iter(images)
+    with ThreadPoolExecutor(READERS) as pool:
+        waiting = deque((image, pool.submit(_read, image)) for image in islice(left, ahead))
+        try:
+            while waiting:
+                image, item = waiting.popleft()
+                waiting.extend((following, pool.submit(_read, following)) for following in islice(left, 1))
+                yield image, item.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(image: AnyImage) -> Tensor | InputError:
+    try:
+        return image.read()
+    except InputError as error:
+        return error
 
 
 def _detect(finder: Finder, batch: Sequence[tuple[AnyImage, Tensor]]) -> Iterator[Prediction]:
@@ -243,7 +254,7 @@ def _in_slices(
     images: Sequence[AnyImage],
     slicing: Slicing,
     batch_size: int,
-    on_bad: Callable[[AnyImage, SrtodError], None] | None,
+    on_bad: Callable[[AnyImage, InputError], None] | None,
     on_pass: Callable[..., None],
 ) -> Iterator[Prediction]:
     for image in images:

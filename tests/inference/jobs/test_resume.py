@@ -183,3 +183,14 @@ def test_only_the_same_job_is_gone_on_with(folder, tmp_path):
     draw(folder, IMAGES)
     with pytest.raises(InputError, match=r"job\.json: begun with other images"):
         go(folder, tmp_path / "out", resume=True)
+
+
+def test_ctrl_c_before_anything_is_logged_hides_behind_no_other_error(folder, tmp_path):
+    out = tmp_path / "out"
+    end_by_kill(folder, out, None)
+    (out / "log" / "done.jsonl").unlink()  # as if the kill had come after the first picture
+    finder = Corner()
+    finder._find = lambda _: interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        go(folder, out, finder, resume=True)
+    assert go(folder, out, resume=True)[0].images == IMAGES

@@ -16,7 +16,7 @@ from srtod.inference.jobs.options import JobOptions
 from srtod.inference.predict import predictions
 from srtod.inference.prediction import Prediction
 from srtod.results import results_file
-from srtod.support.errors import InputError, SrtodError
+from srtod.support.errors import InputError
 from srtod.support.files import atomic_file
 from srtod.support.progress import Progress, counting_bar
 from srtod.types import Finder
@@ -130,7 +130,7 @@ def _look(
             log.add(line)
             bar.advance(task)
 
-        def leave_out(image: ImageFile | GivenImage, error: SrtodError) -> None:
+        def leave_out(image: ImageFile | GivenImage, error: InputError) -> None:
             done({"key": image.image_id, "error": str(error)})
 
         def finish(prediction: Prediction) -> dict[str, Any]:

@@ -191,7 +191,8 @@ def keeping(log: JobLog, total: int, what: str, write_results: Callable[[], obje
         if not log.anything:
             raise
         with suppress(InputError):  # such as on a full disk; what is logged stays
-            write_results()
+            if log.done:
+                write_results()
         where = f"{log.done} of {total} {what} are finished in {log.folder}; --resume goes on"
         if isinstance(error, SrtodError):
             raise type(error)(f"{error}; {where}") from error
