@@ -1,0 +1,45 @@
+"""Every code block of the README and the documents runs as it stands, or says why a test cannot run it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .snippets import PAGES, ROOT, Snippet, commands, run_command, run_python, snippets
+
+RUN = [page for page in PAGES if any(not snippet.why_not for snippet in snippets(page))]
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_page_runs(page, readers_files, backbones_at_hand, tmp_path, monkeypatch):
+    folder = tmp_path / "reader"
+    shutil.copytree(readers_files, folder)
+    blocks = [snippet for snippet in snippets(page) if not snippet.why_not]
+    if _trains(blocks):
+        shutil.rmtree(folder / "run")
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    for snippet in blocks:
+        _run(snippet, folder, names)
+
+
+def test_what_is_not_run_says_why():
+    reasons = {snippet.why_not for page in PAGES for snippet in snippets(page) if snippet.why_not}
+    assert all(len(reason.split()) >= 3 for reason in reasons)
+    every = sum(len(snippets(page)) for page in PAGES)
+    run = sum(not snippet.why_not for page in PAGES for snippet in snippets(page))
+    assert run / every > 0.75
+
+
+def _run(snippet: Snippet, folder: Path, names: dict[str, object]) -> None:
+    if snippet.kind == "python":
+        run_python(snippet, names)
+        return
+    for words in commands(snippet.code):
+        run_command(words, folder)
+
+
+def _trains(blocks: list[Snippet]) -> bool:
+    """Whether the page makes the folder ``run`` itself."""
+    return any(re.search(r"srtod train .*--output run\b", block.code) for block in blocks)
