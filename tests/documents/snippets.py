@@ -13,7 +13,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
 
-_BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>bash|python)\n(?P<code>.*?)^```", re.M | re.S)
+_BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>bash|python)\n(?P<code>.*?)^```", re.M | re.S
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ def snippets(page: Path) -> list[Snippet]:
     """All blocks of bash and Python of a page, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Snippet(page, text.count("\n", 0, block.start("code")) + 1, block["kind"], block["code"], block["why"] or "")
+        Snippet(
+            page,
+            text.count("\n", 0, block.start("code")) + 1,
+            block["kind"],
+            block["code"],
+            block["why"] or "",
+        )
         for block in _BLOCK.finditer(text)
     ]
 
@@ -72,7 +80,8 @@ def run_command(words: list[str], folder: Path) -> None:
             folder = ROOT
         case _:
             raise AssertionError(f"the test does not know how to run {shlex.join(words)}")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+    wide = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=wide, check=False)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
 
 

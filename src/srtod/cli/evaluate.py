@@ -17,6 +17,7 @@ from srtod.cli.options import (
     Precision,
     SkipBad,
     Slice,
+    given_options,
     slicing_of,
 )
 from srtod.defaults import DETECTIONS_PER_IMAGE
@@ -101,20 +102,8 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
 
 
 def _refuse_options_of_weights(context: typer.Context) -> None:
-    names = (
-        "data",
-        "weights",
-        "split",
-        "format",
-        "device",
-        "precision",
-        "batch_size",
-        "skip_bad",
-        "save_detections",
-    )
-    names += ("skip_bad", "save_detections", "slice", "overlap", "full_image", "merge")
-    sources = {name: context.get_parameter_source(name) for name in names}
-    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    of_files = {"annotations", "detections", "detections_per_image", "json"}
+    given = [name for name in given_options(context) if name not in of_files]
     if given:
         option = "DATA" if given[0] == "data" else f"--{given[0].replace('_', '-')}"
         raise InputError(
