@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -68,6 +69,8 @@ class Loader:
             collate_fn=list,
             num_workers=workers,
             persistent_workers=workers > 0,
+            # Forked, they start at once; anew, each would import torch first.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             worker_init_fn=_leave_signals_to_the_user,
             pin_memory=device.type == "cuda",
         )

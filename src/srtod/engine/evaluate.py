@@ -72,7 +72,7 @@ def detect(
         torch.inference_mode(),
         in_precision(precision, device),
         counting_bar(len(share), shown=progress and first == 0) as bar,
-        Loader(dataset, workers=min(spare_cores(), len(batches) // 2), device=device) as loader,
+        Loader(dataset, workers=min(spare_cores(), len(batches) // 8), device=device) as loader,
     ):
         task = bar.add_task("detecting", total=len(share))
         for indices, items in zip(batches, loader.load(batches), strict=True):
