@@ -8,7 +8,7 @@ from rich.console import Console
 from srtod import data
 from srtod.cli.inspect import print_inspection
 from srtod.data.inspection import Inspection, describe, inspect_splits
-from srtod.data.known import Comparison
+from srtod.data.known import Completeness
 
 
 def mark(number, side, **more):
@@ -90,8 +90,8 @@ def test_only_the_first_faults_are_printed(tmp_path, make_coco):
 
 def test_what_is_published_of_a_known_set_is_told(root):
     (annotated, numbers), _ = inspect_splits(root).splits
-    split = Comparison("Birds train", 3, 8, 4, 6)
-    whole = Comparison("Birds", 3, 8, 3, 8)
+    split = Completeness("Birds train", 3, 8, 4, 6)
+    whole = Completeness("Birds", 3, 8, 3, 8)
     inspection = Inspection(((annotated, replace(numbers, published=split)),), whole)
     assert printed(inspection).splitlines()[-2:] == [
         "Birds train: 1 fewer image and 2 more objects than published",

@@ -10,7 +10,7 @@ from srtod.data.known import (
     AITOD_V2,
     DRONESWARMS,
     VISDRONE,
-    Comparison,
+    Completeness,
     Published,
     compare,
     compare_whole,
@@ -157,4 +157,4 @@ def test_the_page_shows_what_is_printed_of_a_complete_copy(known):
         name = line.split(":")[0]
         images = expected[name].images
         counts = expected[name].objects or (None,)
-        assert line in [str(Comparison(name, images, count or 0, images, count)) for count in counts]
+        assert line in [str(Completeness(name, images, count or 0, images, count)) for count in counts]

@@ -1,6 +1,7 @@
 import pytest
 
 from srtod import data
+from srtod.data.checks import check_images, check_sizes
 from srtod.support.errors import InputError
 
 
@@ -42,7 +43,7 @@ def test_images_are_checked_when_asked(tmp_path, make_coco):
     make_coco(tmp_path)
     (tmp_path / "images" / "b.png").write_bytes((tmp_path / "images" / "b.png").read_bytes()[:500])
     assert data.read(tmp_path).faults == ()
-    annotated = data.read(tmp_path, check_images=True)
+    annotated = check_images(data.read(tmp_path))
     (fault,) = annotated.faults
     assert (fault.file, fault.image_id) == (tmp_path / "images" / "b.png", 2)
     assert "damaged image" in fault.what
@@ -52,13 +53,11 @@ def test_images_are_checked_when_asked(tmp_path, make_coco):
 def test_photograph_whose_annotations_refer_to_the_stored_pixels(tmp_path, make_coco, make_image):
     from PIL import Image
 
-    from srtod.data.checks import check_sizes
-
     make_coco(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
     make_image(tmp_path / "images" / "b.png", exif=exif)
-    annotated = data.read(tmp_path, check_images=True)
+    annotated = check_images(data.read(tmp_path))
     assert annotated.faults == ()
     (fault,) = check_sizes(annotated).faults
     assert "is shown with 48 x 64 pixels, its annotations say 64 x 48" in fault.what

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from srtod.swarm.flyers import bird, fixed_wing, insect, multicopter, pose
+from srtod.swarm.flyers import bird, draw_flyer, fixed_wing, insect, multicopter, pose
 from srtod.swarm.light import LIGHTS, rgb
 from srtod.swarm.mesh import MeshBuilder, draw_mesh, extent, rotation
 
@@ -72,9 +72,9 @@ def test_lamps_shine_where_they_are():
 def test_every_flyer_has_a_picture_in_every_pose(kind):
     rng = np.random.default_rng(0)
     for _ in range(30):
-        flyer = pose(rng, kind(rng, lamps=True), bank=0.3)
-        width, height = extent(flyer.mesh, flyer.turn)
-        picture = flyer.draw(LIGHT, 8.0)
+        mesh, turn = kind(rng, lamps=True), pose(rng, bank=0.3)
+        width, height = extent(mesh, turn)
+        picture = draw_flyer(mesh, turn, LIGHT, 8.0)
         assert np.isfinite(picture).all()
         assert picture[..., 3].min() >= 0
         assert picture[..., 3].max() <= 1.0001

@@ -36,7 +36,7 @@ def test_samples_between_cells_are_blended_and_tiles_repeat_without_a_seam(smoot
 def test_views_look_at_different_places(smooth):
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(np.arange(20, dtype=np.float32), np.arange(20, dtype=np.float32))
-    first, second = (View.draw(rng).sample(smooth, x, y) for _ in range(2))
+    first, second = (View.random(rng).sample(smooth, x, y) for _ in range(2))
     assert not np.allclose(first, second)
 
 

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srtod.swarm.flyers import DRONES, pose
+from srtod.swarm.flyers import DRONES, draw_flyer, pose
 from srtod.swarm.light import LIGHTS
-from srtod.swarm.place import Canvas, Patch, draw_centres, fit, shrink, visible_box
-from srtod.swarm.scenery import Scene
-from srtod.swarm.sensor import Sensor, blur, draw_sensor
+from srtod.swarm.place import Canvas, Patch, fit, sample_centres, shrink, visible_box
+from srtod.swarm.scenery import Backdrop
+from srtod.swarm.sensor import Sensor, blur, sample_sensor
 
 
 def make_sensor(seed: int = 0) -> Sensor:
     rng = np.random.default_rng(seed)
-    sensor = draw_sensor(rng, Scene(np.full((8, 8, 3), 0.4, np.float32), LIGHTS["day"](rng), ""))
+    sensor = sample_sensor(rng, Backdrop(np.full((8, 8, 3), 0.4, np.float32), LIGHTS["day"](rng), ""))
     kernel = np.array((0.1, 0.8, 0.1), np.float32)
     return replace(sensor, kernel_x=kernel, kernel_y=kernel)
 
@@ -60,7 +60,7 @@ def test_fitted_boxes_have_the_size_asked_for_on_average():
     found = []
     for size in wanted:
         kind = DRONES[int(rng.integers(len(DRONES)))][0]
-        drawing = pose(rng, kind(rng, lamps=False), bank=0.2).draw(light, size)
+        drawing = draw_flyer(kind(rng, lamps=False), pose(rng, bank=0.2), light, size)
         box = fit(rng, drawing, size, make_sensor(int(rng.integers(99))), (1.0, 0.0)).box
         found.append(np.sqrt((box[2:] - box[:2]).prod()))
     assert np.mean(found - wanted) == pytest.approx(0, abs=0.15)
@@ -99,7 +99,7 @@ def test_things_do_not_overlap_much_and_stay_inside():
     boxes = []
     for _ in range(60):
         patch = fit(rng, dark_square(), 8.0, sensor, (0.0, 0.0))
-        box = canvas.put(rng, patch, draw_centres(rng, (60, 60), np.empty((0, 3))), fade=0.0)
+        box = canvas.put(rng, patch, sample_centres(rng, (60, 60), np.empty((0, 3))), fade=0.0)
         if box is not None:
             boxes.append(box)
     assert 20 < len(boxes) < 60
@@ -149,6 +149,6 @@ def test_fading_lowers_contrast_but_not_below_what_can_be_seen():
 def test_swarms_gather_places():
     rng = np.random.default_rng(0)
     swarm = np.array([[500.0, 300.0, 40.0]])
-    centres = draw_centres(rng, (1920, 1080), swarm)
+    centres = sample_centres(rng, (1920, 1080), swarm)
     assert np.median(np.hypot(*(centres[:40] - (500, 300)).T)) < 80
     assert np.ptp(centres[40:, 0]) > 1000

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from srtod.swarm.light import LIGHTS
-from srtod.swarm.scenery import Scene
-from srtod.swarm.sensor import Sensor, blur, draw_sensor, expose, write_jpeg
+from srtod.swarm.scenery import Backdrop
+from srtod.swarm.sensor import Sensor, blur, expose, sample_sensor, write_jpeg
 
 
 def make_sensor(**changes) -> Sensor:
@@ -68,7 +68,7 @@ def test_automatic_exposure_brings_dark_scenes_nearer_to_bright_ones():
     rng = np.random.default_rng(0)
     light = LIGHTS["day"](rng)
     gains = {
-        level: np.mean([draw_sensor(rng, Scene(grey(level), light, "")).gain.mean() for _ in range(40)])
+        level: np.mean([sample_sensor(rng, Backdrop(grey(level), light, "")).gain.mean() for _ in range(40)])
         for level in (0.01, 0.5)
     }
     assert 1.5 < gains[0.01] / gains[0.5] < 50
@@ -76,9 +76,9 @@ def test_automatic_exposure_brings_dark_scenes_nearer_to_bright_ones():
 
 def test_kernels_are_symmetric_and_sum_to_one():
     rng = np.random.default_rng(0)
-    scene = Scene(grey(0.3), LIGHTS["night"](rng), "")
+    scene = Backdrop(grey(0.3), LIGHTS["night"](rng), "")
     for _ in range(40):
-        sensor = draw_sensor(rng, scene)
+        sensor = sample_sensor(rng, scene)
         for kernel in (sensor.kernel_x, sensor.kernel_y):
             assert kernel.sum() == pytest.approx(1, abs=1e-5)
             assert len(kernel) % 2 == 1

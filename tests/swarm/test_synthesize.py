@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from srtod.cli.main import app
 from srtod.data import read
+from srtod.data.checks import check_images
 from srtod.support.errors import InputError
-from srtod.swarm import dataset, synthesize
+from srtod.swarm import synthesis, synthesize
 from srtod.swarm.scenery import TRAINING
 
 SMALL: dict[str, Any] = {"size": (96, 64), "objects_per_image": 3.0, "workers": 1}
@@ -59,7 +60,7 @@ def test_seed_and_split_change_the_pictures(tmp_path):
 def test_the_layout_is_that_of_drone_swarms_and_sound(tmp_path):
     made = synthesize(tmp_path / "set", splits={"train": 3, "test": 2}, **SMALL)
     for split, images in made.items():
-        found = read(tmp_path / "set", split=split, check_images=True)
+        found = check_images(read(tmp_path / "set", split=split))
         assert found.format == "droneswarms"
         assert found.classes == ("drone",)
         assert not found.faults
@@ -151,14 +152,14 @@ def test_an_output_in_use_is_left_alone(tmp_path):
     [(OSError(28, "No space left on device"), InputError), (KeyboardInterrupt, KeyboardInterrupt)],
 )
 def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, options, error, seen):
-    whole = dataset.make_image
+    whole = synthesis.make_image
 
     def fail(plan, index):
         if index == 2:
             raise error
         return whole(plan, index)
 
-    monkeypatch.setattr(dataset, "make_image", fail)
+    monkeypatch.setattr(synthesis, "make_image", fail)
     with pytest.raises(seen):
         synthesize(tmp_path / "set", splits={"train": 6}, **options)
     assert not list(tmp_path.iterdir())
@@ -203,7 +204,7 @@ def test_composed_pictures_from_real_cut_outs(tmp_path, shared):
     sizes = [np.sqrt(w * h) for images in made.values() for image in images for _, _, w, h in image.boxes]
     assert len(sizes) > 40
     assert np.mean(sizes) == pytest.approx(7.9, abs=2.5)
-    assert not read(tmp_path / "set", split="test", check_images=True).faults
+    assert not check_images(read(tmp_path / "set", split="test")).faults
 
 
 def test_a_damaged_photograph_is_named_by_the_worker(tmp_path):

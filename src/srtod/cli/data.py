@@ -16,6 +16,8 @@ from srtod.support.errors import InputError
 if TYPE_CHECKING:
     from srtod.data import AnnotatedSet
 
+Source = Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)]
+Target = Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)]
 Link = Annotated[
     bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
 ]
@@ -27,8 +29,8 @@ app.command()(inspect)
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
+    source: Source,
+    target: Target,
     *,
     to: Annotated[LabelLayout, typer.Option(help="Layout to write.", show_default=False)],
     format: Layout = None,
@@ -49,8 +51,8 @@ def convert(
 
 @app.command("split")
 def split_set(
-    source: Annotated[Path, typer.Argument(help="Data set in a known layout.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
+    source: Source,
+    target: Target,
     *,
     shares: Annotated[str, typer.Option(help="Names of the splits and their shares.")] = "train=0.8,val=0.2",
     group_by: Annotated[

@@ -49,7 +49,7 @@ def synthesize(
     """
     from srtod.cli.options import parse_size
     from srtod.swarm import synthesize as make
-    from srtod.swarm.dataset import describe
+    from srtod.swarm.synthesis import describe
 
     given = {"train": scenery, "test": test_scenery}
     made = make(

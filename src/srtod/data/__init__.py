@@ -6,7 +6,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from srtod.data.checks import check_images as _check_images
 from srtod.data.formats import find_splits
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError, did_you_mean
@@ -27,9 +26,7 @@ def splits(path: Path | str, *, format: str | None = None) -> tuple[str, ...]:
     return tuple(find_splits(Path(path), format))
 
 
-def read(
-    path: Path | str, *, format: str | None = None, split: str | None = None, check_images: bool = False
-) -> AnnotatedSet:
+def read(path: Path | str, *, format: str | None = None, split: str | None = None) -> AnnotatedSet:
     """Read one split of a data set.
 
     Single images and boxes that are wrong are left out and listed as the set's faults; call
@@ -39,7 +36,6 @@ def read(
         path: a folder or file in a layout of :data:`srtod.data.formats.READERS`.
         format: the layout's name; ``None`` recognises it.
         split: which split; may be left out where there is only one.
-        check_images: decode every image and compare its size with the annotations (slow).
 
     Raises:
         InputError: there is no data set at ``path``, its layout or split is not clear, or its annotations
@@ -52,8 +48,7 @@ def read(
         split = next(iter(found))
     if split not in found:
         raise InputError(f"{path}: no split {split!r}{did_you_mean(split, found)}; it has {_list(found)}")
-    annotated = found[split]()
-    return _check_images(annotated) if check_images else annotated
+    return found[split]()
 
 
 def _list(names: Iterable[str]) -> str:

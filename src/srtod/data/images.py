@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -52,13 +54,8 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     Raises:
         InputError: the file is missing, empty or no image.
     """
-    try:
-        with _open(path) as image:
-            return _displayed_size(image) if upright else image.size
-    except InputError:
-        raise
-    except Exception as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        return _displayed_size(image) if upright else image.size
 
 
 def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -81,31 +78,32 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
         InputError: the file is missing, empty, truncated, no image, too large, or of another size.
     """
     path = Path(path)
+    with _opened(path) as image:
+        # Before decoding: a wrong file should not cost its decoding.
+        upright = _choose_orientation(path, image, size)
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Image.Image]:
+    """Open an image file, and tell what is wrong with it in one line, now or while it is decoded."""
     try:
-        with _open(path) as image:
-            # Before decoding: a wrong file should not cost its decoding.
-            upright = _choose_orientation(path, image, size)
-            image.load()
-            pixels = to_rgb(ImageOps.exif_transpose(image) if upright else image)
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
+        with Image.open(path, formats=_readable_formats()) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if width < 1 or height < 1:
+                raise InputError(
+                    f"{path}: the image is {width} x {height} pixels; replace it by one with pixels"
+                )
+            yield image
     except InputError:
         raise
     except Exception as error:
         raise _unreadable(path, error) from error
-    return pixels
-
-
-def _open(path: Path) -> Image.Image:
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
-    image = Image.open(path, formats=_readable_formats())
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        image.close()
-        raise Image.DecompressionBombError
-    if width < 1 or height < 1:
-        image.close()
-        raise InputError(f"{path}: the image is {width} x {height} pixels; replace it by one with pixels")
-    return image
 
 
 @cache

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
-from srtod.data.known import Comparison, compare, compare_whole
+from srtod.data.known import Completeness, compare, compare_whole
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault
 
 SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
@@ -23,10 +23,6 @@ class Statistics:
     Attributes:
         split: its name, or ``""``.
         format: its layout.
-        images: how many.
-        images_without_objects: how many.
-        objects: how many.
-        regions_to_ignore: how many.
         mean_size: mean sqrt(area) of the objects in pixels; ``None`` without objects.
         median_size: their median.
         size_bins: objects by :data:`SIZE_BINS`.
@@ -50,7 +46,7 @@ class Statistics:
     classes: dict[str, dict[str, float | None]]
     image_sizes: dict[str, int]
     faults: tuple[Fault, ...]
-    published: Comparison | None
+    published: Completeness | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers and faults as plain values."""
@@ -89,14 +85,10 @@ def describe(annotated: AnnotatedSet) -> Statistics:
             "max": float(per_image.max(initial=0)),
         },
         classes={
-            name: {
-                "objects": int(np.count_nonzero((labels == label) & ~ignore)),
-                "regions_to_ignore": int(np.count_nonzero((labels == label) & ignore)),
-                "mean_size": _mean(sizes[(labels == label) & ~ignore]),
-            }
-            for label, name in enumerate(annotated.classes)
-        }
-        | ({"(any class)": _any_class(labels)} if (labels == ANY_CLASS).any() else {}),
+            name: _count_class(labels == label, ignore, sizes)
+            for label, name in (*enumerate(annotated.classes), (ANY_CLASS, "(any class)"))
+            if label != ANY_CLASS or ANY_CLASS in labels
+        },
         image_sizes={str(shapes[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
         faults=annotated.faults,
         published=compare(annotated),
@@ -113,7 +105,7 @@ class Inspection:
     """
 
     splits: tuple[tuple[AnnotatedSet, Statistics], ...]
-    published: Comparison | None
+    published: Completeness | None
 
     @property
     def faulty(self) -> bool:
@@ -159,6 +151,9 @@ def _count_bins(sizes: NDArray[np.float64]) -> dict[str, int]:
     )
 
 
-def _any_class(labels: NDArray[np.int64]) -> dict[str, float | None]:
-    regions = int(np.count_nonzero(labels == ANY_CLASS))
-    return {"objects": 0, "regions_to_ignore": regions, "mean_size": None}
+def _count_class(
+    own: NDArray[np.bool_], ignore: NDArray[np.bool_], sizes: NDArray[np.float64]
+) -> dict[str, float | None]:
+    objects = own & ~ignore
+    counts = {"objects": int(objects.sum()), "regions_to_ignore": int((own & ignore).sum())}
+    return counts | {"mean_size": _mean(sizes[objects])}

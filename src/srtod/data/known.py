@@ -71,7 +71,7 @@ DRONESWARMS = KnownSet(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Completeness:
     """A copy beside what is published.
 
     Attributes:
@@ -109,11 +109,17 @@ class Comparison:
 
 def identify(annotated: AnnotatedSet) -> KnownSet | None:
     """Tell which published set a split belongs to; ``None`` if to none, or to none for certain."""
-    known = _candidate(annotated)
+    known, classes = None, set(annotated.classes)
+    if classes == set(visdrone.CLASSES):
+        known = VISDRONE
+    elif annotated.format == "aitod" and classes == set(aitod.CLASSES):
+        known = AITOD_V2 if aitod.version_of(annotated.source) == 2 else AITOD
+    elif annotated.format == "droneswarms" and classes == {"drone"} and _has_size_of_droneswarms(annotated):
+        known = DRONESWARMS
     return known if known is not None and annotated.split in known.splits else None
 
 
-def compare(annotated: AnnotatedSet) -> Comparison | None:
+def compare(annotated: AnnotatedSet) -> Completeness | None:
     """Compare a split with what is published of it; ``None`` where it is of no known set."""
     known = identify(annotated)
     if known is None:
@@ -121,7 +127,7 @@ def compare(annotated: AnnotatedSet) -> Comparison | None:
     return _compare(f"{known.name} {annotated.split}", known.splits[annotated.split], [annotated])
 
 
-def compare_whole(sets: Sequence[AnnotatedSet]) -> Comparison | None:
+def compare_whole(sets: Sequence[AnnotatedSet]) -> Completeness | None:
     """Compare splits together with the published set; ``None`` where they are not all parts of one."""
     known = identify(sets[0]) if sets else None
     if known is None or known.whole is None or any(identify(other) is not known for other in sets):
@@ -133,28 +139,17 @@ def compare_whole(sets: Sequence[AnnotatedSet]) -> Comparison | None:
     return _compare(known.name, known.whole, parts)
 
 
-def _candidate(annotated: AnnotatedSet) -> KnownSet | None:
-    classes = set(annotated.classes)
-    if classes == set(visdrone.CLASSES):
-        return VISDRONE
-    if annotated.format == "aitod" and classes == set(aitod.CLASSES):
-        return AITOD_V2 if aitod.version_of(annotated.source) == 2 else AITOD
-    if annotated.format == "droneswarms" and classes == {"drone"} and _has_size_of_droneswarms(annotated):
-        return DRONESWARMS
-    return None
-
-
 def _has_size_of_droneswarms(annotated: AnnotatedSet) -> bool:
     """Its layout and class are those of any set of drones, drawn ones too: only the size tells it apart."""
     published = DRONESWARMS.splits.get(annotated.split, Published(0)).images
     return abs(len(annotated.records) - published) <= published // 100
 
 
-def _compare(name: str, published: Published, parts: Sequence[AnnotatedSet]) -> Comparison:
+def _compare(name: str, published: Published, parts: Sequence[AnnotatedSet]) -> Completeness:
     records = [record for part in parts for record in part.records]
     objects = sum(int((~record.ignore).sum()) for record in records)
     nearest = min(published.objects, key=lambda count: abs(count - objects), default=None)
-    return Comparison(name, len(records), objects, published.images, nearest)
+    return Completeness(name, len(records), objects, published.images, nearest)
 
 
 def _difference(found: int, published: int, what: str) -> str:

@@ -4,6 +4,6 @@
 composed over photographs, and a simulated camera takes the picture.
 """
 
-from srtod.swarm.dataset import Synthesized, synthesize
+from srtod.swarm.synthesis import Synthesized, synthesize
 
 __all__ = ["Synthesized", "synthesize"]

@@ -44,24 +44,24 @@ def plan_city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
     block = np.float32(rng.uniform(28, 46))
     column, row = np.floor(u / block), np.floor(v / block)
     inside_u, inside_v = u / block - column, v / block - row
-    view = View.draw(rng)
+    view = View.random(rng)
     pick, other = view.nearest(tiles.white, column, row), view.nearest(tiles.white, row + 300, column)
     margin = 0.08 + 0.10 * other
     border = np.minimum(np.minimum(inside_u, 1 - inside_u), np.minimum(inside_v, 1 - inside_v))
-    dense = View.draw(rng).sample(tiles.smooth, camera.x / 18, camera.distance / 18)
+    dense = View.random(rng).sample(tiles.smooth, camera.x / 18, camera.distance / 18)
     tall = smoothstep(0.2, 2.2, dense) * rng.uniform(40, 170)
     height = 7 + 16 * pick + tall * pick**2 + tall * (pick > 0.93)
     # A second, smaller storey block on top of the taller houses: lift housings, set-backs.
     height += (border > margin + 0.14) * (other > 0.35) * (3 + 0.12 * height)
-    park = View.draw(rng).sample(tiles.smooth, column / 6, row / 6) > rng.uniform(1.0, 2.0)
+    park = View.random(rng).sample(tiles.smooth, column / 6, row / 6) > rng.uniform(1.0, 2.0)
     house = (border > margin) & (pick > 0.06) & ~park
-    trees = ~house & (park | (other > 0.6)) & (View.draw(rng).nearest(tiles.white, u / 5, v / 5) > 0.55)
+    trees = ~house & (park | (other > 0.6)) & (View.random(rng).nearest(tiles.white, u / 5, v / 5) > 0.55)
     height = np.where(house, height, np.where(trees, 7.0, 0.0)).astype(np.float32)
     paint = _paint(rng, pick, other)
     albedo = np.where(house[..., None], paint * 0.45 + rgb(0.10, 0.10, 0.10), rgb(0.075, 0.075, 0.08))
     albedo = np.where(trees[..., None], rgb(0.045, 0.075, 0.03), albedo)
-    albedo *= np.clip(1 + 0.2 * View.draw(rng).nearest(tiles.rough, u / 2, v / 2), 0.3, 2)[..., None]
-    lamp = (border < 0.03) & (View.draw(rng).nearest(tiles.white, u / 8, v / 8) < light.lamps * 0.5)
+    albedo *= np.clip(1 + 0.2 * View.random(rng).nearest(tiles.rough, u / 2, v / 2), 0.3, 2)[..., None]
+    lamp = (border < 0.03) & (View.random(rng).nearest(tiles.white, u / 8, v / 8) < light.lamps * 0.5)
     emission = (
         (lamp & ~house)[..., None] * rgb(1.0, 0.62, 0.26) * np.float32(0.7) if light.lamps > 0.1 else None
     )
@@ -73,13 +73,7 @@ def plan_city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
 def draw_facades(rows: Field, hits: Hits, *, city: City, camera: Camera, light: Light, tiles: Tiles) -> None:
     """Draw walls with windows where a pixel lies below the roof it hits, in place.
 
-    Args:
-        rows: linear RGB of the picture from row ``hits.top`` down.
-        hits: what each pixel shows.
-        city: the city.
-        camera: where it is seen from.
-        light: the scene's light.
-        tiles: noise of the split.
+    ``rows`` are linear RGB of the picture from row ``hits.top`` down.
     """
     count, width = city.surface.height.shape
     flat = hits.slices * width + np.arange(width, dtype=np.int32)
@@ -133,16 +127,9 @@ def _wall_colour(
 
 def _paint(rng: np.random.Generator, pick: Field, other: Field) -> Field:
     """Wall colours: concrete, brick, plaster, glass."""
-    kinds = np.stack(
-        [
-            rgb(0.36, 0.35, 0.33),
-            rgb(0.30, 0.17, 0.12),
-            rgb(0.50, 0.45, 0.37),
-            rgb(0.14, 0.18, 0.22),
-            rgb(0.22, 0.23, 0.25),
-            rgb(0.42, 0.40, 0.40),
-        ]
-    )
+    warm = rgb(0.36, 0.35, 0.33), rgb(0.30, 0.17, 0.12), rgb(0.50, 0.45, 0.37)
+    cold = rgb(0.14, 0.18, 0.22), rgb(0.22, 0.23, 0.25), rgb(0.42, 0.40, 0.40)
+    kinds = np.stack([*warm, *cold])
     kinds = (kinds * rng.normal(1, 0.1, kinds.shape) * np.exp(rng.normal(0, 0.15))).clip(0.02, 0.8)
     which = (pick * 53 % 1 * len(kinds)).astype(np.int32)
     return (kinds[which] * (0.8 + 0.4 * other[..., None])).astype(np.float32)

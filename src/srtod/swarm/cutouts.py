@@ -13,7 +13,7 @@ from srtod.data.images import image_files, image_size, read_image
 from srtod.support.errors import InputError
 from srtod.swarm.light import LIGHTS
 from srtod.swarm.noise import Field
-from srtod.swarm.scenery import Scene
+from srtod.swarm.scenery import Backdrop
 
 _OTHER = re.compile(r"(?<![a-z])(birds?|distractors?)(?![a-z])")
 _HELD_OUT = 0.25
@@ -76,7 +76,7 @@ class Composed:
     backgrounds: tuple[Path, ...]
     automatic: float = 0.0
 
-    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
         """Crop a photograph at random, at the picture's shape, and mirror it or not."""
         path = self.backgrounds[rng.integers(len(self.backgrounds))]
         picture = Image.fromarray(read_image(path))
@@ -91,9 +91,9 @@ class Composed:
         image = _LINEAR[np.asarray(picture)]
         bright = float(image.mean())
         light = replace(LIGHTS["day"](rng), gain=float(np.clip(0.5 * _DAYLIGHT / bright, 0.7, 5.0)))
-        return Scene(image, light, path.name)
+        return Backdrop(image, light, path.name)
 
-    def fleet(self, rng: np.random.Generator, scene: Scene) -> CutOutFleet:
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> CutOutFleet:
         """Light the cut-outs like the photograph."""
         mean = scene.image.mean((0, 1))
         bright = float(mean.mean())

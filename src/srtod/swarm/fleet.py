@@ -5,10 +5,10 @@ from typing import Protocol
 
 import numpy as np
 
-from srtod.swarm.flyers import DRONES, OTHERS, pose
+from srtod.swarm.flyers import DRONES, OTHERS, draw_flyer, pose
 from srtod.swarm.mesh import Mesh
 from srtod.swarm.noise import Field, tiles
-from srtod.swarm.scenery import Scene, draw_scene
+from srtod.swarm.scenery import Backdrop, draw_scene
 
 
 class Fleet(Protocol):
@@ -23,12 +23,12 @@ class Source(Protocol):
 
     @property
     def automatic(self) -> float:
-        """How far the camera corrects the exposure (see ``draw_sensor``)."""
+        """How far the camera corrects the exposure (see ``sample_sensor``)."""
 
-    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
         """Make a scene without objects."""
 
-    def fleet(self, rng: np.random.Generator, scene: Scene) -> Fleet:
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Fleet:
         """Choose what flies in it."""
 
 
@@ -42,7 +42,7 @@ class DrawnFleet:
         others: birds and insects.
     """
 
-    scene: Scene
+    scene: Backdrop
     drones: tuple[Mesh, ...]
     others: tuple[Mesh, ...]
 
@@ -50,7 +50,7 @@ class DrawnFleet:
         """Draw a drone or something else in a random pose."""
         models = self.drones if drone else self.others
         mesh = models[rng.integers(len(models))]
-        return pose(rng, mesh, bank=0.22 if drone else 0.4).draw(self.scene.light, size)
+        return draw_flyer(mesh, pose(rng, bank=0.22 if drone else 0.4), self.scene.light, size)
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Procedural:
     tiles_seed: tuple[int, ...]
     automatic: float = 0.3
 
-    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
         """Draw a scenery chosen at random; every landscape is as frequent as any other."""
         lands = sorted({name.partition("-")[0] for name in self.scenery})
         land = lands[rng.integers(len(lands))]
         name = rng.choice([name for name in self.scenery if name.startswith(land)])
         return draw_scene(rng, tiles(self.tiles_seed), str(name), size)
 
-    def fleet(self, rng: np.random.Generator, scene: Scene) -> DrawnFleet:
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> DrawnFleet:
         """Choose one to three models of drones, and birds in several phases of their wing beat."""
         lamps = scene.light.lamps > 0.1
         drones = _models(rng, DRONES, int(rng.integers(1, 4)), lamps=lamps)

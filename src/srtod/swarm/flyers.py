@@ -1,7 +1,6 @@
 """What flies: drones of several kinds, birds, insects; each new one a little different."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -139,36 +138,23 @@ def _drone_colour(rng: np.random.Generator) -> Field:
     return bright.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Flyer:
-    """One thing in one pose.
-
-    Attributes:
-        mesh: its shape.
-        turn: its rotation.
-    """
-
-    mesh: Mesh
-    turn: Field
-
-    def draw(self, light: Light, size: float) -> Field:
-        """Draw it about 8 times as large as ``size`` (square root of the box area in pixels).
-
-        Returns:
-            Premultiplied linear RGB and alpha, float32 ``[h, w, 4]``.
-        """
-        width, height = extent(self.mesh, self.turn)
-        detail = _SUPERSAMPLING if size < 20 else _SUPERSAMPLING / 2
-        return draw_mesh(self.mesh, self.turn, light, detail * size / np.sqrt(width * height))
-
-
-def pose(rng: np.random.Generator, mesh: Mesh, *, bank: float) -> Flyer:
-    """Turn a mesh any way round, seen from about its own height or from below, banked by about ``bank``."""
+def pose(rng: np.random.Generator, *, bank: float) -> Field:
+    """A turn ``[3, 3]`` any way round, seen from about its own height or below, banked by ``bank``."""
     view = np.radians(rng.normal(-8, 22))
     lean = rng.normal(0, bank, 2)
     yaw = rng.uniform(0, 2 * np.pi)
     turn = rotation(0, float(view), 0) @ rotation(0, float(lean[0]), float(lean[1])) @ rotation(yaw, 0, 0)
-    return Flyer(mesh, turn.astype(np.float32))
+    return turn.astype(np.float32)
+
+
+def draw_flyer(mesh: Mesh, turn: Field, light: Light, size: float) -> Field:
+    """Draw a thing about 8 times as large as ``size``, the square root of its box's area in pixels.
+
+    Returns premultiplied linear RGB and alpha, float32 ``[h, w, 4]``.
+    """
+    width, height = extent(mesh, turn)
+    detail = _SUPERSAMPLING if size < 20 else _SUPERSAMPLING / 2
+    return draw_mesh(mesh, turn, light, detail * size / np.sqrt(width * height))
 
 
 DRONES: tuple[tuple[Callable[..., Mesh], float], ...] = ((multicopter, 0.85), (fixed_wing, 0.15))

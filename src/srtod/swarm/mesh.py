@@ -116,16 +116,9 @@ def extent(mesh: Mesh, turn: Field) -> tuple[float, float]:
 
 
 def draw_mesh(mesh: Mesh, turn: Field, light: Light, scale: float) -> Field:
-    """Draw a turned mesh as seen from far away.
+    """Draw a mesh as seen from far away: premultiplied linear RGB and alpha ``[h, w, 4]``, cropped to it.
 
-    Args:
-        mesh: the shape.
-        turn: rotation matrix ``[3, 3]`` into right, up, towards the camera.
-        light: what lights it.
-        scale: pixels a unit.
-
-    Returns:
-        Premultiplied linear RGB and alpha, float32 ``[h, w, 4]``, cropped to the shape.
+    ``turn`` is a rotation matrix ``[3, 3]`` into right, up, towards the camera; ``scale`` is pixels a unit.
     """
     points = mesh.points @ turn.T
     low, high = points.min(0), points.max(0)

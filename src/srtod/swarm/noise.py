@@ -56,7 +56,7 @@ class View:
     swap: bool
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "View":
+    def random(cls, rng: np.random.Generator) -> "View":
         """Choose a place at random."""
         x, y = rng.uniform(0, TILE, 2)
         return cls(

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.swarm.fleet import Source
-from srtod.swarm.place import Canvas, draw_centres, fit
-from srtod.swarm.sensor import draw_sensor, expose, write_jpeg
-from srtod.swarm.statistics import Sizes, draw_count
+from srtod.swarm.place import Canvas, fit, sample_centres
+from srtod.swarm.sensor import expose, sample_sensor, write_jpeg
+from srtod.swarm.statistics import Sizes, sample_count
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """What all images of a split have in common.
 
     Attributes:
@@ -51,18 +51,18 @@ class Synthesized:
     boxes: tuple[tuple[int, int, int, int], ...]
 
 
-def make_image(plan: Plan, index: int) -> Synthesized:
+def make_image(plan: SplitPlan, index: int) -> Synthesized:
     """Make image number ``index`` (from 0) of a split and write its file."""
     rng = np.random.default_rng(np.random.SeedSequence((plan.seed, zlib.crc32(plan.split.encode()), index)))
     scene = plan.source.scene(rng, plan.size)
-    sensor = draw_sensor(rng, scene, automatic=plan.source.automatic)
+    sensor = sample_sensor(rng, scene, automatic=plan.source.automatic)
     fleet = plan.source.fleet(rng, scene)
     canvas = Canvas(scene.image, sensor)
-    drones = draw_count(rng, plan.objects)
+    drones = sample_count(rng, plan.objects)
     others = int(rng.poisson(rng.gamma(0.6, 0.4 * plan.objects / 0.6)))
     swarms = _swarms(rng, plan.size)
     boxes = []
-    for number, length in enumerate(plan.sizes.draw(rng, drones + others)):
+    for number, length in enumerate(plan.sizes.sample(rng, drones + others)):
         drone = number < drones
         drawing = fleet.draw(rng, length, drone=drone)
         if drawing is None:
@@ -71,7 +71,7 @@ def make_image(plan: Plan, index: int) -> Synthesized:
         smear = (float(speed * np.cos(angle)), float(0.5 * speed * np.sin(angle)))
         patch = fit(rng, drawing, length, sensor, smear)
         fade = float(rng.choice((rng.uniform(0, 0.25), rng.uniform(0, 0.85))))
-        box = canvas.put(rng, patch, draw_centres(rng, plan.size, swarms), fade)
+        box = canvas.put(rng, patch, sample_centres(rng, plan.size, swarms), fade)
         if drone and box is not None:
             x1, y1, x2, y2 = (int(value) for value in box)
             boxes.append((x1, y1, x2 - x1, y2 - y1))

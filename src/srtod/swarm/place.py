@@ -18,12 +18,7 @@ _TRIES = 80
 
 @dataclass(frozen=True)
 class Patch:
-    """A thing at its final size.
-
-    Attributes:
-        pixels: premultiplied linear RGB and alpha, float32 ``[h, w, 4]``.
-        box: x1 y1 x2 y2 in pixels of the patch, whole numbers.
-    """
+    """A thing at its final size: premultiplied linear RGB and alpha ``[h, w, 4]``, box x1 y1 x2 y2."""
 
     pixels: Field
     box: NDArray[np.int64]
@@ -34,12 +29,8 @@ def fit(
 ) -> Patch:
     """Bring a drawing to the size at which its box, blur included, has the area ``size`` squared.
 
-    Args:
-        rng: where between two pixels it comes to lie.
-        drawing: premultiplied linear RGB and alpha ``[h, w, 4]``, larger than wanted.
-        size: square root of the box area in pixels; whole pixels make it come out a little off.
-        sensor: the camera, which blurs.
-        smear: right and down, the way the thing moves during the exposure, in pixels.
+    The drawing is premultiplied linear RGB and alpha ``[h, w, 4]``, larger than wanted; ``smear`` is the way
+    (right, down) that the thing moves during the exposure, in pixels.
     """
     shift = rng.random(2)
     scale = size / np.sqrt(drawing.shape[0] * drawing.shape[1])
@@ -52,14 +43,10 @@ def fit(
 
 
 def shrink(drawing: Field, scale: float, shift: Field, *, margin: int, smear: tuple[float, float]) -> Field:
-    """Average a drawing over the area of each pixel (exact for any scale and shift).
+    """Average a drawing ``[h, w, c]``, last channel alpha, over the area of each pixel.
 
-    Args:
-        drawing: ``[h, w, c]``, the last channel alpha.
-        scale: pixels a drawn pixel.
-        shift: down and right, in pixels, 0..1.
-        margin: empty pixels left around.
-        smear: right and down, the way the thing moves during the exposure, in pixels.
+    Exact for any ``scale`` (pixels a drawn pixel) and ``shift`` (down, right, 0..1), with ``margin`` empty
+    pixels around; for ``smear`` see :func:`fit`.
     """
     height, width = drawing.shape[:2]
     reach = margin + np.ceil(np.abs(smear)).astype(int)
@@ -120,16 +107,10 @@ class Canvas:
     def put(
         self, rng: np.random.Generator, patch: Patch, centres: NDArray[np.float64], fade: float
     ) -> NDArray[np.int64] | None:
-        """Put a thing at the first of several places where it is free and can be seen.
+        """Put a thing at the first of the ``centres`` (x y ``[N, 2]``) that is free and where it can be seen.
 
-        Args:
-            rng: which side a thing that is hard to see goes to, where both are possible.
-            patch: the thing.
-            centres: places to try, x y in pixels, ``[N, 2]``.
-            fade: share of its contrast that the air between takes away; less where it would vanish.
-
-        Returns:
-            Its box x1 y1 x2 y2 in the picture, or ``None`` if no place would do.
+        The air between takes the share ``fade`` of its contrast away, less where it would vanish. Returns its
+        box x1 y1 x2 y2 in the picture, or ``None`` if no place would do.
         """
         size = np.array(self.image.shape[1::-1])
         middle = (patch.box[:2] + patch.box[2:]) / 2
@@ -190,15 +171,12 @@ class Canvas:
         return float(np.abs((tones[..., 3:] - tones[..., :3]) @ _LUMA).max())
 
 
-def draw_centres(
+def sample_centres(
     rng: np.random.Generator, size: tuple[int, int], swarms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Draw places to try for one thing, x y in pixels ``[N, 2]``: near a swarm's centre, else anywhere.
 
-    Args:
-        rng: random numbers.
-        size: width and height of the picture.
-        swarms: centre x y and radius of each swarm, in pixels, ``[S, 3]``; may be empty.
+    ``swarms`` are the centre x y and the radius of each, in pixels, ``[S, 3]``.
     """
     centres = rng.random((_TRIES, 2)) * size
     if len(swarms):

@@ -50,7 +50,7 @@ TRAINING = tuple(name for name in SCENERY if name not in HELD_OUT)
 
 
 @dataclass(frozen=True)
-class Scene:
+class Backdrop:
     """A picture without objects.
 
     Attributes:
@@ -83,15 +83,8 @@ def choose_scenery(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[int, int]) -> Scene:
-    """Draw a scenery.
-
-    Args:
-        rng: the image's random numbers.
-        tiles: noise of the split.
-        name: one of :data:`SCENERY`.
-        size: width and height in pixels.
-    """
+def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[int, int]) -> Backdrop:
+    """Draw the scenery of a name in :data:`SCENERY`, of a size (width, height) in pixels."""
     land, _, kind = name.partition("-")
     light = LIGHTS[kind](rng)
     camera = _camera(rng, land, size)
@@ -102,7 +95,7 @@ def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[in
         draw_land(image, camera, light, city.surface, facades)
     elif land != "sky":
         draw_land(image, camera, light, _GROUND[land](rng, tiles, camera, light))
-    return Scene(image, light, name)
+    return Backdrop(image, light, name)
 
 
 def _camera(rng: np.random.Generator, land: str, size: tuple[int, int]) -> Camera:

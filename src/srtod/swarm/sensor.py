@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srtod.swarm.noise import Field
-from srtod.swarm.scenery import Scene
+from srtod.swarm.scenery import Backdrop
 
 _LEVELS = 4096
 _BAND = 48
@@ -43,14 +43,8 @@ class Sensor:
         return float(np.sqrt(self.shot * light + self.read**2) / (2 * np.sqrt(light)))
 
 
-def draw_sensor(rng: np.random.Generator, scene: Scene, *, automatic: float = 0.3) -> Sensor:
-    """Choose camera settings for a scene.
-
-    Args:
-        rng: the image's random numbers.
-        scene: what is photographed.
-        automatic: how far automatic exposure goes: 0 not at all, 1 to the same brightness always.
-    """
+def sample_sensor(rng: np.random.Generator, scene: Backdrop, *, automatic: float = 0.3) -> Sensor:
+    """Choose camera settings for a scene; ``automatic`` exposure of 1 makes all scenes equally bright."""
     blurred, panned = rng.random() < 0.25, rng.random() < 0.15
     focus = rng.uniform(0.7, 1.2) if blurred else rng.uniform(0.35, 0.6)
     pan_x, pan_y = (rng.uniform(1, 4), rng.uniform(0, 1)) if panned else (0.0, 0.0)
@@ -73,7 +67,7 @@ def blur(image: Field, sensor: Sensor) -> Field:
     reach_x, reach_y = len(sensor.kernel_x) // 2, len(sensor.kernel_y) // 2
     rest = ((0, 0),) * (image.ndim - 2)
     padded = np.pad(image, ((reach_y, reach_y), (reach_x, reach_x), *rest), mode="edge")
-    return _blur_padded(padded, sensor)
+    return _convolve(_convolve(padded, sensor.kernel_y, axis=0), sensor.kernel_x, axis=1)
 
 
 def expose(image: Field, sensor: Sensor, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -84,8 +78,9 @@ def expose(image: Field, sensor: Sensor, rng: np.random.Generator) -> NDArray[np
     for top in range(0, len(image), _BAND):
         bottom = min(top + _BAND, len(image))
         rows = np.arange(top - reach_y, bottom + reach_y).clip(0, len(image) - 1)
-        band = np.pad(image.take(rows, axis=0), ((0, 0), (reach_x, reach_x), (0, 0)), mode="edge")
-        band = _blur_padded(band, sensor)
+        band = _convolve(image.take(rows, axis=0), sensor.kernel_y, axis=0)
+        band = np.pad(band, ((0, 0), (reach_x, reach_x), (0, 0)), mode="edge")
+        band = _convolve(band, sensor.kernel_x, axis=1)
         band *= sensor.gain
         start = int(rng.integers(len(normal) - band.size + 1))
         noise = np.sqrt(band * np.float32(sensor.shot) + np.float32(sensor.read**2))
@@ -99,10 +94,6 @@ def expose(image: Field, sensor: Sensor, rng: np.random.Generator) -> NDArray[np
 def write_jpeg(picture: NDArray[np.uint8], path: Path, sensor: Sensor) -> None:
     """Write a picture with the sensor's quality and halved colour resolution, as cameras do."""
     Image.fromarray(picture).save(path, "JPEG", quality=sensor.quality, subsampling="4:2:0")
-
-
-def _blur_padded(padded: Field, sensor: Sensor) -> Field:
-    return _convolve(_convolve(padded, sensor.kernel_y, axis=0), sensor.kernel_x, axis=1)
 
 
 def _convolve(padded: Field, kernel: Field, axis: int) -> Field:

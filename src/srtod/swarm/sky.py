@@ -10,18 +10,9 @@ from srtod.swarm.noise import Field, Tiles, View, smoothstep
 def draw_sky(
     rng: np.random.Generator, tiles: Tiles, light: Light, size: tuple[int, int], horizon: float, focal: float
 ) -> Field:
-    """Draw a sky.
+    """Draw a sky of a size (width, height), linear RGB ``[height, width, 3]``.
 
-    Args:
-        rng: the scene's random numbers.
-        tiles: noise of the split.
-        light: the scene's light.
-        size: width and height in pixels.
-        horizon: row of the horizon in pixels; may lie outside the image.
-        focal: focal length in pixels.
-
-    Returns:
-        Linear RGB ``[height, width, 3]``.
+    The row of the horizon, which may lie outside the image, and the focal length are in pixels.
     """
     width, height = size
     # A sky has no fine detail: a quarter of the pixels, enlarged, looks the same.
@@ -64,9 +55,9 @@ def _add_clouds(
     distance = (1 / (rows[:above, None] + 0.12)).astype(np.float32)
     scale = rng.uniform(25, 70)
     x, y = columns[None] * distance * scale, distance * scale * rng.uniform(0.8, 1.6)
-    view = View.draw(rng)
+    view = View.random(rng)
     noise = view.sample(tiles.smooth, x, y)
-    noise += 0.35 * View.draw(rng).sample(tiles.rough, x * 2.3, y * 2.3)
+    noise += 0.35 * View.random(rng).sample(tiles.rough, x * 2.3, y * 2.3)
     edge = 1.4 - 2.8 * light.clouds
     soft = rng.uniform(0.4, 1.6)
     cover = smoothstep(edge, edge + soft, noise)

@@ -72,7 +72,7 @@ class Sizes:
         standard = _NORMAL.inv_cdf(float(np.clip(first + share * (last - first), 1e-12, 1 - 1e-12)))
         return float(np.clip(np.exp(self.centre + SPREAD * standard), self.low, self.high))
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    def sample(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         """Draw the sizes of the objects of one picture.
 
         Over many pictures they follow this distribution; within one picture they are alike.
@@ -84,7 +84,7 @@ class Sizes:
         return (float(np.log(size)) - self.centre) / SPREAD
 
 
-def draw_count(rng: np.random.Generator, mean: float) -> int:
+def sample_count(rng: np.random.Generator, mean: float) -> int:
     """Draw the number of objects in a picture: at least 1, ``mean`` on average, often few, sometimes many.
 
     One more than a negative binomial number of shape 1.5: with a mean of 26.6, every hundredth picture has

@@ -101,14 +101,9 @@ def draw_land(
     surface: Surface,
     facade: Callable[[Field, Hits], None] | None = None,
 ) -> None:
-    """Draw the ground over a picture of the sky, in place.
+    """Draw the ground over a picture of the sky, linear RGB ``[H, W, 3]``, in place.
 
-    Args:
-        image: linear RGB ``[H, W, 3]``.
-        camera: where it is seen from.
-        light: the scene's light.
-        surface: the ground.
-        facade: called with the rows drawn (a view of ``image``) to draw what stands upright on the ground.
+    ``facade`` is called with the rows drawn (a view of ``image``) and draws what stands on the ground.
     """
     hits = find_hits(camera, surface.height, blend=not surface.sharp)
     if hits is None:

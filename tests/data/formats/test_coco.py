@@ -5,6 +5,7 @@ import pytest
 
 from srtod import data
 from srtod.data import ANY_CLASS
+from srtod.data.checks import check_images
 from srtod.support.errors import InputError
 
 
@@ -285,7 +286,7 @@ def test_size_that_differs_from_the_file(tmp_path, make_coco, make_image):
     make_coco(tmp_path)
     make_image(tmp_path / "images" / "b.png", (32, 48))
     assert faults(tmp_path) == []
-    (fault,) = data.read(tmp_path, check_images=True).faults
+    (fault,) = check_images(data.read(tmp_path)).faults
     assert fault.image_id == 2
     assert "the image is 32 x 48 pixels, its annotations say 64 x 48" in fault.what
 

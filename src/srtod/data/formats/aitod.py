@@ -14,16 +14,7 @@ from srtod.data.formats import coco
 from srtod.data.formats.layout import Splits, name_splits, split_name
 from srtod.support.errors import InputError
 
-CLASSES = (
-    "airplane",
-    "bridge",
-    "storage-tank",
-    "ship",
-    "swimming-pool",
-    "vehicle",
-    "person",
-    "wind-mill",
-)
+CLASSES = ("airplane", "bridge", "storage-tank", "ship", "swimming-pool", "vehicle", "person", "wind-mill")
 _NAME = re.compile(r"aitod.*|small_(trainval|train|val|test)_v[12].*", re.IGNORECASE)
 
 

@@ -1,19 +1,23 @@
 """From what a file says to sound records: the checks that every layout shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.formats.layout import read_lines
+from srtod.data.images import image_size
 from srtod.data.records import AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
 
 TOLERANCE = 1.0
 """Pixels a box may reach out of its image and be clipped without a word: AI-TOD and VisDrone count so."""
 
-NO_ATTRIBUTES: Mapping[str, Any] = {}
+_NOTHING: Mapping[str, Any] = {}
+
+Item = TypeVar("Item")
 
 
 class Mark(NamedTuple):
@@ -21,9 +25,9 @@ class Mark(NamedTuple):
 
     box: tuple[float, float, float, float]
     label: int
-    ignore: bool
-    annotation_id: int
-    attributes: Mapping[str, Any] = NO_ATTRIBUTES
+    ignore: bool = False
+    attributes: Mapping[str, Any] = _NOTHING
+    annotation_id: int = 0
     where: str | None = None  # how faults call it in files without ids: "line 3"
 
 
@@ -68,11 +72,6 @@ class SetBuilder:
         file, _, what = str(error).partition(": ")
         self.fault(what, file=Path(file), image_id=image_id)
 
-    def new_annotation_id(self) -> int:
-        """Count annotations from 1, for layouts that do not number them."""
-        self._annotation_id += 1
-        return self._annotation_id
-
     def add(
         self,
         image_id: int | str,
@@ -82,7 +81,7 @@ class SetBuilder:
         marks: Sequence[Mark],
         *,
         file: Path | None = None,
-        fields: Mapping[str, Any] = NO_ATTRIBUTES,
+        fields: Mapping[str, Any] = _NOTHING,
     ) -> None:
         """Add an image with the sound ones of its marks; the others become faults.
 
@@ -116,6 +115,59 @@ class SetBuilder:
             fields=fields,
         )
         self._records.append(record)
+
+    def add_items(
+        self,
+        image_id: int,
+        file_name: str,
+        path: Path,
+        items: Iterable[tuple[str, Item]],
+        parse: Callable[[Item, tuple[int, int]], Mark],
+        *,
+        file: Path | None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Add an image of a layout that does not number annotations: they are counted from 1.
+
+        Args:
+            image_id: counted from 1.
+            file_name: name relative to the image folder.
+            path: the image file.
+            items: what stands for a box each, and what faults call it.
+            parse: reads an item, given the image's width and height; raises ValueError saying what is wrong.
+            file: where the items stand.
+            size: width and height in pixels; ``None`` reads them from the header of the image.
+        """
+        try:
+            size = size or image_size(path)
+        except InputError as error:
+            self.reject(error, image_id)
+            return
+        marks = []
+        for where, item in items:
+            self._annotation_id += 1
+            try:
+                marks.append(parse(item, size)._replace(annotation_id=self._annotation_id, where=where))
+            except ValueError as error:
+                self.fault(str(error), file=file, image_id=image_id, annotation_id=where)
+        self.add(image_id, file_name, path, size, marks, file=file)
+
+    def add_text(
+        self,
+        image_id: int,
+        file_name: str,
+        path: Path,
+        text: Path | None,
+        parse: Callable[[str, tuple[int, int]], Mark],
+    ) -> None:
+        """Add an image with a text file, a line a box, or without one; see :meth:`add_items`."""
+        try:
+            lines = [] if text is None else read_lines(text)
+        except InputError as error:
+            self.reject(error, image_id)
+            return
+        items = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
+        self.add_items(image_id, file_name, path, items, parse, file=text)
 
     def build(self) -> AnnotatedSet:
         """Return the split; one without images or annotations has that as a fault."""

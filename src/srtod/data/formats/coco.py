@@ -7,6 +7,7 @@ in its sub-folders, each a split named by the file (``train.json``, ``instances_
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -64,20 +65,15 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
     for annotated in sets:
         names = NameGiver(by_stem=False)
         images, annotations = [], []
-        fresh = max(
-            (int(r.annotation_ids.max()) for r in annotated.records if len(r.annotation_ids)), default=0
-        )
+        known = (int(record.annotation_ids.max(initial=0)) for record in annotated.records)
+        fresh = count(max(known, default=0) + 1)
         numbers = annotated.category_ids or tuple(range(1, len(annotated.classes) + 1))
         for record in annotated.records:
             name = names.name(record, annotated.split)
             place(record, folder / "images" / annotated.split / name)
             size = {"width": record.width, "height": record.height}
             images.append({"id": record.image_id, "file_name": name, **size, **record.fields})
-            for annotation in _annotations(record, numbers):
-                if annotation["id"] is None:
-                    fresh += 1
-                    annotation["id"] = fresh
-                annotations.append(annotation)
+            annotations += _annotations(record, numbers, fresh)
         categories = [{"id": n, "name": c} for n, c in zip(numbers, annotated.classes, strict=True)]
         content = {"images": images, "annotations": annotations, "categories": categories}
         write_json(folder / f"{annotated.split or 'annotations'}.json", content)
@@ -221,7 +217,7 @@ def _mark(annotation: Mapping[str, Any], labels: Mapping[int, int]) -> Mark:
     area = annotation.get("area")
     if _is_number(area) and abs(area - width * height) > 1e-3 * max(1.0, width * height):
         attributes["area"] = area
-    return Mark((x, y, x + width, y + height), labels[number], bool(crowd), annotation["id"], attributes)
+    return Mark((x, y, x + width, y + height), labels[number], bool(crowd), attributes, annotation["id"])
 
 
 def _is_id(value: object) -> TypeGuard[int | str]:
@@ -245,14 +241,16 @@ def _float(value: float) -> float:
         return float("inf")
 
 
-def _annotations(record: ImageRecord, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """A record's annotations; of a region of any class, only the first copy has its id."""
+def _annotations(
+    record: ImageRecord, numbers: Sequence[int], fresh: Iterator[int]
+) -> Iterator[dict[str, Any]]:
+    """A record's annotations; of a region of any class, the first copy has its id, the others fresh ones."""
     written: set[int] = set()
     for index, label in expand_any_class(record, len(numbers)):
         x, y, right, bottom = record.boxes[index].tolist()
         box = [round(value, 9) for value in (x, y, right - x, bottom - y)]
         yield {
-            "id": None if index in written else int(record.annotation_ids[index]),
+            "id": next(fresh) if index in written else int(record.annotation_ids[index]),
             "image_id": record.image_id,
             "category_id": numbers[label],
             "bbox": box,

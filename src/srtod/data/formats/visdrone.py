@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from srtod.data.formats.builder import SetBuilder
+from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name
-from srtod.data.formats.texts import Parsed, add_text
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
@@ -97,7 +96,7 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
             builder.fault(what, file=images[stem], image_id=image_id)
         else:
             image = images[stem]
-            add_text(builder, parse, image_id=image_id, file_name=image.name, image=image, text=texts[stem])
+            builder.add_text(image_id, image.name, image, texts[stem], parse)
     return builder.build()
 
 
@@ -114,7 +113,7 @@ def _count_up(classes: int) -> list[int]:
     return [number for number in range(1, classes + 2) if number != _OTHERS][:classes]
 
 
-def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Parsed:
+def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
     del size  # the coordinates are pixels already
     values = line.strip().rstrip(",").split(",")
     if len(values) != _COLUMNS:
@@ -124,10 +123,10 @@ def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Parse
     attributes = {"truncation": truncation, "occlusion": occlusion}
     box = (left, top, left + width, top + height)
     if category in (_REGION, _OTHERS):
-        return Parsed(box, ANY_CLASS, True, attributes | {_CATEGORY: category})
+        return Mark(box, ANY_CLASS, True, attributes | {_CATEGORY: category})
     if category not in labels:
         raise ValueError(f"unknown category {category}; known are {', '.join(map(str, labels))}, 0 and 11")
-    return Parsed(box, labels[category], score == 0, attributes)
+    return Mark(box, labels[category], score == 0, attributes)
 
 
 def _whole(text: str) -> int:

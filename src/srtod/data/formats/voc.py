@@ -15,7 +15,7 @@ from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, read_class_names, read_lines
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
-from srtod.data.images import image_files, image_size
+from srtod.data.images import image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 from srtod.support.files import write_text
@@ -106,23 +106,13 @@ def _classes(root: Path, trees: Mapping[str, ET.Element]) -> tuple[str, ...]:
 
 def _add(builder: SetBuilder, image_id: int, image: Path, file: Path, tree: ET.Element) -> None:
     try:
-        size = _size(tree) or image_size(image)
-    except InputError as error:
-        builder.reject(error, image_id)
-        return
+        size = _size(tree)
     except ValueError as error:
         builder.fault(str(error), file=file, image_id=image_id)
         return
-    labels = {name: label for label, name in enumerate(builder.classes)}
-    marks = []
-    for number, node in enumerate(tree.iter("object"), start=1):
-        where = f"object {number}"
-        annotation_id = builder.new_annotation_id()
-        try:
-            marks.append(_mark(node, labels, annotation_id, where))
-        except ValueError as error:
-            builder.fault(str(error), file=file, image_id=image_id, annotation_id=where)
-    builder.add(image_id, image.name, image, size, marks, file=file)
+    items = [(f"object {number}", node) for number, node in enumerate(tree.iter("object"), start=1)]
+    parse = partial(_mark, labels={name: label for label, name in enumerate(builder.classes)})
+    builder.add_items(image_id, image.name, image, items, parse, file=file, size=size)
 
 
 def _size(tree: ET.Element) -> tuple[int, int] | None:
@@ -136,7 +126,8 @@ def _size(tree: ET.Element) -> tuple[int, int] | None:
     return width, height
 
 
-def _mark(node: ET.Element, labels: Mapping[str, int], annotation_id: int, where: str) -> Mark:
+def _mark(node: ET.Element, size: tuple[int, int], labels: Mapping[str, int]) -> Mark:
+    del size  # the coordinates are pixels already
     name = _name(node)
     if name not in labels:
         raise ValueError(f"unknown category {name!r}; the classes are {', '.join(labels)}")
@@ -151,7 +142,7 @@ def _mark(node: ET.Element, labels: Mapping[str, int], annotation_id: int, where
     if pose not in ("", "Unspecified"):
         attributes["pose"] = pose
     difficult = _flag(node, "difficult") == "1"
-    return Mark((left - 1, top - 1, right, bottom), labels[name], difficult, annotation_id, attributes, where)
+    return Mark((left - 1, top - 1, right, bottom), labels[name], difficult, attributes)
 
 
 def _name(node: ET.Element) -> str:
@@ -167,14 +158,11 @@ def _flag(node: ET.Element, key: str) -> str:
 
 
 def _to_xml(record: ImageRecord, name: str, classes: Sequence[str], lost: Counter[str]) -> str:
-    root = ET.Element("annotation")
-    ET.SubElement(root, "folder").text = "JPEGImages"
-    ET.SubElement(root, "filename").text = name
-    size = ET.SubElement(root, "size")
-    for key, value in (("width", record.width), ("height", record.height), ("depth", 3)):
-        ET.SubElement(size, key).text = str(value)
-    for index, label in expand_any_class(record, len(classes)):
-        root.append(_object(record, index, classes[label]))
+    size = _element("size", width=record.width, height=record.height, depth=3)
+    root = _element("annotation", folder="JPEGImages", filename=name, size=size)
+    root.extend(
+        _object(record, index, classes[label]) for index, label in expand_any_class(record, len(classes))
+    )
     for attributes in record.attributes:
         lost.update(f"attribute '{key}'" for key in attributes.keys() - {*_FLAGS.values(), "pose"})
         lost.update(
@@ -185,15 +173,25 @@ def _to_xml(record: ImageRecord, name: str, classes: Sequence[str], lost: Counte
 
 
 def _object(record: ImageRecord, index: int, name: str) -> ET.Element:
-    node = ET.Element("object")
     attributes = record.attributes[index]
     left, top, right, bottom = record.boxes[index].tolist()
-    texts = {"name": name, "pose": str(attributes.get("pose", "Unspecified"))}
-    texts |= {flag: str(int(bool(attributes.get(key)))) for flag, key in _FLAGS.items()}
-    texts["difficult"] = str(int(record.ignore[index]))
-    for key, text in texts.items():
-        ET.SubElement(node, key).text = text
-    box = ET.SubElement(node, "bndbox")
-    for side, value in zip(_SIDES, (left + 1, top + 1, right, bottom), strict=True):
-        ET.SubElement(box, side).text = f"{round(value, 9):.12g}"
+    sides = (f"{round(value, 9):.12g}" for value in (left + 1, top + 1, right, bottom))
+    return _element(
+        "object",
+        name=name,
+        pose=attributes.get("pose", "Unspecified"),
+        **{flag: int(bool(attributes.get(key))) for flag, key in _FLAGS.items()},
+        difficult=int(record.ignore[index]),
+        bndbox=_element("bndbox", **dict(zip(_SIDES, sides, strict=True))),
+    )
+
+
+def _element(tag: str, /, **children: object) -> ET.Element:
+    """An element of texts, and of elements under their own names."""
+    node = ET.Element(tag)
+    for key, child in children.items():
+        if isinstance(child, ET.Element):
+            node.append(child)
+        else:
+            ET.SubElement(node, key).text = str(child)
     return node

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from srtod.data.formats.builder import SetBuilder
+from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
     Splits,
@@ -24,7 +24,6 @@ from srtod.data.formats.layout import (
     read_lines,
     split_name,
 )
-from srtod.data.formats.texts import Parsed, add_text
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.images import image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
@@ -135,13 +134,8 @@ def _classes(root: Path, config_file: Path | None, config: Mapping[str, Any]) ->
         raise InputError(
             f"{config_file}: 'names' must be a list of different names, or map 0, 1, 2 ... to them"
         )
-    files = [
-        root / CLASSES_FILE,
-        *sorted(root.glob(f"*/{CLASSES_FILE}")),
-        *sorted(root.glob(f"*/*/{CLASSES_FILE}")),
-    ]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
+    files = (file for place in ("", "*/", "*/*/") for file in sorted(root.glob(f"{place}{CLASSES_FILE}")))
+    if (found := next(files, None)) is None:
         raise InputError(
             f"{root}: no class names; add {CLASSES_FILE} with one name a line, or data.yaml with 'names'"
         )
@@ -159,9 +153,8 @@ def _read(
     parse = partial(_parse, classes=builder.classes)
     images = (image for place in places() for image in _images(builder, place, root))
     for image_id, (file_name, image) in enumerate(images, start=1):
-        text: Path | None = _text_of(image, root)
-        text = text if text.is_file() else None
-        add_text(builder, parse, image_id=image_id, file_name=file_name, image=image, text=text)
+        text = _text_of(image, root)
+        builder.add_text(image_id, file_name, image, text if text.is_file() else None, parse)
     return builder.build()
 
 
@@ -186,7 +179,7 @@ def _text_of(image: Path, root: Path) -> Path:
     return root.joinpath(*parts)
 
 
-def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Parsed:
+def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
     values = line.split()
     if len(values) != _COLUMNS:
         raise ValueError(f"has {len(values)} columns where YOLO has {_COLUMNS}: {line.strip()[:60]!r}")
@@ -194,7 +187,7 @@ def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Parsed:
     if label not in range(len(classes)):
         raise ValueError(f"unknown category {values[0]}; there are {len(classes)} classes, counted from 0")
     x, y, width, height = (float(value) * side for value, side in zip(values[1:], size * 2, strict=True))
-    return Parsed((x - width / 2, y - height / 2, x + width / 2, y + height / 2), int(label))
+    return Mark((x - width / 2, y - height / 2, x + width / 2, y + height / 2), int(label))
 
 
 def _line(record: ImageRecord, index: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from srtod.detectors.attach import huggingface, torchvision
-from srtod.detectors.attach.attachment import Attachment, Joint, maps_of
+from srtod.detectors.attach.attachment import Attachment, Joint
 from srtod.detectors.border.images import check_image
 from srtod.detectors.detector import Detector
 from srtod.nn.modes import evaluating
@@ -99,7 +99,7 @@ def explain(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     check_image(image)
     attachment = _attachment_of(model)
     with evaluating(model):
-        return maps_of(attachment, lambda: attachment.joint.show(model, image), image)
+        return attachment.maps(lambda: attachment.joint.show(model, image), image)
 
 
 def _attachment_of(model: nn.Module) -> Attachment:

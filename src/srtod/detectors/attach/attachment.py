@@ -1,8 +1,7 @@
 """The mechanism that all families share: hooks bring the image and the level to one module."""
 
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, Protocol, Self
@@ -204,14 +203,23 @@ class Attachment(SelfReconstruction):
                 f"pad the images to multiples of {self.stride}"
             )
 
-    @contextmanager
-    def keeping(self) -> Generator[list[Maps]]:
-        """Keep the maps of the forward passes of this thread."""
+    def maps(self, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
+        """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
+        height, width = image.shape[1:]
+        small = (
+            f"explain: an image of {width} x {height} pixels is too small for this model; give a larger one"
+        )
         self._thread.kept = kept = []
         try:
-            yield kept
+            with enough_to_normalise(small):
+                run()
         finally:
             self._thread.kept = None
+        if not kept:
+            raise InputError(_UNSEEN)
+        before, output, valid = kept[0]
+        seen = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
+        return image_maps(before, output, stride=self.stride, size=seen, shown=(height, width))
 
 
 def _probed(model: nn.Module, joint: Joint) -> tuple[Tensor, tuple[int, int]]:
@@ -247,22 +255,6 @@ def stride_of(level: Tensor, size: tuple[int, int]) -> int:
 
 def _cells(size: tuple[int, ...], stride: int) -> tuple[int, ...]:
     return tuple(ceil(side / stride) for side in size)
-
-
-def maps_of(attachment: Attachment, run: Callable[[], None], image: Tensor) -> dict[str, Tensor]:
-    """The maps that a forward pass ``run`` of one image ``[3, H, W]`` makes (see ``image_maps``)."""
-    too_small = (
-        f"explain: an image of {image.shape[2]} x {image.shape[1]} pixels is too small for this model; "
-        "give a larger one"
-    )
-    with attachment.keeping() as kept, enough_to_normalise(too_small):
-        run()
-    if not kept:
-        raise InputError(_UNSEEN)
-    before, output, valid = kept[0]
-    size = (int(valid[0, 0, :, 0].sum()), int(valid[0, 0, 0].sum()))
-    shown = (image.shape[1], image.shape[2])
-    return image_maps(before, output, stride=attachment.stride, size=size, shown=shown)
 
 
 @keep(16)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from srtod.data.formats.texts import read_lines
+from srtod.data.formats.layout import read_lines
 from srtod.data.images import SUFFIXES
 from srtod.inference.inputs import collect_images
 from srtod.support.errors import InputError, first_line

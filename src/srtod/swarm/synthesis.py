@@ -6,11 +6,10 @@ import os
 import re
 import signal
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from srtod.support.files import atomic_folder, write_json
 from srtod.support.progress import counting_bar
 from srtod.swarm.cutouts import read_cutouts
 from srtod.swarm.fleet import Procedural, Source
-from srtod.swarm.picture import Plan, Synthesized, make_image
+from srtod.swarm.picture import SplitPlan, Synthesized, make_image
 from srtod.swarm.scenery import HELD_OUT, TRAINING, choose_scenery
 from srtod.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes
 
@@ -79,14 +78,18 @@ def synthesize(
         raise InputError(
             f"scenery is given for {', '.join(sorted(set(scenery) - set(splits)))}: no such split"
         )
-    source = _sources(sprites, backgrounds, scenery, seed, size)
+    if (sprites is None) != (backgrounds is None):
+        raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
+    if sprites is not None and scenery:
+        raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
     sizes = Sizes.of_mean(mean_size)
     with atomic_folder(Path(output)) as folder:
         plans = []
         for split in (name for name, count in splits.items() if count):
             images = folder / split / "JPEGImages"
             images.mkdir(parents=True)
-            plans.append(Plan(split, images, source(split), size, seed, objects_per_image, sizes))
+            source = _source(split, (sprites, backgrounds), scenery.get(split), seed, size)
+            plans.append(SplitPlan(split, images, source, size, seed, objects_per_image, sizes))
         made = _make_all(plans, splits, workers or _processors(), progress=progress)
         for plan in plans:
             write_json(folder / plan.split / f"{plan.split}.json", _coco(plan, made[plan.split]))
@@ -106,34 +109,22 @@ def describe(made: Mapping[str, Sequence[Synthesized]]) -> Iterator[str]:
         yield line
 
 
-def _sources(
-    sprites: Path | str | None,
-    backgrounds: Path | str | None,
-    scenery: Mapping[str, Sequence[str]],
+def _source(
+    split: str,
+    cutouts: tuple[Path | str | None, Path | str | None],
+    scenery: Sequence[str] | None,
     seed: int,
     size: tuple[int, int],
-) -> Callable[[str], Source]:
-    """Return what makes the source of a split."""
-    if (sprites is None) != (backgrounds is None):
-        raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
+) -> Source:
+    sprites, backgrounds = cutouts
     if sprites is not None and backgrounds is not None:
-        if scenery:
-            raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
-        return lambda split: read_cutouts(
-            Path(sprites), Path(backgrounds), held_out=split != _TRAIN, size=size
-        )
-    return partial(_procedural, scenery=scenery, seed=seed)
-
-
-def _procedural(split: str, *, scenery: Mapping[str, Sequence[str]], seed: int) -> Procedural:
-    names = (
-        choose_scenery(scenery[split]) if scenery.get(split) else TRAINING if split == _TRAIN else HELD_OUT
-    )
+        return read_cutouts(Path(sprites), Path(backgrounds), held_out=split != _TRAIN, size=size)
+    names = choose_scenery(scenery) if scenery else TRAINING if split == _TRAIN else HELD_OUT
     return Procedural(names, (seed, zlib.crc32(split.encode())))
 
 
 def _make_all(
-    plans: Sequence[Plan], splits: Mapping[str, int], workers: int, *, progress: bool
+    plans: Sequence[SplitPlan], splits: Mapping[str, int], workers: int, *, progress: bool
 ) -> dict[str, tuple[Synthesized, ...]]:
     jobs = [(number, index) for number, plan in enumerate(plans) for index in range(splits[plan.split])]
     made: dict[str, list[Synthesized]] = {split: [] for split in splits}
@@ -150,7 +141,7 @@ def _make_all(
 
 @contextmanager
 def _running(
-    plans: Sequence[Plan], jobs: Sequence[tuple[int, int]], workers: int
+    plans: Sequence[SplitPlan], jobs: Sequence[tuple[int, int]], workers: int
 ) -> Generator[Iterator[Synthesized], None, None]:
     """Start the work; yield its results in order. When the block ends early, no worker writes any more."""
     if workers <= 1:
@@ -167,10 +158,10 @@ def _running(
         pool.shutdown(cancel_futures=True)
 
 
-_plans: tuple[Plan, ...] = ()
+_plans: tuple[SplitPlan, ...] = ()
 
 
-def _start_worker(plans: tuple[Plan, ...]) -> None:
+def _start_worker(plans: tuple[SplitPlan, ...]) -> None:
     global _plans  # noqa: PLW0603 - a pool hands nothing else to its jobs without sending it each time
     _plans = plans
     # Ctrl-C reaches every process of the terminal; the parent alone decides what to do.
@@ -186,7 +177,7 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _coco(plan: Plan, images: Sequence[Synthesized]) -> dict[str, Any]:
+def _coco(plan: SplitPlan, images: Sequence[Synthesized]) -> dict[str, Any]:
     width, height = plan.size
     boxes = [(number, box) for number, image in enumerate(images, start=1) for box in image.boxes]
     return {
