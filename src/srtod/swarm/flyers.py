@@ -1,12 +1,14 @@
 """What flies: drones of several kinds, birds, insects; each new one a little different."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from srtod.swarm.light import Light, rgb
 from srtod.swarm.mesh import Mesh, MeshBuilder, draw_mesh, extent, rotation
-from srtod.swarm.noise import Field
+from srtod.swarm.noise import Field, tiles
+from srtod.swarm.scenery import Backdrop, draw_scene
 
 _SUPERSAMPLING = 8
 """Pixels drawn for one pixel of the picture, so that 4 px objects are right below the pixel."""
@@ -162,3 +164,58 @@ DRONES: tuple[tuple[Callable[..., Mesh], float], ...] = ((multicopter, 0.85), (f
 
 OTHERS: tuple[tuple[Callable[..., Mesh], float], ...] = ((bird, 0.88), (insect, 0.12))
 """What flies and is no drone."""
+
+
+@dataclass(frozen=True)
+class DrawnFleet:
+    """Drones of a few models, birds of one kind.
+
+    Attributes:
+        scene: what lights them.
+        drones: models that fly here.
+        others: birds and insects.
+    """
+
+    scene: Backdrop
+    drones: tuple[Mesh, ...]
+    others: tuple[Mesh, ...]
+
+    def draw(self, rng: np.random.Generator, size: float, *, drone: bool) -> Field:
+        """Draw a drone or something else in a random pose."""
+        models = self.drones if drone else self.others
+        mesh = models[rng.integers(len(models))]
+        return draw_flyer(mesh, pose(rng, bank=0.22 if drone else 0.4), self.scene.light, size)
+
+
+@dataclass(frozen=True)
+class Procedural:
+    """Everything drawn.
+
+    Attributes:
+        scenery: names to choose from.
+        tiles_seed: seed of the noise the split's scenery is made of.
+        automatic: how far the camera corrects the exposure.
+    """
+
+    scenery: tuple[str, ...]
+    tiles_seed: tuple[int, ...]
+    automatic: float = 0.3
+
+    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
+        """Draw a scenery chosen at random; every landscape is as frequent as any other."""
+        lands = sorted({name.partition("-")[0] for name in self.scenery})
+        land = lands[rng.integers(len(lands))]
+        name = rng.choice([name for name in self.scenery if name.startswith(land)])
+        return draw_scene(rng, tiles(self.tiles_seed), str(name), size)
+
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> DrawnFleet:
+        """Choose one to three models of drones, and birds in several phases of their wing beat."""
+        lamps = scene.light.lamps > 0.1
+        drones = _models(rng, DRONES, int(rng.integers(1, 4)), lamps=lamps)
+        return DrawnFleet(scene, drones, _models(rng, OTHERS, 5, lamps=lamps))
+
+
+def _models(rng: np.random.Generator, kinds: tuple, count: int, *, lamps: bool) -> tuple[Mesh, ...]:
+    makers, frequencies = zip(*kinds, strict=True)
+    chosen = rng.choice(len(makers), size=count, p=frequencies)
+    return tuple(makers[index](rng, lamps=lamps) for index in chosen)

@@ -3,14 +3,37 @@
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.swarm.fleet import Source
+from srtod.swarm.noise import Field
 from srtod.swarm.place import Canvas, fit, sample_centres
+from srtod.swarm.scenery import Backdrop
 from srtod.swarm.sensor import expose, sample_sensor, write_jpeg
 from srtod.swarm.statistics import Sizes, sample_count
+
+
+class Fleet(Protocol):
+    """What flies in one picture."""
+
+    def draw(self, rng: np.random.Generator, size: float, *, drone: bool) -> Field | None:
+        """Draw one thing much larger than ``size`` pixels; ``None`` if there is none of the kind."""
+
+
+class Source(Protocol):
+    """Where the pictures of one split come from."""
+
+    @property
+    def automatic(self) -> float:
+        """How far the camera corrects the exposure (see ``sample_sensor``)."""
+
+    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
+        """Make a scene without objects."""
+
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Fleet:
+        """Choose what flies in it."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from srtod.support.errors import InputError, SrtodError
 from srtod.support.files import atomic_folder, write_json
 from srtod.support.progress import counting_bar
 from srtod.swarm.cutouts import read_cutouts
-from srtod.swarm.fleet import Procedural, Source
-from srtod.swarm.picture import SplitPlan, Synthesized, make_image
+from srtod.swarm.flyers import Procedural
+from srtod.swarm.picture import Source, SplitPlan, Synthesized, make_image
 from srtod.swarm.scenery import HELD_OUT, TRAINING, choose_scenery
 from srtod.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes
 
