@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
-from srtod.selfrec.enhancement import resize_mask
+from srtod.selfrec.filtration import resize_mask
 
 ROWS, COLUMNS = 10, 21  # at stride 4: 3 x 6 cells, the last of 2 rows and 1 column; at stride 8: 2 x 3
 

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
-from srtod.selfrec.enhancement import Filtration, resize_mask
+from srtod.selfrec.filtration import Filtration, resize_mask
 from srtod.selfrec.predictor import touched_cells
 from srtod.selfrec.reconstruction import LiteHead, PaperHead
 
@@ -100,6 +100,25 @@ def test_surrogate_gradient_is_that_of_the_documented_sigmoid():
     torch.testing.assert_close(filtration.threshold.grad, soft_threshold.grad)
 
 
+@pytest.mark.parametrize("threshold", [-3.0, -0.01, 0.05, 0.5, 1.0, 40.0])
+def test_the_threshold_learns_from_any_value_and_counts_as_one_of_a_difference(threshold):
+    difference = torch.tensor([[[[0.02, 0.05, 0.08]]]])
+    filtration = Filtration("learnable", threshold=threshold, surrogate="sigmoid", temperature=0.02)
+    mask = filtration(difference)
+    mask.sum().backward()
+    assert filtration.threshold.grad.item() < -5
+    bounded = Filtration(
+        "learnable", threshold=min(max(threshold, 0), 1), surrogate="sigmoid", temperature=0.02
+    )
+    assert torch.equal(mask, bounded(difference))
+
+
+def test_a_threshold_without_dimensions_is_read():
+    filtration = Filtration("learnable", threshold=0.3, surrogate="sigmoid", temperature=0.02)
+    filtration.load_state_dict({"threshold": torch.tensor(0.25)})
+    assert filtration.threshold.tolist() == [0.25]
+
+
 @pytest.mark.parametrize(("surrogate", "learns"), [("sigmoid", True), ("sign", False)])
 def test_gradient_of_what_follows_reaches_threshold_and_head(surrogate, learns):
     model = module(surrogate=surrogate)
@@ -179,7 +198,7 @@ def test_gradient_goes_to_the_pixel_that_decides_its_cell(resize, row, column):
     difference.requires_grad_()
     model._filtered(difference, 4).sum().backward()
     assert difference.grad.nonzero().tolist() == [[0, 0, row, column]]
-    torch.testing.assert_close(model.filtration.threshold.grad, -difference.grad.sum())
+    torch.testing.assert_close(model.filtration.threshold.grad, -difference.grad.sum()[None])
 
 
 @pytest.mark.parametrize("enhancement", ["attention", "multiply", "concatenate", "residual", "image", "none"])

@@ -1,93 +1,10 @@
-"""From the difference map to an enhanced level (paper: equations 4 to 6, tables 5 and 6)."""
+"""From a mask to an enhanced level (paper: equations 5 and 6, table 6)."""
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-
-class _HardMask(torch.autograd.Function):
-    """``(sign(D - t) + 1) / 2`` forward; the gradient of ``sigmoid((D - t) / temperature)`` backward."""
-
-    @staticmethod
-    def forward(ctx: Any, difference: Tensor, threshold: Tensor, temperature: float) -> Tensor:
-        margin = difference - threshold
-        ctx.save_for_backward(margin)
-        ctx.temperature = temperature
-        return (margin.sign() + 1) / 2
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        (margin,) = ctx.saved_tensors
-        soft = torch.sigmoid(margin / ctx.temperature)
-        gradient = grad_outputs[0] * soft * (1 - soft) / ctx.temperature
-        return gradient, -gradient.sum(), None
-
-
-class Filtration(nn.Module):
-    """The mask of equation 4, ``D_b = (sign(D - t) + 1) / 2``.
-
-    ``sign`` has no gradient, so a threshold behind it cannot learn. Here the forward value is the paper's and
-    the backward pass uses the gradient of ``sigmoid((D - t) / temperature)`` in its place, for the threshold
-    and for the difference, through which it reaches the reconstruction head.
-
-    Args:
-        kind: ``learnable``, ``fixed``, ``soft`` (that sigmoid forward, too), or ``none`` (the difference
-            itself, paper's table 5).
-        threshold: start or value of t, in intensities of 0..1.
-        surrogate: ``sigmoid``, or ``sign`` for the zero gradient of the authors' code.
-        temperature: width of the sigmoid, in intensities of 0..1.
-        learned: False keeps a threshold that no loss reaches, because nothing reads the mask, from being a
-            parameter.
-    """
-
-    threshold: Tensor
-
-    def __init__(
-        self, kind: str, *, threshold: float, surrogate: str, temperature: float, learned: bool = True
-    ) -> None:
-        super().__init__()
-        self.kind = kind
-        self.surrogate = surrogate
-        self.temperature = temperature
-        start = torch.tensor(float(threshold))
-        if learned and kind in {"learnable", "soft"}:
-            self.threshold = nn.Parameter(start)
-        elif kind != "none":
-            self.register_buffer("threshold", start)
-
-    def forward(self, difference: Tensor) -> Tensor:
-        """Map a difference ``[B, 1, H, W]`` to a mask of the same shape in 0..1."""
-        if self.kind == "none":
-            return difference
-        if self.kind == "soft":
-            return ((difference - self.threshold) / self.temperature).sigmoid()
-        if self.surrogate == "sign":
-            return (torch.sign(difference - self.threshold) + 1) / 2
-        mask: Tensor = _HardMask.apply(difference, self.threshold, self.temperature)
-        return mask
-
-
-def resize_mask(mask: Tensor, stride: int, how: str) -> Tensor:
-    """Bring an image-sized mask or difference to the size of a level.
-
-    Cell i of a level stands for the pixels ``stride * i`` up to ``stride * (i + 1)``; where the image fills
-    no whole number of cells, the last one has fewer pixels.
-
-    Args:
-        mask: ``[B, 1, H, W]``.
-        stride: of the level, in pixels.
-        how: ``nearest`` reads the first pixel of a cell, so at stride 4 an object of 2 x 2 px can vanish;
-            ``max`` keeps every pixel that is set; ``area`` gives the share of the cell's pixels that is set.
-
-    Returns:
-        ``[B, 1, h, w]`` with ``h = ceil(H / stride)`` and ``w = ceil(W / stride)``.
-    """
-    if how == "nearest":
-        return mask[..., ::stride, ::stride]
-    pool = F.max_pool2d if how == "max" else F.avg_pool2d
-    return pool(mask, stride, ceil_mode=True)
 
 
 class ChannelAttention(nn.Module):

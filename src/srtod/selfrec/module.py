@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from srtod.selfrec.config import SelfReconstructionConfig
 from srtod.selfrec.difference import DIFFERENCES
-from srtod.selfrec.enhancement import ENHANCEMENTS, Filtration, resize_mask
+from srtod.selfrec.enhancement import ENHANCEMENTS
+from srtod.selfrec.filtration import Filtration, resize_mask
 from srtod.selfrec.predictor import MaskPredictor, box_loss, distillation_loss
-from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS
+from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS, reconstruction_loss
 
 
 class SelfReconstructionOutput(NamedTuple):
@@ -131,18 +132,15 @@ class SelfReconstruction(nn.Module):
         return losses | {"loss_mask": self.config.mask_weight * taught}
 
     def loss(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Mean squared error of the reconstruction, the mean over each image's own pixels, then over images.
+        """The weighted :func:`~srtod.selfrec.reconstruction.reconstruction_loss`.
 
         Args:
             reconstruction: ``[B, 3, H, W]``.
             image: ``[B, 3, H, W]``, RGB in 0..1, padding 0.
             valid: bool ``[B, 1, H, W]``; read only with ``padding="exclude"``.
         """
-        error = (reconstruction - image).square().mean(dim=1, keepdim=True)
-        if valid is None or self.config.padding == "include":
-            return self.config.loss_weight * error.mean()
-        per_image = (error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))
-        return self.config.loss_weight * per_image.mean()
+        counted = None if self.config.padding == "include" else valid
+        return self.config.loss_weight * reconstruction_loss(reconstruction, image, counted)
 
     @property
     def export_obstacle(self) -> str | None:

@@ -35,7 +35,7 @@ def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Ten
         valid: bool ``[B, 1, h, w]``, False in the padding; None where nothing is padded.
     """
     loss = F.binary_cross_entropy_with_logits(logits, mask.detach(), reduction="none")
-    return loss.mean() if valid is None else loss[valid].mean()
+    return loss.mean() if valid is None else (loss * valid).sum() / valid.sum()
 
 
 def box_loss(

@@ -70,6 +70,20 @@ class LiteHead(nn.Module):
 RECONSTRUCTION_HEADS: dict[str, type[PaperHead] | type[LiteHead]] = {"paper": PaperHead, "lite": LiteHead}
 
 
+def reconstruction_loss(reconstruction: Tensor, image: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean squared error, the mean over each image's own pixels, then over images.
+
+    Args:
+        reconstruction: ``[B, 3, H, W]``.
+        image: ``[B, 3, H, W]``, RGB in 0..1, padding 0.
+        valid: bool ``[B, 1, H, W]``, False for pixels that do not count; None where all do.
+    """
+    error = (reconstruction - image).square().mean(dim=1, keepdim=True)
+    if valid is None:
+        return error.mean()
+    return ((error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))).mean()
+
+
 def _doublings(stride: int) -> int:
     steps = round(log2(stride))
     if stride != 2**steps or steps < 1:
