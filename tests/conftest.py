@@ -4,6 +4,7 @@ Test processes share the cores, so each computes with one thread; sums do not de
 """
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,15 @@ CUDA = [pytest.param("cuda", marks=pytest.mark.gpu)] if torch.cuda.is_available(
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The CPU, and a GPU where there is one: a test that takes it runs on both."""
     return torch.device(request.param)
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real data beside the checkout."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no shared data beside the checkout")
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

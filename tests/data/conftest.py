@@ -9,15 +9,6 @@ from PIL import Image
 
 
 @pytest.fixture
-def shared() -> Path:
-    """The folder of real data beside the checkout."""
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.is_dir():
-        pytest.skip("no shared data beside the checkout")
-    return folder
-
-
-@pytest.fixture
 def make_image():
     """Writes an image of noise and returns its path."""
 
