@@ -11,17 +11,14 @@ from srtod.pyramids.backbone import Backbone
 from srtod.support.errors import InputError
 
 SMALL = {
-    "backbone": "mobilenetv2_100",
+    "backbone": "test_resnet",
     "pyramid_channels": 32,
     "box_channels": 32,
     "rpn_proposals": (100, 100),
 }
 
-SMALL_OF = {
-    "detectors": {"backbone": "resnet10t"},
-    "tridentnet": {"backbone": "resnet10t", "box_samples": 16},
-}
-"""What a system needs in place of that: some rebuild a ResNet."""
+SMALL_OF = {"tridentnet": {"box_samples": 16}}
+"""What a system needs beside that."""
 
 
 def small(system="faster-rcnn", **options):
@@ -191,7 +188,7 @@ def test_saved_file_says_its_version_and_no_path(tmp_path):
     weights = tmp_path / "backbone.safetensors"
     body = Backbone("mobilenetv2_100", pretrained=False, frozen_stages=0, norm_eval=False).body
     save_file(body.state_dict(), weights)
-    detector = small(pretrained_backbone=weights)
+    detector = small(backbone="mobilenetv2_100", pretrained_backbone=weights)
     detector.save(tmp_path / "w.safetensors")
     with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
         held = json.loads(file.metadata()["srtod"])
@@ -390,12 +387,14 @@ def test_a_detector_of_another_type_than_float32_is_refused(dtype):
 
 
 def test_frozen_stages_and_norm_are_held():
-    detector = small(frozen_stages=1, norm_eval=True).train()
+    detector = small(backbone="mobilenetv2_100", frozen_stages=1, norm_eval=True).train()
     body = detector.pyramid.backbone.body
     assert not any(p.requires_grad for p in [*body.conv_stem.parameters(), *body.blocks[1].parameters()])
     assert all(p.requires_grad for p in body.blocks[2].parameters())
     assert not body.bn1.training
-    running = small(frozen_stages=1, norm_eval=False).train().pyramid.backbone.body
+    running = (
+        small(backbone="mobilenetv2_100", frozen_stages=1, norm_eval=False).train().pyramid.backbone.body
+    )
     assert not running.bn1.training
     assert running.blocks[3][0].bn1.training
     before = body.blocks[3][0].bn1.running_mean.clone()
@@ -428,10 +427,10 @@ def test_backbone_weights_that_are_not_finite_are_refused(tmp_path):
     body = Backbone("mobilenetv2_100", pretrained=False, frozen_stages=0, norm_eval=False).body
     save_file(body.state_dict() | {"bn1.bias": torch.full((32,), torch.nan)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"w\.safetensors: 'bn1\.bias' has numbers that are not finite"):
-        small(pretrained_backbone=tmp_path / "w.safetensors")
+        small(backbone="mobilenetv2_100", pretrained_backbone=tmp_path / "w.safetensors")
 
 
 def test_backbone_weights_of_another_model_are_refused(tmp_path):
     save_file({"conv_stem.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="does not fit the backbone"):
-        small(pretrained_backbone=tmp_path / "w.safetensors")
+        small(backbone="mobilenetv2_100", pretrained_backbone=tmp_path / "w.safetensors")

@@ -7,7 +7,7 @@ import srtod
 from srtod.detectors.systems import SYSTEMS, without_others
 
 SMALL = {
-    "backbone": "resnet10t",
+    "backbone": "test_resnet",
     "pyramid_channels": 32,
     "box_channels": 32,
     "rpn_proposals": (60, 30),

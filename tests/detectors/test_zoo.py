@@ -15,7 +15,7 @@ from srtod.inference.exporting.trace import require_exportable
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
-SMALL = {"backbone": "resnet10t", "classes": ("drone",)}
+SMALL = {"backbone": "test_resnet", "classes": ("drone",)}
 THIN = {"pyramid_channels": 32, "box_channels": 16}
 
 

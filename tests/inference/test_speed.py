@@ -23,7 +23,7 @@ def with_random_statistics(system):
     detector = srtod.build_detector(
         system,
         classes=("drone", "bird"),
-        backbone="resnet10t",
+        backbone="test_resnet",
         score_threshold=0.0,
         detections_per_image=20,
         self_reconstruction={"head": "lite"},
