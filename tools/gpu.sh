@@ -34,16 +34,16 @@ if [ -n "$install" ] && [ -d "$wheels" ]; then
   python=$environment/bin/python
   install=("$python" -m pip install --quiet --no-index --find-links "$wheels" --no-build-isolation)
   timeout 45 "${install[@]}" hatchling editables pytest pytest-timeout pytest-xdist || exit 1
-  timeout 45 "${install[@]}" --editable . || exit 1
+  timeout 75 "${install[@]}" --editable . || exit 1
 fi
 
 if [ "$device" = cuda ]; then
-  marked=gpu workers=4 seconds=145 minutes=3
+  marked=gpu workers=4 seconds=130 minutes=2.5
 else
-  marked=device workers=2 seconds=150 minutes=0.75
+  marked=device workers=2 seconds=100 minutes=0.75
 fi
-timeout --signal INT --kill-after 10 $seconds "$python" -m pytest tests/gpu tests/engine -m "$marked and not slow" \
-  -n $workers --timeout 90 --junit-xml "$output/tests.xml"
-timeout --kill-after 5 215 "$python" benchmarks/gpu.py --device "$device" $quick --minutes $minutes \
+timeout --kill-after 5 $((seconds + 20)) "$python" -m pytest tests/gpu tests/engine -m "$marked and not slow" \
+  -n $workers --timeout 60 --session-timeout $seconds --junit-xml "$output/tests.xml"
+timeout --kill-after 5 185 "$python" benchmarks/gpu.py --device "$device" $quick --minutes $minutes \
   --output "$output/benchmark.json"
 "$python" tools/gpu_result.py "$output" --seconds $((SECONDS - start))

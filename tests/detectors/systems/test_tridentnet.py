@@ -7,7 +7,7 @@ import srtod
 from srtod.pyramids.backbone import Backbone
 from srtod.support.errors import InputError
 
-SMALL = {"backbone": "test_resnet", "num_classes": 2, "rpn_proposals": (60, 30), "box_samples": 16}
+SMALL = {"backbone": "resnet10t", "num_classes": 2, "rpn_proposals": (60, 30), "box_samples": 16}
 
 
 def build(**options):
