@@ -54,28 +54,33 @@ def client():
     return make
 
 
-def small_detector(*, self_reconstruction):
-    torch.manual_seed(0)
-    return srtod.build_detector(
-        "faster-rcnn",
-        classes=("drone", "bird"),
-        backbone="test_resnet",
-        pyramid_channels=16,
-        box_channels=16,
-        rpn_proposals=(50, 20),
-        score_threshold=0.0,
-        detections_per_image=20,
-        self_reconstruction=self_reconstruction,
-    ).eval()
+@pytest.fixture(scope="session")
+def small_detector():
+    """Make a detector of few channels."""
+
+    def make(**changes):
+        torch.manual_seed(0)
+        settings = {
+            "classes": ("drone", "bird"),
+            "backbone": "test_resnet",
+            "pyramid_channels": 16,
+            "box_channels": 16,
+            "rpn_proposals": (50, 20),
+            "score_threshold": 0.0,
+            "detections_per_image": 20,
+        }
+        return srtod.build_detector("faster-rcnn", **settings | changes).eval()
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def detector():
+def detector(small_detector):
     return small_detector(self_reconstruction={"head": "lite"})
 
 
 @pytest.fixture(scope="session")
-def plain_detector():
+def plain_detector(small_detector):
     return small_detector(self_reconstruction=False)
 
 

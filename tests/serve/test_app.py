@@ -6,11 +6,17 @@ import zlib
 import numpy as np
 import pytest
 import torch
+import uvicorn
+from fastapi.testclient import TestClient
 from PIL import Image
 
 import srtod
 from srtod.inference.inputs import to_tensor
 from srtod.inference.predict import load_detector
+from srtod.inference.speed import for_inference
+from srtod.serve import Limits, limits, serve
+from srtod.serve.app import create_app
+from srtod.serve.served import Served
 
 
 def png_header(width, height):
@@ -60,6 +66,52 @@ def test_every_kind_of_image_is_read(client, planted, picture):
         data = picture(40, 30, kind)
         answer = send(asked, "/detect", data, name="x", kind="application/octet-stream")
         assert answer.json()["images"][0]["width"] == 40, kind
+
+
+def test_uploads_of_any_size_stay_in_memory(client, planted, picture, monkeypatch):
+    def touched(*_args, **_options):
+        pytest.fail("an upload went to the disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", touched)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", touched)
+    data = picture(800, 700)
+    assert len(data) > 1_500_000
+    assert send(client(planted), "/detect", data).status_code == 200
+    assert planted.sizes == [(800, 700)]
+
+
+def test_it_says_that_it_is_well(client, planted):
+    answer = client(planted).get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_too_little_memory_is_told_in_a_sentence(client, planted, picture, monkeypatch):
+    monkeypatch.setattr(type(planted), "__call__", lambda self, images: torch.empty(10**15))
+    answer = send(client(planted), "/detect", picture())
+    assert answer.status_code == 413
+    assert answer.json() == {"detail": "this image needs more memory than the server has; send a smaller one"}
+
+
+@pytest.mark.parametrize("free", [10**6, 10**12])
+def test_by_default_only_images_that_fit_into_memory_are_taken(planted, picture, monkeypatch, free):
+    monkeypatch.setattr(limits, "free_memory", lambda device: free)
+    asked = TestClient(create_app(planted))
+    assert asked.get("/about").json()["max_pixels"] == (25_000_000 if free > 10**9 else 100_000)
+    assert send(asked, "/detect", picture(400, 300)).status_code == (200 if free > 10**9 else 413)
+
+
+def test_both_sides_are_computed_in_one_precision(detector):
+    served = Served(for_inference(detector, precision="bf16"))
+    assert served._plain is not None and served._plain.precision == "bf16"
+
+
+def test_what_is_slow_once_is_done_before_the_first_request(detector, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Served, "detect", lambda self, image, *_, **__: seen.append("detect"))
+    monkeypatch.setattr(Served, "maps", lambda self, image: seen.append("maps"))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: seen.append("open"))
+    serve(detector, port=0, limits=Limits())
+    assert seen == ["detect", "maps", "open"]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +227,8 @@ def test_page_and_description_need_nothing_from_elsewhere(client, planted):
         assert answer.status_code == 200
         elsewhere = answer.text.replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in elsewhere and "https://" not in elsewhere
-    assert {"/detect", "/maps", "/picture", "/about"} == set(asked.get("/openapi.json").json()["paths"])
+    assert {"/detect", "/maps", "/picture", "/about", "/health"} == set(
+        asked.get("/openapi.json").json()["paths"]
+    )
     assert asked.get("/page/../app.py").status_code == 404
     assert asked.get("/page/%2e%2e/app.py").status_code == 404

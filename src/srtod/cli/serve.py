@@ -1,5 +1,6 @@
 """``srtod serve``."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,8 +22,12 @@ def serve(
     precision: Precision = "fp32",
     max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = defaults.UPLOAD_MEGABYTES,
     max_megapixels: Annotated[
-        float, typer.Option(help="Largest image, in million pixels.")
-    ] = defaults.MEGAPIXELS,
+        float | None,
+        typer.Option(
+            help=f"Largest image, in million pixels; default {defaults.MEGAPIXELS:g}, or what memory takes.",
+            show_default=False,
+        ),
+    ] = None,
     queue: Annotated[
         int, typer.Option(help="Requests that may wait; more are answered by 503.")
     ] = defaults.QUEUE,
@@ -32,9 +37,10 @@ def serve(
     from srtod import serve as server
     from srtod.inference import load_finder
 
-    limits = server.Limits(
-        upload_megabytes=max_upload, megapixels=max_megapixels, waiting=queue, seconds=timeout
-    )
+    given = {"upload_megabytes": max_upload, "waiting": queue, "seconds": timeout}
+    limits = server.Limits(**given, **({} if max_megapixels is None else {"megapixels": max_megapixels}))
     server.require_extra()
-    detector = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
-    server.serve(detector, host=host, port=port, limits=limits)
+    finder = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
+    if max_megapixels is None:
+        limits = replace(limits, megapixels=server.fitting_megapixels(finder))
+    server.serve(finder, host=host, port=port, limits=limits)

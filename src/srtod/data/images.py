@@ -4,7 +4,9 @@ import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,22 @@ class TooManyPixels(InputError):  # noqa: N818 - it is told to users as any Inpu
     """An image of more pixels than are taken, told from its header before anything is unpacked."""
 
 
+@dataclass(frozen=True)
+class ImageBytes:
+    """An image file that is in memory.
+
+    Attributes:
+        name: what errors call it.
+        data: its bytes.
+    """
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the image files under ``folder`` and its sub-folders, in the order of their names."""
     return sorted(
@@ -43,11 +61,11 @@ def image_files(folder: Path) -> list[Path]:
     )
 
 
-def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
+def image_size(path: Path | ImageBytes, *, upright: bool = True) -> tuple[int, int]:
     """Return width and height in pixels.
 
     Args:
-        path: the file.
+        path: the file, or its bytes.
         upright: as displayed, EXIF orientation applied. A PNG may tell it after its pixels, which are then
             decoded. False: as stored, from the header alone, whatever the kind.
 
@@ -58,7 +76,7 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
         return _displayed_size(image) if upright else image.size
 
 
-def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path | str | ImageBytes, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Read an image file as RGB.
 
     The content decides, not the file's ending. EXIF orientation is applied, unless only the stored pixels
@@ -68,7 +86,7 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
     transparent pixels are laid over black, and of an animation the first frame is read.
 
     Args:
-        path: the file.
+        path: the file, or its bytes.
         size: width and height the annotations speak of, in pixels; ``None`` takes the image as it is.
 
     Returns:
@@ -77,7 +95,7 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
     Raises:
         InputError: the file is missing, empty, truncated, no image, too large, or of another size.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     with _opened(path) as image:
         # Before decoding: a wrong file should not cost its decoding.
         upright = _choose_orientation(path, image, size)
@@ -86,12 +104,16 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> NDArray
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[Image.Image]:
+def _opened(path: Path | ImageBytes) -> Generator[Image.Image]:
     """Open an image file, and tell what is wrong with it in one line, now or while it is decoded."""
     try:
-        if path.is_file() and path.stat().st_size == 0:
+        if isinstance(path, ImageBytes):
+            source, is_empty = BytesIO(path.data), not path.data
+        else:
+            source, is_empty = path, path.is_file() and path.stat().st_size == 0
+        if is_empty:
             raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
-        with Image.open(path, formats=_readable_formats()) as image:
+        with Image.open(source, formats=_readable_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError
@@ -120,7 +142,7 @@ def _displayed_size(image: Image.Image) -> tuple[int, int]:
     return (height, width) if image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
 
 
-def _choose_orientation(path: Path, image: Image.Image, size: tuple[int, int] | None) -> bool:
+def _choose_orientation(path: Path | ImageBytes, image: Image.Image, size: tuple[int, int] | None) -> bool:
     """Say whether EXIF orientation is to be applied so that the image has the expected size."""
     displayed = _displayed_size(image)
     if size is None or displayed == tuple(size):
@@ -151,7 +173,7 @@ def _deep_grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable(path: Path | ImageBytes, error: Exception) -> InputError:
     """Turn whatever Pillow's decoders raise on damaged data into one line."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file")

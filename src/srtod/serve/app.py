@@ -12,16 +12,17 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from PIL import Image
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.formparsers import MultiPartParser
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from srtod import __version__
-from srtod.data.images import TooManyPixels
+from srtod.data.images import ImageBytes, TooManyPixels
 from srtod.serve.guard import Guard, problem, too_large
 from srtod.serve.layers import png
-from srtod.serve.limits import Limits
-from srtod.serve.schema import About, CocoDetections, Maps, Problem
+from srtod.serve.limits import Limits, clean_name, fitting_megapixels
+from srtod.serve.queue import BusyError, JobQueue, MemoryFullError
+from srtod.serve.schema import About, CocoDetections, Health, Maps, Problem
 from srtod.serve.served import Served
-from srtod.serve.uploads import Upload, clean_name
-from srtod.serve.worker import BusyError, Worker
 from srtod.support.errors import InputError
 from srtod.types import Finder
 
@@ -32,7 +33,7 @@ PAGE = Path(__file__).parent / "page"
 _SAID_OF = {
     400: "asked for under a foreign name",
     408: "the bytes took too long to arrive",
-    413: "too many bytes or pixels",
+    413: "too many bytes or pixels, or more than memory takes",
     415: "no image, or not sent as a form",
     422: "the image cannot be read, or an option is wrong",
     500: "the server failed",
@@ -52,16 +53,18 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
 
     Args:
         finder: a detector in evaluation mode, or a program made from one.
-        limits: what is refused.
+        limits: what is refused; by default also what does not fit into the free memory.
         hosts: names under which the server may be asked for; empty allows all.
     """
-    limits = limits or Limits()
-    worker = Worker(limits.waiting)
+    limits = limits or Limits(megapixels=fitting_megapixels(finder))
+    queue = JobQueue(limits.waiting)
+    # Uploads stay in memory, whatever their size: Guard bounds it, and nothing of them touches the disk.
+    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limits.body_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
-        worker.close()
+        queue.close()
 
     app = FastAPI(
         title="srtod",
@@ -71,11 +74,12 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.served, app.state.limits, app.state.worker = Served(finder), limits, worker
+    app.state.served, app.state.limits, app.state.queue = Served(finder), limits, queue
     app.include_router(pages)
     app.include_router(routes)
     app.mount("/page", StaticFiles(directory=PAGE))
-    app.add_middleware(Guard, limits=limits, hosts=hosts)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts) or ["*"], www_redirect=False)
+    app.add_middleware(Guard, limits=limits)  # the last one added stands before all others
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
     app.add_exception_handler(StarletteHTTPException, _say)
     return app
@@ -100,6 +104,12 @@ async def about(request: Request) -> About:
     return served.about(request.app.state.limits)
 
 
+@routes.get("/health")
+async def health() -> Health:
+    """Whether the server answers; it does once the detector is loaded and warm."""
+    return Health(status="ok")
+
+
 @routes.post("/detect", responses=_PROBLEMS)
 async def detect(
     request: Request,
@@ -112,11 +122,11 @@ async def detect(
 ) -> CocoDetections:
     """Find objects in an image: a COCO file with scores."""
     upload, served = await _upload(request, file), request.app.state.served
-    pixels = request.app.state.limits.pixels
+    read = request.app.state.limits.read
     return await _work(
         request,
         lambda: served.detect(
-            upload.image(pixels), upload.name, score_threshold=score_threshold, enhancement=enhancement
+            read(upload), upload.name, score_threshold=score_threshold, enhancement=enhancement
         ),
     )
 
@@ -125,19 +135,18 @@ async def detect(
 async def maps(request: Request, file: UploadFile) -> Maps:
     """What self-reconstruction sees in an image: difference, mask, finest level, rebuilt image."""
     upload, served = await _upload(request, file), request.app.state.served
-    pixels = request.app.state.limits.pixels
-    return await _work(request, lambda: served.maps(upload.image(pixels)))
+    return await _work(request, lambda: served.maps(request.app.state.limits.read(upload)))
 
 
 @routes.post("/picture", responses=_PROBLEMS | {200: {"content": {"image/png": {}}}}, response_class=Response)
 async def picture(request: Request, file: UploadFile) -> Response:
     """The image as the detector sees it, as PNG: for kinds that browsers cannot show, such as TIFF."""
-    upload, pixels = await _upload(request, file), request.app.state.limits.pixels
-    data = await _work(request, lambda: png(Image.fromarray(upload.image(pixels))))
+    upload, read = await _upload(request, file), request.app.state.limits.read
+    data = await _work(request, lambda: png(Image.fromarray(read(upload))))
     return Response(data, media_type="image/png")
 
 
-async def _upload(request: Request, file: UploadFile) -> Upload:
+async def _upload(request: Request, file: UploadFile) -> ImageBytes:
     kind = file.content_type or ""
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise HTTPException(415, "that is no image; send one, such as JPEG, PNG or TIFF")
@@ -145,21 +154,21 @@ async def _upload(request: Request, file: UploadFile) -> Upload:
     data = await file.read()
     if len(data) > limits.upload_bytes:
         raise HTTPException(413, too_large(limits))
-    return Upload(clean_name(file.filename), data)
+    return ImageBytes(clean_name(file.filename), data)
 
 
 async def _work(request: Request, job: Callable[[], Answer]) -> Answer:
-    """Have the worker do a job within the limits."""
-    worker: Worker = request.app.state.worker
+    """Have a job done within the limits."""
+    queue: JobQueue = request.app.state.queue
     limits: Limits = request.app.state.limits
     try:
         async with asyncio.timeout(limits.seconds):
-            return await asyncio.wrap_future(worker.submit(job))
+            return await asyncio.wrap_future(queue.submit(job))
     except BusyError as busy:
         raise HTTPException(503, str(busy), {"Retry-After": str(busy.retry_after)}) from None
     except TimeoutError:
         raise HTTPException(504, f"not done within {limits.seconds:g} s; try a smaller image") from None
-    except TooManyPixels as error:
+    except (TooManyPixels, MemoryFullError) as error:
         raise HTTPException(413, str(error)) from None
     except InputError as error:
         raise HTTPException(422, str(error)) from None

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -31,21 +30,18 @@ _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """Refuse foreign pages, other hosts' names and bodies too large, too slow, too many or of another kind.
+    """Refuse foreign pages and bodies too large, too slow, too many or of another kind.
 
     An exception that nobody caught becomes a sentence; its trace goes to the log alone.
 
     Args:
         app: the application behind.
         limits: of size and time.
-        hosts: names under which the server may be asked for, so that no foreign name can be pointed at it;
-            empty allows all.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self.app = app
         self.limits = limits
-        self.hosts = frozenset(hosts)
         self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,9 +77,6 @@ class Guard:
             self._uploads -= 1
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
-        host = headers.get("host", "")
-        if self.hosts and _without_port(host) not in self.hosts:
-            return problem(400, "this server is not asked for under that name")
         if method != "POST":
             return None
         if _is_foreign(headers):
@@ -151,8 +144,3 @@ def _is_foreign(headers: Headers) -> bool:
         return site not in ("none", "same-origin")
     # Browsers leave it out where the server's address is neither https nor of their own machine.
     return origin is not None and origin.rpartition("//")[2].lower() != headers.get("host", "").lower()
-
-
-def _without_port(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return name.lower() if colon and port.isdecimal() else host.lower()

@@ -1,16 +1,32 @@
-"""How much one server takes on."""
+"""How much one server takes on, and what was sent as an image within that."""
 
 import math
 from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
 
 from srtod import defaults
+from srtod.data.images import ImageBytes, TooManyPixels, image_size, read_image
+from srtod.detectors.detector import Detector
 from srtod.support.errors import InputError
+from srtod.types import Finder
 
 MEGA = 1_000_000
 MULTIPART_BYTES = 8_192
 """What a form may add to the bytes of its file: boundaries, headers, the name."""
 _ARRIVING = 4
 """Uploads that may arrive while the queue is full; by then there may be room."""
+_USED = 0.8
+"""Part of the free memory that an image may take."""
+_BYTES_A_PIXEL = 250
+"""What backbone, head and pixels take, measured on a CPU (in all 480 with 256 channels a level)."""
+_CELL = 32
+"""Detectors fill both sides up to a multiple of this."""
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -61,3 +77,50 @@ class Limits:
     def pixels(self) -> int:
         """Largest image in pixels."""
         return int(self.megapixels * MEGA)
+
+    def read(self, upload: ImageBytes) -> NDArray[np.uint8]:
+        """Decode what was sent as ``srtod predict`` reads files: uint8 ``[H, W, 3]``, RGB, EXIF applied.
+
+        An image of too many pixels is refused by its header, and one of more than twice as many once its
+        sides are filled up: a line of single pixels would take 32 times its own memory.
+
+        Raises:
+            TooManyPixels: it has more pixels.
+            InputError: it is no image, or a damaged one.
+        """
+        width, height = image_size(upload, upright=False)
+        filled_up = -(-width // _CELL) * -(-height // _CELL) * _CELL**2
+        if width * height > self.pixels or filled_up > 2 * self.pixels:
+            raise TooManyPixels(
+                f"{upload}: {width} x {height} pixels; this server takes {self.pixels / MEGA:g} million at "
+                f"most, twice that once its sides are filled up to multiples of {_CELL}; cut it into tiles, "
+                "or use 'srtod predict'"
+            )
+        return read_image(upload)
+
+
+def fitting_megapixels(finder: Finder) -> float:
+    """Return how many million pixels an image may have by default: what the free memory of the device takes.
+
+    Never more than :data:`srtod.defaults.MEGAPIXELS`. The head of the paper holds two maps at the image's own
+    size, of so many channels as a pixel of the finest level has for each pixel of the image.
+    """
+    needed = 2.0 * _BYTES_A_PIXEL
+    if isinstance(finder, Detector):
+        channels, switches = finder.config["pyramid_channels"], finder.config["self_reconstruction"]
+        needed = _BYTES_A_PIXEL + channels
+        if switches and switches["head"] == "paper":
+            needed += 2 * torch.float32.itemsize * channels / finder.pyramid.strides[0]
+    fitting = _USED * free_memory(finder.device) / needed / MEGA
+    return min(defaults.MEGAPIXELS, max(round(fitting, 1), 0.1))
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free there."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def clean_name(name: str | None) -> str:
+    """Return the last part of a file name, without folders and characters that cannot be printed."""
+    last = PurePosixPath((name or "").replace("\\", "/")).name
+    return "".join(letter for letter in last if letter.isprintable())[:_LONGEST_NAME] or "upload"

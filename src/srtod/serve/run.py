@@ -35,7 +35,7 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
         finder: a detector in evaluation mode, or a program made from one.
         host: address to listen at; anything but a loopback address lets others in, without a password.
         port: 0 takes a free one.
-        limits: what is refused.
+        limits: what is refused; by default also what does not fit into the free memory.
 
     Raises:
         InputError: the extra ``serve`` is not installed, or the address cannot be listened at.
@@ -47,6 +47,7 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
 
     listening = listen(host, port)
     app = create_app(finder, limits=limits, hosts=_names(host))
+    app.state.queue.submit(app.state.served.warm_up).result()
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -77,6 +77,12 @@ class About(BaseModel):
     max_pixels: int
 
 
+class Health(BaseModel):
+    """That this server answers."""
+
+    status: str
+
+
 class Problem(BaseModel):
     """Why there is no answer."""
 

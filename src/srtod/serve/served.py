@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from srtod import __version__
 from srtod.detectors.detector import Detector
 from srtod.inference.inputs import to_tensor
+from srtod.inference.speed import InferenceDetector
 from srtod.plots.palette import class_colour, hex_colour
 from srtod.results import coco_results
 from srtod.serve.layers import layers_of
@@ -24,6 +25,7 @@ from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
 NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction, so it has no maps."
+_WARM_UP_SIDE = 256
 NO_LEVELS = "An exported program gives detections alone, so it has no maps."
 
 
@@ -37,9 +39,7 @@ class Served:
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
-        self._plain = (
-            None if self._detector is None else Detector.sharing(self._detector, self_reconstruction=False)
-        )
+        self._plain = None if self._detector is None else _without_enhancement(self._detector)
 
     def about(self, limits: Limits) -> About:
         """Tell what is loaded and what is taken."""
@@ -91,10 +91,24 @@ class Served:
             layers=layers_of(image, {name: values.float().cpu().numpy() for name, values in maps.items()})
         )
 
+    def warm_up(self) -> None:
+        """Do once what requests will ask for: the first one shall not wait for what is slow only once."""
+        image = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), dtype=np.uint8)
+        self.detect(image, "", score_threshold=0.0, enhancement=True)
+        if self._detector is not None:
+            self.maps(image)
+
     def _no_maps_because(self) -> str:
         if self._detector is not None:
             return ""
         return NO_RECONSTRUCTION if isinstance(self.finder, Detector) else NO_LEVELS
+
+
+def _without_enhancement(detector: Detector) -> Detector:
+    plain = type(detector).sharing(detector, self_reconstruction=False)
+    if isinstance(plain, InferenceDetector) and isinstance(detector, InferenceDetector):
+        plain.precision = detector.precision
+    return plain
 
 
 def _describe(finder: Finder) -> str:

@@ -7,9 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 from srtod.support.errors import SrtodError
 
 Result = TypeVar("Result")
+
+
+class MemoryFullError(SrtodError):
+    """A job needed more memory than there is."""
 
 
 class BusyError(SrtodError):
@@ -24,7 +30,7 @@ class BusyError(SrtodError):
         self.retry_after = retry_after
 
 
-class Worker:
+class JobQueue:
     """Does one job after the other, so that requests share one model and its memory.
 
     Args:
@@ -48,7 +54,7 @@ class Worker:
         def timed() -> Result:
             start = time.perf_counter()
             try:
-                return job()
+                return _within_memory(job)
             finally:
                 self._last_seconds = time.perf_counter() - start
 
@@ -59,3 +65,27 @@ class Worker:
     def close(self) -> None:
         """Drop what waits, and end the thread when it is done with its job."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _within_memory(job: Callable[[], Result]) -> Result:
+    """Do a job; where memory runs out, give back what is only kept for later.
+
+    Raises:
+        MemoryFullError: there was not enough memory.
+    """
+    try:
+        return job()
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    # Here the frames that held the job's tensors are gone.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise MemoryFullError("this image needs more memory than the server has; send a smaller one")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell a GPU's and a CPU's lack of memory, which torch has no class for, from other errors."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "DefaultCPUAllocator: can't allocate memory" in str(error)
