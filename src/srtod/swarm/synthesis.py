@@ -74,14 +74,7 @@ def synthesize(
     splits = {_TRAIN: 100, "test": 20} if splits is None else dict(splits)
     scenery = dict(scenery or {})
     _check(splits, size, seed, workers, objects_per_image, mean_size)
-    if set(scenery) - set(splits):
-        raise InputError(
-            f"scenery is given for {', '.join(sorted(set(scenery) - set(splits)))}: no such split"
-        )
-    if (sprites is None) != (backgrounds is None):
-        raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
-    if sprites is not None and scenery:
-        raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
+    _check_sources((sprites, backgrounds), scenery, splits)
     sizes = Sizes.of_mean(mean_size)
     with atomic_folder(Path(output)) as folder:
         plans = []
@@ -107,6 +100,22 @@ def describe(made: Mapping[str, Sequence[Synthesized]]) -> Iterator[str]:
             small = sum(size <= 32 for size in sizes) / len(sizes)
             line += f", mean size {sum(sizes) / len(sizes):.1f} px, {small:.1%} at most 32 px"
         yield line
+
+
+def _check_sources(
+    cutouts: tuple[Path | str | None, Path | str | None],
+    scenery: Mapping[str, Any],
+    splits: Mapping[str, int],
+) -> None:
+    sprites, backgrounds = cutouts
+    if set(scenery) - set(splits):
+        raise InputError(
+            f"scenery is given for {', '.join(sorted(set(scenery) - set(splits)))}: no such split"
+        )
+    if (sprites is None) != (backgrounds is None):
+        raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
+    if sprites is not None and scenery:
+        raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
 
 
 def _source(
