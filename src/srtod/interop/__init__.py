@@ -1,1 +1,1 @@
-"""Detections and detectors as other tools of the field know them; each needs its package."""
+"""Detectors as other tools of the field know them; each needs its package."""

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,15 +87,15 @@ def predict_shards(
         def do(finder: Finder, number: int) -> None:
             write_shard(finder, shards[number], output / "log" / f"{number:06}.jsonl", options)
 
-        def together() -> ImagesDone:
-            log.read()
-            return write_results(log, keys, options.picture_score)
-
+        together = partial(write_results, log, keys, options.picture_score)
         with keeping(log, len(images), "images", together):
             with counting_bar(len(shards), shown=options.progress) as bar:
                 task = bar.add_task("shards", total=len(shards), completed=len(shards) - len(left))
-                for _ in _with_ray(make_finder, do, left, min(options.workers, len(left)), on_gpu=on_gpu):
-                    bar.advance(task)
+                try:
+                    for _ in _with_ray(make_finder, do, left, min(options.workers, len(left)), on_gpu=on_gpu):
+                        bar.advance(task)
+                finally:
+                    log.read()  # what the workers wrote
             done = together()
             if done.skipped and not options.skip_bad:
                 more = f" (and {len(done.skipped) - 1} more images)" if len(done.skipped) > 1 else ""
