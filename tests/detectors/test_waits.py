@@ -7,14 +7,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import srtod
+from srtod.heads import roi_pooling
 
 SYSTEMS = {
-    "faster-rcnn": (3, 5),
-    "cascade-rcnn": (5, 7),
-    "rfla": (5, 7),
-    "detectors": (5, 7),
+    "faster-rcnn": (2, 4),
+    "cascade-rcnn": (2, 4),
+    "rfla": (2, 4),
+    "detectors": (2, 4),
     "tridentnet": (2, 4),
-    "cascade-rpn": (5, 5),
+    "cascade-rpn": (4, 4),
     "retinanet": (0, 3),
     "atss": (0, 3),
     "dyhead": (0, 3),
@@ -85,6 +86,7 @@ def waits(monkeypatch):
         return read(tensor)
 
     monkeypatch.setattr(torch.Tensor, "tolist", counted)
+    monkeypatch.setattr(roi_pooling, "_host_waits", lambda device: True)  # features as a GPU cuts them
     return mode
 
 
@@ -125,4 +127,4 @@ def test_the_host_waits_seldom(waits, system, reconstructing):
         detector(images)
     assert (training.total(), waits.counts.total()) == SYSTEMS[system], (training, waits.counts)
     assert training.total() <= (8 if system in ONE_STAGE else 14)
-    assert waits.counts.total() - waits.counts["tolist"] <= 6
+    assert waits.counts.total() <= 6

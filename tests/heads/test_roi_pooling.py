@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
+from srtod.heads import roi_pooling
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 
 
@@ -37,24 +38,17 @@ def test_no_boxes_give_no_features():
     assert found.shape == (0, 3, 7, 7)
 
 
-def test_the_host_waits_once_for_all_levels(monkeypatch):
-    waits = []
-    for name in ("tolist", "nonzero", "item"):
-        original = getattr(torch.Tensor, name)
-
-        def counted(tensor, *args, _name=name, _original=original, **options):
-            waits.append(_name)
-            return _original(tensor, *args, **options)
-
-        monkeypatch.setattr(torch.Tensor, name, counted)
-    levels = [torch.ones(1, 2, 64 // stride, 64 // stride) for stride in (4, 8, 16)]
-    found = pooled(
-        RoIPooling(strides=(4, 8, 16), finest=10),
-        levels,
-        [torch.tensor([[0.0, 0, 60, 60], [0, 0, 8, 8], [0, 0, 30, 30], [4, 4, 9, 9]])],
-    )
-    assert waits == ["tolist"]
-    torch.testing.assert_close(found, torch.ones(4, 2, 7, 7))
+def test_a_gpu_that_the_host_does_not_wait_for_gives_the_same_features_and_gradients(monkeypatch):
+    levels = [torch.rand(1, 2, 64 // stride, 64 // stride, requires_grad=True) for stride in (4, 8, 16)]
+    rois = torch.tensor([[0.0, 0, 0, 60, 60], [0, 0, 0, 8, 8], [0, 0, 0, 30, 30], [0, 4, 4, 9, 9]])
+    pooling, found = RoIPooling(strides=(4, 8, 16), finest=10), []
+    for waits in (False, True):
+        monkeypatch.setattr(roi_pooling, "_host_waits", lambda device, waits=waits: waits)
+        features = pooling.cut(levels, rois)
+        found.append([features, *torch.autograd.grad(features.square().sum(), levels)])
+    assert sorted(pooling.level_of(rois[:, 1:]).tolist()) == [0, 0, 1, 2]
+    for waited, own in zip(*found, strict=True):
+        assert torch.equal(waited, own)
 
 
 def test_boxes_that_are_no_numbers_read_something():

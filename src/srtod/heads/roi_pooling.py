@@ -1,6 +1,7 @@
 """Features of boxes, cut from the level that fits their size."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,8 @@ class RoIPooling(nn.Module):
         rois = rois.nan_to_num(0)
         if len(self.strides) == 1:
             return self._align(levels[0], rois, self.strides[0])
+        if _host_waits(rois.device):
+            return self._cut_everywhere(levels, rois)
         rows_of = self._rows_by_level(rois[:, 1:])
         shape = (rois.shape[0], levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
@@ -49,17 +52,33 @@ class RoIPooling(nn.Module):
             pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
         return pooled
 
+    def _cut_everywhere(self, levels: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """Cut each box from every level, but from those that it does not read without area, which gives 0.
+
+        The host need not know how many boxes read each level; a GPU hardly notices the zeros.
+        """
+        level_of = self.level_of(rois[:, 1:])[:, None]
+        parts = (
+            self._align(level, torch.where(level_of == number, rois, 0.0), stride)
+            for number, (level, stride) in enumerate(zip(levels, self.strides, strict=True))
+        )
+        return reduce(torch.add, parts)
+
     def _rows_by_level(self, boxes: Tensor) -> Sequence[Tensor]:
-        """Which of the boxes read each level; the host waits for the device once, however many levels."""
+        """Which of the boxes read each level."""
         level_of = self.level_of(boxes)
         if torch.compiler.is_exporting():  # a program has no host that splits by counts
             return [(level_of == number).nonzero().squeeze(1) for number in range(len(self.strides))]
-        numbers = torch.arange(len(self.strides), device=boxes.device)
-        counts = (level_of[:, None] == numbers).sum(dim=0)  # bincount would wait to learn the highest level
+        counts = level_of.bincount(minlength=len(self.strides))
         return level_of.argsort(stable=True).split(counts.tolist())
 
     def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
         return roi_align(level, rois, self.output_size, 1 / stride, aligned=True)
+
+
+def _host_waits(device: torch.device) -> bool:
+    """Whether the host would have to wait for the device to read a value."""
+    return device.type != "cpu" and not torch.compiler.is_exporting()
 
 
 def rois_of(boxes: Sequence[Tensor]) -> Tensor:
