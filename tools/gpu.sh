@@ -40,7 +40,7 @@ fi
 if [ "$device" = cuda ]; then
   marked=gpu workers=4 seconds=130 minutes=2.5
 else
-  marked=device workers=2 seconds=100 minutes=0.75
+  marked=device workers=2 seconds=240 minutes=1.5
 fi
 timeout --kill-after 5 $((seconds + 20)) "$python" -m pytest tests/gpu tests/engine -m "$marked and not slow" \
   -n $workers --timeout 60 --session-timeout $seconds --junit-xml "$output/tests.xml"
