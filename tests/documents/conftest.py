@@ -27,14 +27,13 @@ def _picture(chance: np.random.Generator, side: int) -> tuple[np.ndarray, list[l
     return pixels, boxes
 
 
-def _data(folder: Path, chance: np.random.Generator) -> None:
-    """A COCO data set with the splits train, val and test."""
+def _data(folder: Path, chance: np.random.Generator, names: dict[str, list[str]]) -> None:
+    """A COCO data set: the names of the images of each annotation file."""
     (folder / "images").mkdir(parents=True)
-    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+    for split, files in names.items():
         images, annotations = [], []
-        for number in range(count):
+        for number, name in enumerate(files):
             pixels, boxes = _picture(chance, SIDE)
-            name = f"{split}{number}.png"
             Image.fromarray(pixels).save(folder / "images" / name)
             images.append({"id": number + 1, "file_name": name, "width": SIDE, "height": SIDE})
             annotations += [
@@ -77,7 +76,9 @@ def readers_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that the documents' commands take, by the names that they call it."""
     folder = tmp_path_factory.mktemp("reader")
     chance = np.random.default_rng(0)
-    _data(folder / "DATA", chance)
+    splits = {"train": 4, "val": 2, "test": 2}
+    _data(folder / "DATA", chance, {s: [f"{s}{n}.png" for n in range(count)] for s, count in splits.items()})
+    _data(folder / "FLIGHTS", chance, {"all": [f"flight{n // 2}_{n}.png" for n in range(10)]})
     for name in ("photo.jpg", "PHOTO.jpg", "image.png", "PHOTOS/a.jpg", "PHOTOS/b.png", "flight/c.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         Image.fromarray(_picture(chance, SIDE)[0]).save(folder / name)

@@ -1,21 +1,28 @@
 """The code blocks of the documents: found, and run as a reader would run them."""
 
-import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from srtod.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
 
-_BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>bash|python)\n(?P<code>.*?)^```", re.M | re.S
-)
+_NOT_RUN = r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?"
+_BLOCK = re.compile(_NOT_RUN + r"^```(?P<kind>bash|python)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Snippet:
         line: its first line there.
         kind: bash or python.
         code: its text.
-        why_not: why it cannot be run by a test, as the page's source says above it; empty where it is run.
+        why_not: why a test cannot run it, as the page's source says above it; empty where one does.
     """
 
     page: Path
@@ -42,49 +49,71 @@ def snippets(page: Path) -> list[Snippet]:
     text = page.read_text(encoding="utf-8")
     return [
         Snippet(
-            page,
-            text.count("\n", 0, block.start("code")) + 1,
-            block["kind"],
-            block["code"],
-            block["why"] or "",
+            page=page,
+            line=text.count("\n", 0, block.start("code")) + 1,
+            kind=block["kind"],
+            code=block["code"],
+            why_not=block["why"] or "",
         )
         for block in _BLOCK.finditer(text)
     ]
 
 
 def commands(code: str) -> Iterator[list[str]]:
-    """The commands of a block of bash, in words; comments and line continuations are read as bash does."""
+    """The commands of a block of bash in words, without comments."""
     for line in code.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        while "&&" in words:
-            end = words.index("&&")
-            yield words[:end]
-            words = words[end + 1 :]
-        if words:
+        if words := shlex.split(line, comments=True):
             yield words
 
 
-def run_command(words: list[str], folder: Path) -> None:
-    """Run one command of a reader in ``folder``; installations are taken as done.
+def run_command(words: list[str]) -> None:
+    """Run one command of a reader here; installing is taken as done.
 
     Raises:
-        AssertionError: it fails; with what it printed.
+        AssertionError: it fails, or nobody knows how to run it.
     """
     match words:
         case ["pip", "install", *_] | ["uv", "sync", *_]:
             return
+        case ["uv", "run", "srtod", "serve", *options]:
+            _run_server(options)
         case ["uv", "run", "srtod", *rest]:
-            command = [sys.executable, "-m", "srtod.cli.main", *rest]
-        case ["uv", "run", "pytest", *rest]:
-            command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n", "0", *rest]
-            folder = ROOT
+            _run_srtod(rest)
         case _:
-            raise AssertionError(f"the test does not know how to run {shlex.join(words)}")
-    wide = os.environ | {"COLUMNS": "200"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=wide, check=False)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+            raise AssertionError(f"this test does not know how to run {shlex.join(words)}")
 
 
 def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
     """Run a block of Python; it sees and leaves names as the blocks before it on its page did."""
     exec(compile(snippet.code, f"{snippet.page.name}:{snippet.line}", "exec"), names)
+
+
+def _run_srtod(words: list[str]) -> None:
+    """In this process, since importing torch anew for each command would take most of the time."""
+    with mock.patch.object(sys, "argv", ["srtod", *words]), pytest.raises(SystemExit) as ended:
+        main()
+        sys.exit(0)
+    assert ended.value.code in (0, None), f"srtod {shlex.join(words)}: exit code {ended.value.code}"
+
+
+def _run_server(options: list[str]) -> None:
+    """Start the server, ask it one thing, and stop it as Ctrl-C does."""
+    words = [sys.executable, "-m", "srtod.cli.main", "serve", "--port", "18437", *options]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            _wait_for("http://127.0.0.1:18437/about", server)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+
+
+def _wait_for(address: str, server: subprocess.Popen[str]) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.stderr.read() if server.stderr else "the server ended"
+        try:
+            with urlopen(address, timeout=5) as answer:
+                assert answer.status == 200
+                return
+        except URLError:
+            time.sleep(0.2)
+    raise AssertionError(f"{address} does not answer")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,7 @@ def test_the_page_runs(page, readers_files, backbones_at_hand, tmp_path, monkeyp
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     for snippet in blocks:
-        _run(snippet, folder, names)
+        _run(snippet, names)
 
 
 def test_what_is_not_run_says_why():
@@ -32,12 +31,12 @@ def test_what_is_not_run_says_why():
     assert run / every > 0.75
 
 
-def _run(snippet: Snippet, folder: Path, names: dict[str, object]) -> None:
+def _run(snippet: Snippet, names: dict[str, object]) -> None:
     if snippet.kind == "python":
         run_python(snippet, names)
         return
     for words in commands(snippet.code):
-        run_command(words, folder)
+        run_command(words)
 
 
 def _trains(blocks: list[Snippet]) -> bool:
