@@ -29,8 +29,9 @@ _ABOUT: dict[str, tuple[Kind, ...]] = {
 class JobOptions(BaseModel):
     """How images or videos are looked at, and what is written.
 
+    The network computes on ``device``, in ``precision``.
+
     Attributes:
-        device, precision: where and how the network computes.
         score_threshold: keep detections of at least this score; None: as trained.
         batch_size: images, frames, or slices of one, that go through the network together.
         slicing: look at each image in slices; then it may be larger than what is read whole.
