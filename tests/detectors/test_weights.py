@@ -45,7 +45,9 @@ def test_their_options_are_what_they_were():
 
 
 def test_the_recipe_of_an_earlier_run_still_loads():
-    assert load_recipe(WRITTEN_BY_0_3 / "config.yaml") == load_recipe("droneswarms-retinanet")
+    earlier, now = load_recipe(WRITTEN_BY_0_3 / "config.yaml"), load_recipe("droneswarms-retinanet")
+    assert (earlier.model, earlier.data) == (now.model, now.data)
+    assert earlier.train == now.train.model_copy(update={"workers": 2})  # written out, as all defaults were
 
 
 def test_a_file_is_written_without_a_second_copy_of_the_weights(tmp_path):

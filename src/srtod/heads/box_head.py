@@ -162,7 +162,7 @@ class BoxStage(nn.Module):
     @staticmethod
     def _of_class(deltas: Tensor, labels: Tensor) -> Tensor:
         """The deltas of each box's class, ``[N, 4]``, given ``[N, classes or 1, 4]``; any for no class."""
-        rows = torch.arange(len(labels), device=labels.device)
+        rows = torch.arange(labels.shape[0], device=labels.device)  # its len is no number of a program
         return deltas[rows, labels.clamp(0, deltas.shape[1] - 1)]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from srtod.inference.video import collect_videos
+from srtod.inference.video.sources import collect_videos
 from srtod.support.errors import InputError
 
 
