@@ -10,6 +10,8 @@ from .snippets import PAGES, ROOT, Snippet, commands, run_command, run_python, s
 RUN = [page for page in PAGES if any(not snippet.why_not for snippet in snippets(page))]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_page_runs(page, readers_files, backbones_at_hand, tmp_path, monkeypatch):
     folder = tmp_path / "reader"
