@@ -10,12 +10,14 @@ from torch import Tensor, nn
 class _HardMask(torch.autograd.Function):
     """``(sign(D - t) + 1) / 2`` forward; the gradient of ``sigmoid((D - t) / temperature)`` backward.
 
-    Where t lies beyond all differences, that gradient is the one at the nearest of them: it never dies.
+    Where t lies beyond all differences of an image, that gradient is the one at the nearest of them: it never
+    dies, and it depends on no other image of the batch.
     """
 
     @staticmethod
     def forward(ctx: Any, difference: Tensor, threshold: Tensor, temperature: float) -> Tensor:
-        nearest = threshold.clamp(difference.amin(), difference.amax())
+        of_image = {"dim": (1, 2, 3), "keepdim": True}
+        nearest = threshold.clamp(difference.amin(**of_image), difference.amax(**of_image))
         ctx.save_for_backward(difference - nearest)
         ctx.temperature = temperature
         return ((difference - threshold).sign() + 1) / 2
