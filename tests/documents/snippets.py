@@ -3,6 +3,7 @@
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -98,10 +99,13 @@ def _run_srtod(words: list[str]) -> None:
 
 def _run_server(options: list[str]) -> None:
     """Start the server, ask it one thing, and stop it as Ctrl-C does."""
-    words = [sys.executable, "-m", "srtod.cli.main", "serve", "--port", "18437", *options]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "srtod.cli.main", "serve", "--port", str(port), *options]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:
-            _wait_for("http://127.0.0.1:18437/about", server)
+            _wait_for(f"http://127.0.0.1:{port}/about", server)
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
