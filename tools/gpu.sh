@@ -38,12 +38,12 @@ if [ -n "$install" ] && [ -d "$wheels" ]; then
 fi
 
 if [ "$device" = cuda ]; then
-  marked=gpu workers=4 seconds=130 minutes=2.5 longest=185
+  marked=gpu workers=4 seconds=130 minutes=2.5 longest=185 each=60
 else
-  marked=device workers=2 seconds=1200 minutes=1.5 longest=600  # no hurry: nobody lends a CPU by the minute
+  marked=device workers=2 seconds=1200 minutes=1.5 longest=600 each=300  # no hurry here
 fi
 timeout --kill-after 5 $((seconds + 20)) "$python" -m pytest tests/gpu tests/engine -m "$marked and not slow" \
-  -n $workers --timeout 60 --session-timeout $seconds --junit-xml "$output/tests.xml"
+  -n $workers --timeout $each --session-timeout $seconds --junit-xml "$output/tests.xml"
 timeout --kill-after 5 $longest "$python" benchmarks/gpu.py --device "$device" $quick --minutes $minutes \
   --output "$output/benchmark.json"
 "$python" tools/gpu_result.py "$output" --seconds $((SECONDS - start))
