@@ -66,9 +66,8 @@ def matched(values: Tensor, assigned: Tensor) -> Tensor:
     Returns:
         ``[*shape of assigned, ...]``; 0 for background and ignored boxes.
     """
-    return torch.cat([values, values.new_zeros(2, *values.shape[1:])])[
-        assigned
-    ]  # these marks count from behind
+    # The marks of background and ignored boxes are negative, so they count from behind: to the zeros.
+    return torch.cat([values, values.new_zeros(2, *values.shape[1:])])[assigned]
 
 
 def _ignore(assigned: Tensor, boxes: Tensor, regions: Tensor, most: float) -> None:
