@@ -85,7 +85,6 @@ def test_memory_is_that_of_weights_and_levels(capfd):
     [
         (["--size", "big"], "--size big"),
         (["--size", "0x10"], "--size 0x10"),
-        (["--precision", "int4"], "'int4' is not one of 'fp32', 'bf16', 'fp16'"),
         (["--device", "tpu"], "device 'tpu': not one of auto, cpu, cuda"),
         (["faster-rcnn", "faster-rcn", "--size", "32x32"], "did you mean 'faster-rcnn'"),
     ],
@@ -94,6 +93,12 @@ def test_wrong_options_are_told(arguments, message):
     result = CliRunner().invoke(app, ["benchmark", *arguments])
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
+
+
+def test_an_unknown_precision_is_told():
+    result = CliRunner().invoke(app, ["benchmark", "--precision", "int4"])
+    assert result.exit_code == 2
+    assert "'int4' is not one of 'fp32', 'bf16', 'fp16'" in " ".join(result.output.split())
 
 
 def test_a_device_that_is_not_there_is_told():

@@ -96,9 +96,7 @@ def fit(
         log.say(line)
     with log.open(), closing(batches):
         if state is None:
-            save_state(
-                run
-            )  # of step 0: going on needs nothing else, neither ``init`` nor the backbone's file
+            save_state(run)  # of step 0: going on needs nothing else, neither ``init`` nor backbone file
         try:
             _train(recipe.train, batches, val_set, run, log)
         except KeyboardInterrupt:
@@ -129,8 +127,8 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
             _train_epoch(epoch, train, batches, stop=stop, run=run, log=log)
-            save_state(run)
             if val_set is not None and _is_due(train, epoch + 1):
+                save_state(run)
                 with stop.at_once():
                     options = {"precision": train.precision, "batch_size": batches.per_pass}
                     run.scores = _validate(run, val_set, **options, quiet=log.quiet)
