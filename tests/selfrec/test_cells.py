@@ -72,7 +72,7 @@ def test_the_mask_of_every_enhanced_level_lies_where_the_rebuilding_failed(pixel
 
 
 @pytest.mark.parametrize("cell", [(0, 1), (1, 4), (2, 5)])
-def test_a_foretold_mask_lies_in_the_same_place_on_every_level(cell):
+def test_a_predicted_mask_lies_in_the_same_place_on_every_level(cell):
     model = module(mask="distilled")
     logits = torch.full((1, 1, 3, 6), -200.0)
     logits[..., cell[0], cell[1]] = 200.0
@@ -82,7 +82,7 @@ def test_a_foretold_mask_lies_in_the_same_place_on_every_level(cell):
     assert set_cells(next_one) == [(cell[0] // 2, cell[1] // 2)]
 
 
-def test_cells_that_hold_nothing_but_padding_teach_the_foretold_mask_nothing():
+def test_cells_that_hold_nothing_but_padding_teach_the_predicted_mask_nothing():
     model = module(mask="distilled")
     logits = torch.zeros(1, 1, 3, 6, requires_grad=True)
     model.predictor.forward = lambda _: logits

@@ -375,6 +375,6 @@ def test_touched_cells_equal_the_plain_loop():
 
 
 @pytest.mark.parametrize("enhancement", ["residual", "image", "none"])
-def test_a_foretold_mask_that_nobody_reads_is_refused(enhancement):
+def test_a_predicted_mask_that_nobody_reads_is_refused(enhancement):
     with pytest.raises(ValueError, match="reads no mask"):
         SelfReconstructionConfig(mask="distilled", enhancement=enhancement)

@@ -120,7 +120,7 @@ class Detector(nn.Module):
 
         Returns:
             Training: losses by name, whose sum is the training loss; those of the self-reconstruction are
-            ``loss_reconstruction`` and, where the mask is foretold, ``loss_mask``. Evaluation: detections of
+            ``loss_reconstruction`` and, where the mask is predicted, ``loss_mask``. Evaluation: detections of
             each image, boxes in its pixels.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What is computed anew in every pass and never changes, computed once: for networks no longer trained."""
+"""What every pass computes again although it never changes, computed once: for networks no longer trained."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from srtod.pyramids.switchable import StandardisedConv2d
 from srtod.pyramids.trident import BranchedConv
 
 _FOLDED_CONVS = (nn.Conv2d, timm.layers.Conv2dSame, BranchedConv)
-"""Exactly these: a subclass may make its weights anew in every pass, as standardised convolutions do."""
+"""Exactly these: a subclass may recompute its weights in every pass, as standardised convolutions do."""
 
 
 def fold_batch_norm(network: nn.Module) -> int:
@@ -29,7 +29,7 @@ def fold_batch_norm(network: nn.Module) -> int:
         How many were folded.
 
     Raises:
-        ValueError: the network is in training mode, in which BatchNorm counts anew in every batch.
+        ValueError: the network is in training mode, in which BatchNorm uses the statistics of each batch.
     """
     if network.training:
         raise ValueError("BatchNorm can be folded in evaluation mode only")

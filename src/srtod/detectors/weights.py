@@ -64,7 +64,7 @@ def write_weights(
     if not isinstance(config.backbone, str):
         raise InputError(
             f"{path}: not saved: a file cannot rebuild the backbone {type(config.backbone).__name__}, which "
-            "was given as a module; keep detector.state_dict(), and build the detector anew to load it"
+            "was given as a module; keep detector.state_dict(), and build the detector again to load it"
         )
     metadata = {METADATA_KEY: description(config.model_dump(mode="json"))}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}

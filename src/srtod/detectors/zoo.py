@@ -52,7 +52,7 @@ def load(source: str | Path = SHIPPED, **changes: Any) -> Detector:
 
     Args:
         source: a file; a folder or a repository ``owner/name`` of the Hugging Face hub with
-            ``model.safetensors``; or ``drones``, the detector of drones in the sky that comes along (a folder
+            ``model.safetensors``; or ``drones``, the drone detector that srtod ships with (a folder
             of this name is ``./drones``).
         **changes: options that are to be others than the file says, such as ``score_threshold=0.3``; those
             that weights leave open (:meth:`~srtod.detectors.config.DetectorConfig.open_options`).

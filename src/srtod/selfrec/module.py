@@ -22,7 +22,7 @@ class SelfReconstructionOutput(NamedTuple):
         reconstruction: ``[B, 3, H, W]`` in 0..1.
         difference: ``[B, 1, H, W]``.
         mask: ``[B, 1, h, w]``, of the lowest level's size: that which enhances it, or would.
-        logits: of the foretold mask, ``[B, 1, h, w]``; None where the mask is made from the difference.
+        logits: of the predicted mask, ``[B, 1, h, w]``; None where the mask is made from the difference.
     """
 
     levels: tuple[Tensor, ...]
@@ -112,7 +112,7 @@ class SelfReconstruction(nn.Module):
         boxes: Sequence[Tensor],
         ignore: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """Losses by name: ``loss_reconstruction``, and ``loss_mask`` where the mask is foretold.
+        """Losses by name: ``loss_reconstruction``, and ``loss_mask`` where the mask is predicted.
 
         Args:
             output: of :meth:`forward`.
@@ -150,11 +150,11 @@ class SelfReconstruction(nn.Module):
         return "takes the high-frequency difference, whose Fourier transform the runtimes do not share"
 
     def _masks(self, source: Tensor) -> list[Tensor]:
-        """The masks of the enhanced levels, from the difference or from the foretold logits."""
+        """The masks of the enhanced levels, from the difference or from the predicted logits."""
         if self.predictor is None:
             return [self._filtered(source, stride) for stride in self.strides]
-        foretold = source.sigmoid()  # of the lowest level's size
-        return [resize_mask(foretold, stride // self.stride, "max") for stride in self.strides]
+        predicted = source.sigmoid()  # of the lowest level's size
+        return [resize_mask(predicted, stride // self.stride, "max") for stride in self.strides]
 
     def _with(self, levels: Sequence[Tensor], shown: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """All levels, the lowest ones enhanced by what is shown of each."""

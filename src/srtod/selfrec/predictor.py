@@ -1,4 +1,4 @@
-"""A mask that is foretold from the level alone, and what teaches it (not in the paper)."""
+"""A mask that is predicted from the level alone, and what teaches it (not in the paper)."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class MaskPredictor(nn.Module):
 
 
 def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean binary cross-entropy between the foretold mask and the one made from the difference.
+    """Mean binary cross-entropy between the predicted mask and the one made from the difference.
 
     Args:
         logits: ``[B, 1, h, w]``.
@@ -41,7 +41,7 @@ def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Ten
 def box_loss(
     logits: Tensor, boxes: Sequence[Tensor], ignore: Sequence[Tensor], *, stride: int, valid: Tensor | None
 ) -> Tensor:
-    """Focal loss of the foretold mask against the cells that objects touch, over the number of these.
+    """Focal loss of the predicted mask against the cells that objects touch, over the number of these.
 
     Args:
         logits: ``[B, 1, h, w]``.
