@@ -12,8 +12,7 @@ from rasterio.enums import ColorInterp
 
 from srtod.data import images, large
 from srtod.data.images import read_image
-from srtod.data.large import LargeImage
-from srtod.data.opening import open_pixels
+from srtod.data.large import LargeImage, open_pixels
 from srtod.data.pixels import LoadedPixels, Window
 from srtod.support.errors import InputError
 

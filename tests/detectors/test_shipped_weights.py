@@ -5,7 +5,8 @@ import pytest
 import srtod
 from srtod.assets import SHIPPED, shipped_weights
 from srtod.cli import main as command_line
-from srtod.engine.evaluate import evaluate_data
+from srtod.engine.evaluate import evaluate
+from srtod.engine.sets import Source, evaluation_set
 from srtod.support.errors import InputError
 from srtod.support.files import read_json
 from srtod.swarm import synthesize
@@ -47,7 +48,7 @@ def unseen(tmp_path_factory):
 
 
 def test_they_find_drones_that_they_have_not_seen(unseen):
-    metrics = evaluate_data(srtod.load(), unseen, split="test")
+    metrics = evaluate(srtod.load(), evaluation_set(Source(unseen, "test")))
     assert metrics.to_json()["AP50"] > 0.35
 
 

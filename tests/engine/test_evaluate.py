@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
-from srtod.engine.evaluate import detect, evaluate, evaluate_data, match_classes
+from srtod.engine.evaluate import detect, evaluate, match_classes
+from srtod.engine.sets import Source, evaluation_set
 from srtod.metrics import evaluate_files
 from srtod.support.errors import InputError
 
@@ -217,18 +218,18 @@ def test_the_split_to_evaluate_on(coco_folder, there, chosen):
     folder = coco_folder(*there)
     for other in set(there) - {chosen}:
         (folder / "annotations" / f"{other}.json").write_text("damaged")
-    assert evaluate_data(bright(), folder).images == 6
+    assert len(evaluation_set(Source(folder)).records) == 6
 
 
 def test_several_splits_and_none_is_held_out(coco_folder):
     with pytest.raises(InputError, match=r"has the splits .*choose one with --split"):
-        evaluate_data(bright(), coco_folder("train", "trainval"))
+        evaluation_set(Source(coco_folder("train", "trainval")))
 
 
 def test_saved_detections_give_the_same_metrics(tmp_path, coco_folder):
     folder = coco_folder("val")
     saved = tmp_path / "found.json"
-    metrics = evaluate_data(bright(), folder, save_detections=saved)
+    metrics = evaluate(bright(), evaluation_set(Source(folder)), save_detections=saved)
     results = json.loads(saved.read_text())
 
     assert results[0].keys() == {"image_id", "file_name", "category_id", "category_name", "bbox", "score"}
@@ -241,11 +242,9 @@ def test_damaged_data_stops_or_is_left_out(coco_folder, capsys):
     folder = coco_folder("val")
     (folder / "images" / "val" / "train1.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"train1\.png.*--skip-bad"):
-        evaluate_data(bright(), folder)
+        evaluation_set(Source(folder))
     capsys.readouterr()
-    metrics = evaluate_data(bright(), folder, skip_bad=True)
-
-    assert metrics.images == 5
+    assert len(evaluation_set(Source(folder, skip_bad=True)).records) == 5
     assert "left out: " in (shown := capsys.readouterr().err)
     assert "train1.png" in shown
 

@@ -23,8 +23,9 @@ ONE = ("train.epochs=1",)
 
 
 @pytest.fixture
-def train(tiny_recipe):
-    def run(annotated, output, *changes, val=None, **options):
+def train(tiny_recipe, monkeypatch):
+    def run(annotated, output, *changes, val=None, build=new_detector, **options):
+        monkeypatch.setattr(fit_module, "new_detector", build)
         return fit(tiny_recipe(*changes), annotated, val, output, device="cpu", quiet=True, **options)
 
     return run

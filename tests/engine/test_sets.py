@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from srtod.engine.sets import held_out_split, training_records, training_sets
+from srtod.engine.sets import Source, held_out_split, training_records, training_sets
 from srtod.support.errors import InputError
 
 
@@ -18,7 +18,7 @@ def change(path, **values):
 
 
 def test_the_splits_train_and_val_are_taken(folder):
-    train, val = training_sets(folder)
+    train, val = training_sets(Source(folder))
     assert (train.split, len(train.records)) == ("train", 6)
     assert val is not None
     assert (val.split, len(val.records)) == ("val", 3)
@@ -26,30 +26,30 @@ def test_the_splits_train_and_val_are_taken(folder):
 
 def test_trainval_stands_in_for_train_and_its_val_is_not_validated_on(folder):
     (folder / "train.json").rename(folder / "trainval.json")
-    train, val = training_sets(folder)
+    train, val = training_sets(Source(folder))
     assert (train.split, val) == ("trainval", None)
     shutil.copy(folder / "val.json", folder / "test.json")
-    _, val = training_sets(folder)
+    _, val = training_sets(Source(folder))
     assert val is not None
     assert val.split == "test"
 
 
 def test_other_splits_to_learn_from_and_to_validate_on(folder):
     shutil.copy(folder / "val.json", folder / "test.json")
-    train, val = training_sets(folder, train_split="val", val_split="test")
+    train, val = training_sets(Source(folder, "val"), val_split="test")
     assert val is not None
     assert (train.split, val.split) == ("val", "test")
     with pytest.raises(InputError, match="no split 'trainval'"):
-        training_sets(folder, train_split="trainval")
+        training_sets(Source(folder, "trainval"))
 
 
 def test_what_is_learned_from_is_not_validated_on(folder):
-    assert training_sets(folder, train_split="val")[1] is None
+    assert training_sets(Source(folder, "val"))[1] is None
     with pytest.raises(InputError, match="val is learned from, whole or in part"):
-        training_sets(folder, train_split="val", val_split="val")
+        training_sets(Source(folder, "val"), val_split="val")
     (folder / "train.json").rename(folder / "trainval.json")
     with pytest.raises(InputError, match="val is learned from, whole or in part"):
-        training_sets(folder, val_split="val")
+        training_sets(Source(folder), val_split="val")
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_val_or_else_test_is_held_out(names, chosen):
 
 def test_test_stands_in_for_val(folder):
     (folder / "val.json").rename(folder / "test.json")
-    _, val = training_sets(folder)
+    _, val = training_sets(Source(folder))
     assert val is not None
     assert val.split == "test"
 
 
 def test_without_either_nothing_is_validated_on(folder):
     (folder / "val.json").unlink()
-    assert training_sets(folder)[1] is None
+    assert training_sets(Source(folder))[1] is None
 
 
 def test_other_data_to_validate_on(folder, squares_folder):
     (folder / "val.json").unlink()
-    _, val = training_sets(folder, val_data=squares_folder)
+    _, val = training_sets(Source(folder), val_data=squares_folder)
     assert val is not None
     assert val.split == "val"
     assert squares_folder in val.source.parents
@@ -85,17 +85,18 @@ def test_other_classes_are_refused(folder):
     with pytest.raises(
         InputError, match=r"its classes \(circle\) are not those of .* \(square\); validate on"
     ):
-        training_sets(folder)
+        training_sets(Source(folder))
 
 
-def test_a_damaged_image_stops_before_training_or_is_left_out_and_told(folder):
+def test_a_damaged_image_stops_before_training_or_is_left_out_and_told(folder, capsys):
     (folder / "images" / "train2.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"train2.png, image 102: .*--skip-bad"):
-        training_sets(folder)
-    said = []
-    train, val = training_sets(folder, skip_bad=True, say=said.append)
+        training_sets(Source(folder))
+    capsys.readouterr()
+    train, val = training_sets(Source(folder, skip_bad=True))
     assert val is not None
     assert (len(train.records), len(val.records)) == (5, 3)
+    said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == ["left out"]
     assert "image 102" in said[0]
 

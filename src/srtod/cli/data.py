@@ -77,32 +77,26 @@ def split_set(
     skip_bad: SkipBad = False,
 ) -> None:
     """Divide a data set into splits by share, with groups kept whole and classes balanced."""
-    from srtod.data.splitting import by_field, by_pattern
-    from srtod.data.splitting import split_set as divide
+    from srtod.data import read
+    from srtod.data.conversion import checked, write_sets
+    from srtod.data.splitting import by_field, by_pattern, divide
 
     if group_by is not None and group_field is not None:
         raise InputError("--group-by and --group-field: give one of them")
     group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else None
-    whole, parts, lost = divide(
-        source,
-        target,
-        _shares(shares),
-        group_of=group_of,
-        seed=seed,
-        to=to,
-        format=format,
-        split=split,
-        link=link,
-        skip_bad=skip_bad,
-        progress=True,
-    )
+    asked = _shares(shares)
+    whole = checked(read(source, format=format, split=split), skip_bad=skip_bad, progress=True)
+    parts = divide(whole, asked, group_of=group_of, seed=seed)
+    lost = write_sets(parts, target, to, link=link, progress=True)
     for part in parts:
         typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
     _report([whole], lost, to)
 
 
 def _shares(text: str) -> dict[str, float]:
-    """Read ``train=0.8,val=0.2``."""
+    """Read ``train=0.8,val=0.2``, before any data."""
+    from srtod.data.splitting import check_shares
+
     parts = [part.partition("=") for part in text.split(",")]
     try:
         shares = {name.strip(): float(share) for name, _, share in parts}
@@ -110,6 +104,7 @@ def _shares(text: str) -> dict[str, float]:
         shares = {}
     if len(shares) < len(parts):
         raise InputError(f"--shares {text}: name each split once, with its share: train=0.8,val=0.2")
+    check_shares(shares)
     return shares
 
 

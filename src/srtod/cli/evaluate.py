@@ -70,16 +70,15 @@ def evaluate(
         _refuse_options_of_weights(context)
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
     elif annotations is None and detections is None and data is not None:
-        from srtod.engine.evaluate import evaluate_data
+        from srtod.engine.evaluate import evaluate as evaluate_detector
+        from srtod.engine.sets import Source, evaluation_set
         from srtod.inference import in_slices, load_finder
 
         slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
-        metrics = evaluate_data(
-            in_slices(load_finder(weights, device=device), slicing, batch_size=batch_size),
-            data,
-            split=split,
-            format=format,
-            skip_bad=skip_bad,
+        finder = in_slices(load_finder(weights, device=device), slicing, batch_size=batch_size)
+        metrics = evaluate_detector(
+            finder,
+            evaluation_set(Source(data, split, format, skip_bad)),
             precision=precision,
             batch_size=batch_size,
             detections_per_image=detections_per_image,

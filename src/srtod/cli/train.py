@@ -43,24 +43,16 @@ def train(
 ) -> None:
     """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
     from srtod.engine.launch import train_from_paths
+    from srtod.engine.sets import Source
 
-    short = {
-        "train.epochs": epochs,
-        "train.batch_size": batch_size,
-        "train.lr": lr,
-        "data.crop": crop,
-    }
+    short = {"train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "data.crop": crop}
     train_from_paths(
-        data,
+        Source(data, split, format, skip_bad),
         output,
         recipe=recipe,
         overrides=[*(set_ or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)],
         resume=resume,
-        format=format,
-        skip_bad=skip_bad,
         init=init,
-        split=split,
-        val_data=val_data,
-        val_split=val_split,
+        validation=(val_data, val_split),
         device=device,
     )

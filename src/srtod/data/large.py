@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.data.images import ORIENTATION
-from srtod.data.pixels import Window, reduced, shrinking
+from srtod.data.images import ORIENTATION, TooManyPixels, read_image
+from srtod.data.pixels import LoadedPixels, Pixels, Window, reduced, shrinking
 from srtod.support.errors import InputError, first_line, missing_extra
 
 if TYPE_CHECKING:
@@ -40,6 +40,18 @@ _SETTINGS: dict[str, Any] = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # a file that ends too early is an error, not a gray area
 }
+
+
+def open_pixels(path: Path) -> Pixels:
+    """Open an image file: read it, or where it has too many pixels for that, prepare to read it in bands.
+
+    Raises:
+        InputError: the file is missing or no image; a large one is of a kind that cannot be read in bands.
+    """
+    try:
+        return LoadedPixels(read_image(path))
+    except TooManyPixels:
+        return LargeImage(path)
 
 
 class LargeImage:

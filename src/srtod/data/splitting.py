@@ -1,64 +1,18 @@
 """A data set divided at random into splits by share, with groups kept whole and classes balanced."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from math import isclose
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.data import read
-from srtod.data.conversion import check_layout, checked, write_sets
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 
 GroupOf = Callable[[ImageRecord], Hashable]
 """What an image belongs to: a video, a flight, a place. Groups are never torn apart."""
-
-
-def split_set(
-    source: Path,
-    target: Path,
-    shares: Mapping[str, float],
-    *,
-    group_of: GroupOf | None = None,
-    seed: int = 0,
-    to: str = "coco",
-    format: str | None = None,
-    split: str | None = None,
-    link: bool = False,
-    skip_bad: bool = False,
-    progress: bool = False,
-) -> tuple[AnnotatedSet, list[AnnotatedSet], Counter[str]]:
-    """Divide a data set and write the splits, whole or not at all.
-
-    Args:
-        source: a data set in any known layout.
-        target: a folder that does not exist yet or is empty.
-        shares: of the images and objects by name of the split; they add up to 1.
-        group_of: see :func:`by_pattern` and :func:`by_field`; ``None`` makes every image a group.
-        seed: chooses the splits; the same seed gives the same ones.
-        to: layout of the target: ``coco``, ``visdrone``, ``yolo`` or ``voc``.
-        format: the source's layout; ``None`` recognises it.
-        split: divide this one, where the source has several.
-        link: give the images further names (hard links) instead of copying them.
-        skip_bad: leave damaged images and boxes out instead of stopping.
-        progress: show bars on stderr.
-
-    Returns:
-        What was divided, the splits, and what the layout could not hold of them, counted.
-
-    Raises:
-        InputError: as :func:`srtod.data.conversion.convert` and :func:`divide`.
-    """
-    check_layout(to)
-    _check_shares(shares)
-    whole = checked(read(source, format=format, split=split), skip_bad=skip_bad, progress=progress)
-    parts = divide(whole, shares, group_of=group_of, seed=seed)
-    return whole, parts, write_sets(parts, target, to, link=link, progress=progress)
 
 
 def divide(
@@ -73,7 +27,7 @@ def divide(
     Raises:
         InputError: the shares are not usable, there are fewer groups than splits, or a split gets none.
     """
-    _check_shares(shares)
+    check_shares(shares)
     groups: dict[Hashable, list[int]] = {}
     for index, record in enumerate(annotated.records):
         groups.setdefault(index if group_of is None else group_of(record), []).append(index)
@@ -93,6 +47,20 @@ def divide(
         records = tuple(annotated.records[index] for index in sorted(indices))
         parts.append(replace(annotated, split=name, records=records, faults=()))
     return parts
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Refuse what no split can be called, and shares that do not make a whole.
+
+    Raises:
+        InputError: says what is wrong.
+    """
+    wrong = [name for name in shares if not re.fullmatch(r"\w[\w.-]*", name)]
+    if wrong:
+        raise InputError(f"split {wrong[0]!r}: use names of letters and digits")
+    if len(shares) < 2 or min(shares.values()) <= 0 or not isclose(sum(shares.values()), 1, abs_tol=1e-6):
+        told = ",".join(f"{name}={share:g}" for name, share in shares.items())
+        raise InputError(f"shares {told}: give at least two above 0 that add up to 1, as train=0.8,val=0.2")
 
 
 def by_pattern(pattern: str) -> GroupOf:
@@ -133,15 +101,6 @@ def by_field(name: str) -> GroupOf:
         return value
 
     return group_of
-
-
-def _check_shares(shares: Mapping[str, float]) -> None:
-    wrong = [name for name in shares if not re.fullmatch(r"\w[\w.-]*", name)]
-    if wrong:
-        raise InputError(f"split {wrong[0]!r}: use names of letters and digits")
-    if len(shares) < 2 or min(shares.values()) <= 0 or not isclose(sum(shares.values()), 1, abs_tol=1e-6):
-        told = ",".join(f"{name}={share:g}" for name, share in shares.items())
-        raise InputError(f"shares {told}: give at least two above 0 that add up to 1, as train=0.8,val=0.2")
 
 
 def _counts(record: ImageRecord, classes: int) -> NDArray[np.int64]:

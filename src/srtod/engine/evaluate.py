@@ -1,7 +1,7 @@
 """A detector on a data set: detections of every image, and the metrics they earn."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import fields
 from itertools import repeat
 from pathlib import Path
@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from srtod import metrics
-from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Loader, on_device, sound, spare_cores
 from srtod.data.records import AnnotatedSet
 from srtod.engine.processes import gathered, together
-from srtod.engine.sets import checked, held_out_split
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.nn.modes import evaluating
 from srtod.results import SetDetections, coco_results, results_file
 from srtod.support.devices import in_precision
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import atomic_file
-from srtod.support.progress import counting_bar, say
+from srtod.support.progress import counting_bar
 from srtod.types import Detections, Finder
 
 
@@ -33,7 +31,6 @@ def detect(
     detector: Finder,
     dataset: DetectionDataset,
     *,
-    device: torch.device | str | None = None,
     precision: str = "fp32",
     batch_size: int = 1,
     progress: bool = True,
@@ -42,12 +39,10 @@ def detect(
     """Run a detector over a data set.
 
     Args:
-        detector: what finds objects. A network is put into evaluation mode; at the end each of its parts has
-            its own mode again.
+        detector: what finds objects, on the device where it is to run. A network is put into evaluation mode;
+            at the end each of its parts has its own mode again.
         dataset: its classes are matched with the detector's by name; what the detector finds of other
             classes is left out.
-        device: where to run; a network is moved there. None leaves it where it is, or takes the
-            accelerator's device.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: images a forward pass.
         progress: show a bar on stderr.
@@ -58,9 +53,8 @@ def detect(
         InputError: the data set has classes that the detector does not know, an image cannot be read (in any
             process), or the device does not do the precision.
     """
-    if accelerator is not None:
-        detector, device = accelerator.unwrap_model(detector), device or accelerator.device
-    device, in_evaluation = _prepared(detector, device)
+    is_network = isinstance(detector, nn.Module)
+    device = next(detector.parameters()).device if is_network else detector.device
     labels = np.array([-1 if k is None else k for k in match_classes(detector.classes, dataset.classes)])
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
@@ -68,7 +62,7 @@ def detect(
     found: list[SetDetections] = []
     with (
         together(accelerator) if accelerator else nullcontext(),
-        in_evaluation,
+        evaluating(detector) if is_network else nullcontext(),
         torch.inference_mode(),
         in_precision(precision, device),
         counting_bar(len(share), shown=progress and first == 0) as bar,
@@ -84,63 +78,34 @@ def detect(
 
 def evaluate(
     detector: Finder,
-    annotated_set: AnnotatedSet,
+    annotated: AnnotatedSet,
     *,
-    device: torch.device | str | None = None,
     precision: str = "fp32",
     batch_size: int = 1,
     detections_per_image: int = DETECTIONS_PER_IMAGE,
     progress: bool = True,
-    accelerator: Accelerator | None = None,
-) -> Metrics:
-    """Run a detector over a data set and return its AI-TOD metrics; see :func:`detect`."""
-    results = detect(
-        detector,
-        DetectionDataset(annotated_set.records, classes=annotated_set.classes),
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        progress=progress,
-        accelerator=accelerator,
-    )
-    return metrics.evaluate(annotated_set, results, detections_per_image=detections_per_image)
-
-
-def evaluate_data(
-    detector: Finder,
-    data: Path,
-    *,
-    split: str | None = None,
-    format: str | None = None,
-    skip_bad: bool = False,
-    precision: str = "fp32",
-    batch_size: int = 1,
-    detections_per_image: int = DETECTIONS_PER_IMAGE,
     save_detections: Path | None = None,
 ) -> Metrics:
-    """Read data, detect and evaluate.
+    """Run a detector over a data set and return its AI-TOD metrics.
 
     Args:
-        detector: on the device where it is to run.
-        data: folder or file in a known layout.
-        split: which split; without one ``val``, else ``test``, else the only one.
-        format: layout of the data; recognised where None.
-        skip_bad: go on without what is damaged, and say what that is.
+        detector: on the device where it is to run; see :func:`detect`, as ``precision``, ``batch_size`` and
+            ``progress``.
+        annotated: the data set; see :func:`srtod.engine.sets.evaluation_set`.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: images a forward pass.
         detections_per_image: best detections of a class that count in an image.
+        progress: show a bar on stderr.
         save_detections: file for the detections, as COCO results with the names of image and class.
 
     Raises:
-        InputError: anything wrong in the data, or ``save_detections`` cannot be written.
+        InputError: as :func:`detect`, or ``save_detections`` cannot be written.
     """
-    chosen = held_out_split(splits(data, format=format)) if split is None else split
-    held_out = checked(read(data, format=format, split=chosen), skip_bad=skip_bad, say=say)
-    dataset = DetectionDataset(held_out.records, classes=held_out.classes)
-    results = detect(detector, dataset, precision=precision, batch_size=batch_size)
+    dataset = DetectionDataset(annotated.records, classes=annotated.classes)
+    found = detect(detector, dataset, precision=precision, batch_size=batch_size, progress=progress)
     if save_detections is not None:
-        _save(save_detections, results, held_out)
-    return metrics.evaluate(held_out, results, detections_per_image=detections_per_image)
+        _save(save_detections, found, annotated)
+    return metrics.evaluate(annotated, found, detections_per_image=detections_per_image)
 
 
 def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
@@ -156,16 +121,6 @@ def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | Non
             f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
         )
     return [wanted.index(name) if name in wanted else None for name in known]
-
-
-def _prepared(
-    finder: Finder, device: torch.device | str | None
-) -> tuple[torch.device, AbstractContextManager[None]]:
-    """The device to run on, where a network then lies, and the context in which it is evaluated."""
-    if not isinstance(finder, nn.Module):
-        return finder.device, nullcontext()
-    device = torch.device(device or next(finder.parameters()).device)
-    return device, evaluating(finder.to(device))
 
 
 def _columns(image: int, found: Detections, labels: NDArray[np.int64]) -> SetDetections:

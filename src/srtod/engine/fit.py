@@ -1,6 +1,5 @@
 """Training: the whole loop on one screen."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,6 @@ def fit(
     init: Path | None = None,
     device: str = "auto",
     quiet: bool = False,
-    build: Callable[..., Any] = new_detector,
 ) -> FitResult:
     """Train a detector; everything it leaves behind stands in ``output``.
 
@@ -76,7 +74,6 @@ def fit(
         init: weights of an earlier detector to start from.
         device: ``auto``, ``cpu`` or ``cuda``.
         quiet: show no progress.
-        build: makes the detector from (recipe, classes, init, bare=whether weights will be put in anyway).
 
     Raises:
         InputError: bad options, data, or output folder.
@@ -88,7 +85,7 @@ def fit(
     dataset, data = training_dataset(recipe, train_set, val_set)
     batches = Batches(dataset, recipe.train, accelerator)
     state = _state_of_all(accelerator, output, data)
-    detector = build(recipe, train_set.classes, init, bare=state is not None)
+    detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
     on_main(accelerator, lambda: claim_output(output, recipe))
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
@@ -130,8 +127,7 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
             if val_set is not None and _is_due(train, epoch + 1):
                 save_state(run)
                 with stop.at_once():
-                    options = {"precision": train.precision, "batch_size": batches.per_pass}
-                    run.scores = _validate(run, val_set, **options, quiet=log.quiet)
+                    run.scores = _validate(run, val_set, train.precision, batches.per_pass, quiet=log.quiet)
                 better = _improves(run, run.scores[train.best_by])
                 log.evaluation(epoch + 1, run.scores, best=better)
                 if better:
@@ -174,19 +170,18 @@ def _is_due(train: TrainRecipe, epoch: int) -> bool:
 
 
 def _validate(
-    run: Run, val_set: AnnotatedSet, *, precision: str, batch_size: int, quiet: bool
+    run: Run, val_set: AnnotatedSet, precision: str, batch_size: int, *, quiet: bool
 ) -> dict[str, float]:
     """Return the metrics of the detector as it would be saved, in every process."""
-    dataset = DetectionDataset(val_set.records, classes=val_set.classes)
-    results = detect(
+    found = detect(
         run.shown,
-        dataset,
+        DetectionDataset(val_set.records, classes=val_set.classes),
         precision=precision,
         batch_size=batch_size,
         progress=not quiet,
         accelerator=run.accelerator,
     )
-    return on_main(run.accelerator, lambda: dict(metrics.evaluate(val_set, results).summary))
+    return on_main(run.accelerator, lambda: dict(metrics.evaluate(val_set, found).summary))
 
 
 def _improves(run: Run, score: float) -> bool:

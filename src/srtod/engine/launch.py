@@ -6,12 +6,11 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.processes import on_main, together
 from srtod.engine.report import write_training_report
-from srtod.engine.sets import training_sets
+from srtod.engine.sets import Source, TrainingSets, training_sets
 from srtod.engine.state import CONFIG, STATE
 from srtod.plots import Report
 from srtod.recipes import Recipe, load_recipe, recipe_names
@@ -21,34 +20,26 @@ from srtod.support.progress import say
 
 
 def train_from_paths(
-    data: Path,
+    source: Source,
     output: Path,
     *,
     recipe: str | None = None,
     overrides: Sequence[str] = (),
     resume: bool = False,
-    format: str | None = None,
-    skip_bad: bool = False,
     init: Path | None = None,
-    split: str | None = None,
-    val_data: Path | None = None,
-    val_split: str | None = None,
+    validation: tuple[Path | None, str | None] = (None, None),
     device: str = "auto",
 ) -> FitResult:
-    """Read recipe and data, train, and say where the weights are.
+    """Read recipe and data, train, write a page on it, and say where the weights are.
 
     Args:
-        data: see :func:`~srtod.engine.sets.training_sets`, as ``val_data``, ``format`` and ``skip_bad``.
+        source: data to learn from.
         output: see :func:`~srtod.engine.fit.fit`, as ``resume``, ``init`` and ``device``.
         recipe: name or file; on resume, the run's own where None.
         overrides: ``section.key=value``, on top of the recipe.
         resume: go on with the run in ``output``.
-        format: layout of the data.
-        skip_bad: leave out what is damaged.
         init: weights to start from.
-        split: of ``data`` to learn from; train or else trainval where None.
-        val_data: data to validate on.
-        val_split: to validate on; val or else test where None.
+        validation: data and split to validate on; see :func:`~srtod.engine.sets.training_sets`.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -56,45 +47,31 @@ def train_from_paths(
         NotFiniteError: a loss is not finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
     """
-    tell = say if os.environ.get("RANK", "0") == "0" else None
+    quiet = os.environ.get("RANK", "0") != "0"
     settings = _recipe(recipe, overrides, output if resume else None)
     processes = PartialState(cpu=choose_device(device, among=ONE_GPU).type == "cpu")
     resumed = on_main(processes, lambda: resume and (output / STATE).exists())
     with together(processes):
-        train_set, val_set = training_sets(
-            data,
-            train_split=split,
-            val_data=val_data,
-            val_split=val_split,
-            format=format,
-            skip_bad=skip_bad,
-            decode=skip_bad or not resumed,
-            say=tell,
-        )
+        decode = source.skip_bad or not resumed
+        sets = training_sets(source, *validation, decode=decode, quiet=quiet)
     try:
-        result = fit(settings, train_set, val_set, output, resume=resume, init=init, device=device)
+        result = fit(settings, *sets, output, resume=resume, init=init, device=device)
     except KeyboardInterrupt:
-        if tell is not None:
-            tell("go on with --resume")
+        if not quiet:
+            say("go on with --resume")
         raise
     PartialState().destroy_process_group()
-    if tell is not None:
+    if not quiet:
         page = output / "report.html"
-        _report(page, settings, result, train_set, val_set, device)
+        _report(page, settings, result, sets, device)
         best = f", the best {result.best}" if result.best else ""
-        tell(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
+        say(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
     return result
 
 
-def _report(
-    page: Path,
-    recipe: Recipe,
-    result: FitResult,
-    train_set: AnnotatedSet,
-    val_set: AnnotatedSet | None,
-    device: str,
-) -> None:
+def _report(page: Path, recipe: Recipe, result: FitResult, sets: TrainingSets, device: str) -> None:
     """Write the page of a training that has ended."""
+    train_set, val_set = sets
     shown = train_set if val_set is None else val_set
     learned = f"{len(train_set.records)} images with {', '.join(train_set.classes)}"
     looked = f"{len(shown.records)} images that it had not seen" if val_set else "images it learned from"

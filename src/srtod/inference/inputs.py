@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from srtod.data.images import SUFFIXES, image_files, read_image, to_rgb
-from srtod.data.opening import open_pixels
+from srtod.data.large import open_pixels
 from srtod.data.pixels import LoadedPixels, Pixels
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.detectors.border.images import check_image

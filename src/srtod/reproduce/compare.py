@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from srtod.data import splits
 from srtod.data.records import AnnotatedSet
-from srtod.engine.sets import training_sets
+from srtod.engine.sets import Source, training_sets
 from srtod.recipes import Recipe, load_recipe
 from srtod.reproduce.budget import fit_budget
 from srtod.reproduce.plan import (
@@ -167,17 +166,10 @@ def compare(
 
 def _sets(data: Path, usual: tuple[str, str] | None, options: Options) -> Sets:
     """Read the comparison's own splits where the data have both and no other was asked for."""
-    train_split, val_split = None, options.split
-    if usual and options.split in {None, usual[1]} and set(usual) <= set(splits(data, format=options.format)):
-        train_split, val_split = usual
-    train_set, held_out = training_sets(
-        data,
-        train_split=train_split,
-        val_split=val_split,
-        format=options.format,
-        skip_bad=options.skip_bad,
-        say=say,
-    )
+    source, val_split = Source(data, None, options.format, options.skip_bad), options.split
+    if usual and val_split in {None, usual[1]} and set(usual) <= set(source.splits):
+        source, val_split = replace(source, split=usual[0]), usual[1]
+    train_set, held_out = training_sets(source, val_split=val_split)
     if held_out is None:
         raise InputError(f"{data}: has no split val or test to evaluate on; name one with --split")
     return train_set, held_out
