@@ -56,9 +56,8 @@ def full():
     return {
         "title": "a run <script>alert(1)</script>",
         "summary": ["first & second"],
-        "facts": {"seed": "0"},
+        "facts": {"seed": "0", "data": "<b>drones</b>"},
         "metrics": METRICS,
-        "per_class": {"<b>drone</b>": METRICS},
         "curves": curves_figure([{"step": 1, "loss": 1.0}], []),
         "detections": [Plate(picture, 'a "quoted" caption')],
         "maps": [Plate(picture, "maps")],
@@ -79,9 +78,9 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path):
 
 def test_text_is_escaped(tmp_path):
     outline, text = page(tmp_path, **full())
-    assert "<script>" not in text and "<b>drone" not in text
+    assert "<script>" not in text and "<b>drones" not in text
     assert "a run <script>alert(1)</script>" in outline.text
-    assert "<b>drone</b>" in outline.text
+    assert "<b>drones</b>" in outline.text
 
 
 def test_pictures_come_out_as_they_went_in(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from srtod.support.errors import InputError
-from srtod.swarm.cutouts import read_cutouts
+from srtod.swarm.cutouts import read_cutouts, tint_of
 
 
 @pytest.fixture
@@ -67,8 +67,7 @@ def test_a_cut_out_is_premultiplied_lit_by_the_scene_and_large_enough(folders):
     scene = source.scene(rng, (64, 48))
     assert scene.image.shape == (48, 64, 3)
     assert 0 <= scene.image.min() <= scene.image.max() <= 1
-    fleet = source.fleet(rng, scene)
-    drawing = fleet.draw(rng, 10.0, drone=True)
+    drawing = source.fleet(rng, scene)(rng, 10.0, drone=True)
     assert (drawing[..., :3] <= drawing[..., 3:] * 3).all()
     assert min(drawing.shape[:2]) >= 4 * 9
 
@@ -78,10 +77,8 @@ def test_dark_photographs_darken_the_cut_outs(folders):
     for level in (10, 200):
         for path in folders[1].iterdir():
             Image.new("RGB", (160, 90), (level, level, level)).save(path)
-        source = both(folders)[0]
-        levels[level] = source.fleet(
-            np.random.default_rng(0), source.scene(np.random.default_rng(0), (64, 48))
-        ).tint
+        scene = both(folders)[0].scene(np.random.default_rng(0), (64, 48))
+        levels[level] = tint_of(scene.image)
     assert (levels[10] < 0.2 * levels[200]).all()
 
 
@@ -105,7 +102,7 @@ def test_without_birds_there_are_none(folders):
         path.unlink()
     source = both(folders)[0]
     fleet = source.fleet(np.random.default_rng(0), source.scene(np.random.default_rng(0), (64, 48)))
-    assert fleet.draw(np.random.default_rng(0), 8.0, drone=False) is None
+    assert fleet(np.random.default_rng(0), 8.0, drone=False) is None
 
 
 def opaque(folder):

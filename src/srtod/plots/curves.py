@@ -124,10 +124,8 @@ def _draw_metrics(axis: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     width = max(1, len(values) // 50)
-    sums = np.cumsum(np.concatenate(([0.0], values)))
-    starts = np.maximum(np.arange(1, len(values) + 1) - width, 0)
-    ends = np.arange(1, len(values) + 1)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    sums = np.convolve(values, np.ones(width))[: len(values)]
+    return sums / np.minimum(np.arange(len(values)) + 1, width)
 
 
 def _say(axis: "Axes", text: str) -> None:

@@ -7,16 +7,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from srtod.plots.crops import Crop, choose_crops
-from srtod.plots.marks import Labels, LegendEntry, draw_legend, join, outline
-from srtod.plots.palette import FAINT, TRUTH, class_colour, font, has_corners, lighter
+from srtod.plots.marks import LegendEntry, draw_legend, join
+from srtod.plots.palette import FAINT, TRUTH
 from srtod.plots.scene import LONGEST_VIEW, Scene
 
 NARROWEST = 480
 """Pictures are at least this wide, so that the legend can be read."""
 FEW = 12
 """Up to so many detections carry their scores in the whole image, too."""
-MOST_TEXTS = 200
-"""Beyond so many detections no text would find a place on a frame, and looking for it takes long."""
 
 
 def draw_detections(scene: Scene, *, min_score: float = 0.0, insets: int = 6, title: str = "") -> Image.Image:
@@ -79,16 +77,10 @@ def draw_frame(
     Returns:
         A frame of the same size.
     """
-    picture = Image.fromarray(pixels)
-    draw, unit = ImageDraw.Draw(picture), max(1, round(max(picture.size) / 1400))
-    places = [
-        outline(draw, box, class_colour(label), gap=1, width=unit, corners=has_corners(label))
-        for box, label in zip(boxes.tolist(), labels.tolist(), strict=True)
-    ]
-    beside = Labels(draw, font(13 * unit), taken=places)
-    for text, place, label in list(zip(texts, places, labels.tolist(), strict=True))[:MOST_TEXTS]:
-        if text:
-            beside.write(text, place, lighter(class_colour(label)))
+    scene = Scene(pixels, boxes, np.zeros(len(boxes)), labels, ())
+    unit = max(1, round(max(scene.pixels.size) / 1400))
+    picture, frames = scene.mark(Image.fromarray(pixels), (0, 0), 1.0, width=unit)
+    scene.write(ImageDraw.Draw(picture), frames, texts, size=13 * unit)
     return np.asarray(picture)
 
 

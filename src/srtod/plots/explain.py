@@ -28,11 +28,11 @@ def explain_figure(
     *,
     truth: ArrayLike | None = None,
     detections: ArrayLike | None = None,
-    crops: int = 2,
     title: str = "",
 ) -> "Figure":
     """Draw input, finest level before and after, reconstruction, difference, mask; below, crops enlarged.
 
+    Crops lie around tiny objects of ``truth``, else of ``detections``, else where the difference is largest.
     Both panels of the level share one colour scale, so that they may be compared (see
     :func:`~srtod.plots.panels.panels_of`). With ``truth``, each map says how much larger its mean is on the
     marked objects than elsewhere.
@@ -44,8 +44,6 @@ def explain_figure(
             ``features_after`` ``[C, h, w]``.
         truth: ``[N, 4]``, x1 y1 x2 y2 of the marked objects in pixels of the image.
         detections: ``[M, 4]``, drawn on the input.
-        crops: at most so many rows of crops, around tiny objects of ``truth``, else of ``detections``, else
-            where the difference is largest.
         title: stands above the figure.
     """
     from matplotlib.figure import Figure
@@ -53,7 +51,7 @@ def explain_figure(
     height, width = image.shape[:2]
     marked, found = boxes_of(truth), boxes_of(detections)
     panels = panels_of(image, maps)
-    rows = choose_explained(image, maps, truth=marked, detections=found, count=crops)
+    rows = choose_explained(image, maps, marked if len(marked) else found)
     overview = CELL * float(np.clip(height / width, 0.4, 2.0))
     figure = Figure(figsize=(len(panels) * CELL, overview + len(rows) * CELL + 1.0), layout="constrained")
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
@@ -76,26 +74,20 @@ def explain_figure(
 
 
 def choose_explained(
-    image: NDArray[np.uint8],
-    maps: Mapping[str, ArrayLike],
-    *,
-    truth: NDArray[np.float64],
-    detections: NDArray[np.float64],
-    count: int,
+    image: NDArray[np.uint8], maps: Mapping[str, ArrayLike], boxes: NDArray[np.float64]
 ) -> list[Crop]:
-    """Choose crops around tiny objects, else where the difference is largest."""
+    """Choose up to two crops around the tiny ones of the boxes, else where the difference is largest."""
     size = (image.shape[1], image.shape[0])
-    boxes = truth if len(truth) else detections
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
     if len(boxes):
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
         side = int(np.clip(6 * np.median(np.sort(sides)[: max(1, len(sides) // 2)]), 32, 160))
-        chosen = choose_crops(boxes, 1 / np.maximum(sides, 4), side=side, count=count, size=size)
+        chosen = choose_crops(boxes, 1 / np.maximum(sides, 4), side=side, count=2, size=size)
         if chosen:
             return chosen
     difference = np.asarray(maps["difference"], dtype=np.float64)[0]
     row, column = np.unravel_index(int(difference.argmax()), difference.shape)
     x, y = column * size[0] / difference.shape[1], row * size[1] / difference.shape[0]
-    return choose_crops(np.array([[x, y, x + 1, y + 1]]), np.ones(1), side=64, count=min(count, 1), size=size)
+    return choose_crops(np.array([[x, y, x + 1, y + 1]]), np.ones(1), side=64, count=1, size=size)
 
 
 def _finish_overview(axis: "Axes", panel: Panel, rows: Sequence[Crop], truth: NDArray[np.float64]) -> None:

@@ -56,7 +56,6 @@ class Report:
         summary: paragraphs: what was done, in plain words.
         facts: short name -> value: seeds, images, epochs, seconds, versions.
         metrics: name -> fraction of 1; None or a negative value means that there were no such objects.
-        per_class: class -> the same.
         curves: losses and metrics over the training, see :func:`srtod.plots.curves.curves_figure`.
         detections: pictures of detections.
         maps: figures of the maps of self-reconstruction.
@@ -67,7 +66,6 @@ class Report:
     summary: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    per_class: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     curves: "Figure | None" = None
     detections: Sequence[Plate] = ()
     maps: Sequence[Plate] = ()
@@ -81,13 +79,11 @@ def write_report(path: Path, report: Report) -> None:
         InputError: ``path`` cannot be written to.
     """
     template = files("srtod.plots").joinpath("report.html.j2").read_text(encoding="utf-8")
-    rows = report.per_class.values()
     page = render_page(
         template,
         **vars(report),
         meanings={name: text for name, text in METRIC_MEANINGS.items() if name in report.metrics},
         headline=[name for name in HEADLINE if _known(report.metrics.get(name))],
-        per_class_names=[name for name in METRIC_MEANINGS if any(name in row for row in rows)],
         data_uri=data_uri,
         number=_number,
         known=_known,

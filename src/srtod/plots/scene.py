@@ -1,6 +1,7 @@
 """An image with frames around what was found and what is marked in it: the whole, and parts enlarged."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,9 @@ from srtod.plots.palette import TRUTH, class_colour, font, has_corners, lighter
 
 LONGEST_VIEW = 2560
 """Images longer than this are shrunk to it; the insets still show their own pixels."""
+
+MOST_TEXTS = 200
+"""Beyond so many frames no text would find a place, and looking for it takes long."""
 
 Frames = list[tuple[int, Rect]]
 """The frames in a picture, each with the index of its box."""
@@ -52,16 +56,9 @@ class Scene:
 
     def above(self, min_score: float) -> "Scene":
         """Return the scene without the detections that score less."""
-        kept = self.scores >= min_score
-        return Scene(
-            self.pixels,
-            self.boxes[kept],
-            self.scores[kept],
-            self.labels[kept],
-            self.classes,
-            truth=self.truth,
-            ignore=self.ignore,
-        )
+        shown, kept = copy(self), self.scores >= min_score
+        shown.boxes, shown.scores, shown.labels = self.boxes[kept], self.scores[kept], self.labels[kept]
+        return shown
 
     def texts(self, numbers: Iterable[str]) -> list[str]:
         """Return a text for each box: a number, after the class where there are several."""
@@ -83,7 +80,7 @@ class Scene:
         how = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS
         pixels, _ = self.pixels.shrunk(2 * LONGEST_VIEW)
         picture = Image.fromarray(pixels).resize(size, how, reducing_gap=3.0)
-        picture, frames = self._mark(picture, (0, 0), scale, width=round(unit))
+        picture, frames = self.mark(picture, (0, 0), scale, width=round(unit))
         draw = ImageDraw.Draw(picture)
         tags = Labels(draw, font(round(15 * unit), bold=True), taken=[rect for _, rect in frames])
         for letter, crop in zip(LETTERS, crops, strict=False):
@@ -110,7 +107,7 @@ class Scene:
         parts = self.pixels.crops([Window(*crop.corners) for crop in crops])
         for letter, crop, pixels in zip(LETTERS, crops, parts, strict=False):
             picture = Image.fromarray(pixels).resize((side, side), how)
-            picture, frames = self._mark(picture, (crop.x, crop.y), side / crop.side, width=width)
+            picture, frames = self.mark(picture, (crop.x, crop.y), side / crop.side, width=width)
             draw = ImageDraw.Draw(picture)
             taken = write_letter(draw, letter, round((12 if sharp else 15) * unit))
             self.write(draw, frames, texts, size=round((11 if sharp else 13) * unit), taken=[taken])
@@ -126,24 +123,26 @@ class Scene:
         size: int,
         taken: Sequence[Rect] = (),
     ) -> None:
-        """Write the texts beside their frames, where there is room.
+        """Write the texts, one for each box (``""`` for none), beside their frames, where there is room.
 
-        Args:
-            draw: the picture.
-            frames: in it.
-            texts: one for each box; ``""`` for none.
-            size: of the letters, in pixels.
-            taken: places to keep free.
+        Letters are ``size`` pixels high; the places ``taken`` (left top right bottom) are kept free, too.
         """
         labels = Labels(draw, font(size), taken=[*(rect for _, rect in frames), *taken])
-        for index, rect in frames:
+        for index, rect in frames[:MOST_TEXTS]:
             if texts[index]:
                 labels.write(texts[index], rect, lighter(class_colour(int(self.labels[index]))))
 
-    def _mark(
+    def mark(
         self, picture: Image.Image, origin: tuple[int, int], zoom: float, *, width: int
     ) -> tuple[Image.Image, Frames]:
-        """Draw frames onto a part of the image, the best last, so that they lie on top."""
+        """Draw frames onto a part of the image, the best last, so that they lie on top.
+
+        Args:
+            picture: the part that begins at ``origin`` (x, y), ``zoom`` times enlarged.
+            origin: in pixels of the image.
+            zoom: pixels of the picture for one of the image.
+            width: of the frames, in pixels of the picture.
+        """
         shift, inside = np.tile(origin, 2), Crop(0, 0, max(picture.size))
         picture = hatch(picture, (self.ignore - shift) * zoom)
         draw, gap = ImageDraw.Draw(picture), 1 if zoom < 4 else 2

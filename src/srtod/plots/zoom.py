@@ -83,13 +83,20 @@ def zoom_figure(rows: Sequence[ZoomRow], bars: Mapping[str, str]) -> "Figure":
     rows = share_scales(rows)
     titles = ["input", "region", *(panel.title for panel in rows[0].maps)]
     first = max(float(np.clip(row.picture.reach[0] / row.picture.reach[1], 0.5, 1.8)) for row in rows)
-    cell = (WIDTH - 2 * MARGIN - (len(titles) - 1) * GAP) / (first + len(titles) - 1)
+    widths = [first, *[1.0] * (len(titles) - 1)]
+    cell = (WIDTH - 2 * MARGIN - (len(titles) - 1) * GAP) / sum(widths)
     above = MARGIN + TITLE * (1 + max(title.count("\n") for title in titles))
-    figure = Figure(figsize=(WIDTH, above + len(rows) * (cell + NOTE) + BAR))
-    grid = [
-        _axes(figure, cell, first * cell, len(titles), top=above + number * (cell + NOTE))
-        for number in range(len(rows))
-    ]
+    height = above + len(rows) * (cell + NOTE) + BAR
+    figure = Figure(figsize=(WIDTH, height))
+    edges = {"left": MARGIN / WIDTH, "right": 1 - MARGIN / WIDTH, "top": 1 - above / height}
+    spaces = {"wspace": GAP * len(titles) / (cell * sum(widths)), "hspace": NOTE / cell}
+    grid = figure.subplots(
+        len(rows),
+        len(titles),
+        squeeze=False,
+        width_ratios=widths,
+        gridspec_kw={**edges, "bottom": (BAR + NOTE) / height, **spaces},
+    )
     for letter, axis, title in zip("abcdefgh", grid[0], titles, strict=False):
         axis.set_title(f"$\\bf{{{letter}}}$  {title}", fontsize=NORMAL, pad=3, linespacing=1.0)
     shown = [_draw_row(axes, row) for axes, row in zip(grid, rows, strict=True)]
@@ -117,16 +124,6 @@ def share_scales(rows: Sequence[ZoomRow]) -> list[ZoomRow]:
         return replace(panel, limits=(low, max(high, low + 1e-6))) if panel.colours else panel
 
     return [replace(row, maps=tuple(rescaled(panel) for panel in row.maps)) for row in rows]
-
-
-def _axes(figure: "Figure", cell: float, first: float, count: int, *, top: float) -> "list[Axes]":
-    """Add a row of square axes of ``cell`` inches, the first one ``first`` wide, ``top`` below the edge."""
-    width, height = figure.get_size_inches()
-    lefts = [MARGIN, *(MARGIN + first + GAP + (cell + GAP) * number for number in range(count - 1))]
-    return [
-        figure.add_axes((left / width, 1 - (top + cell) / height, across / width, cell / height))
-        for left, across in zip(lefts, [first, *[cell] * (count - 1)], strict=True)
-    ]
 
 
 def _draw_row(axes: "Sequence[Axes]", row: ZoomRow) -> "list[AxesImage]":

@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from PIL import Image
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.formparsers import MultiPartParser
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -81,7 +80,6 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts) or ["*"], www_redirect=False)
     app.add_middleware(Guard, limits=limits)  # the last one added stands before all others
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
-    app.add_exception_handler(StarletteHTTPException, _say)
     return app
 
 
@@ -172,11 +170,6 @@ async def _work(request: Request, job: Callable[[], Answer]) -> Answer:
         raise HTTPException(413, str(error)) from None
     except InputError as error:
         raise HTTPException(422, str(error)) from None
-
-
-async def _say(_: Request, error: Exception) -> Response:
-    assert isinstance(error, StarletteHTTPException)
-    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 async def _say_what_is_wrong(_: Request, error: Exception) -> Response:

@@ -49,36 +49,31 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send)
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        upload, begun = scope["method"] == "POST", False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(Headers(scope=scope)) if upload else None
+        taken = upload and refusal is None
+        self._uploads += taken
         try:
-            if refusal is not None:
-                await refusal(scope, receive, answer.send)
-            else:
-                await self._have_answered(scope, self._bounded(receive), answer.send)
+            await (refusal or self.app)(scope, self._bounded(receive), send_with_headers)
         except Exception:
             _log.exception("%s %s", scope["method"], scope["path"])
-            if not answer.begun:
-                await problem(500, FAILED)(scope, receive, answer.send)
-
-    async def _have_answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the application answer; uploads beyond what memory is meant for are refused unread."""
-        if scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
-        if self._uploads == self.limits.at_once:
-            busy = problem(503, "the server is busy; try again in 1 s", {"Retry-After": "1"})
-            await busy(scope, receive, send)
-            return
-        self._uploads += 1
-        try:
-            await self.app(scope, receive, send)
+            if not begun:
+                await problem(500, FAILED)(scope, receive, send_with_headers)
         finally:
-            self._uploads -= 1
+            self._uploads -= taken
 
-    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
-        if method != "POST":
-            return None
+    def _refusal(self, headers: Headers) -> JSONResponse | None:
+        """Say why an upload is not read; one reason is that memory is not meant for more of them."""
         if _is_foreign(headers):
             return problem(403, "pages of other sites may not ask this server")
         if headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
@@ -86,6 +81,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.limits.body_bytes:
             return problem(413, too_large(self.limits))
+        if self._uploads >= self.limits.at_once:
+            return problem(503, "the server is busy; try again in 1 s", {"Retry-After": "1"})
         return None
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -109,22 +106,6 @@ class Guard:
             return message
 
         return receive_within_limits
-
-
-class _Answer:
-    """Sends an answer with :data:`HEADERS`, and knows whether it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.begun = True
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-        await self._send(message)
 
 
 def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from srtod.plots.palette import RGB, hex_colour
 from srtod.plots.panels import MASK_COLOUR, Panel, panels_of
 from srtod.serve.schema import Layer
 
@@ -78,7 +77,7 @@ def _picture(panel: Panel) -> tuple[Image.Image, list[str]]:
     picture.putpalette(palette.tobytes())
     picture.info["transparency"] = alphas.tobytes()
     stops = palette[np.linspace(0, 255, _STOPS).round().astype(int)]
-    return picture, [hex_colour(_rgb(stop)) for stop in stops]
+    return picture, [f"#{stop.tobytes().hex()}" for stop in stops]
 
 
 def _palette(panel: Panel) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -90,8 +89,3 @@ def _palette(panel: Panel) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     colours = (colormaps[panel.colours](steps)[:, :3] * 255).round().astype(np.uint8)
     return colours, (steps / _FULL_AT * 255).clip(0, 255).astype(np.uint8)
-
-
-def _rgb(colour: NDArray[np.uint8]) -> RGB:
-    red, green, blue = map(int, colour)
-    return red, green, blue

@@ -14,11 +14,12 @@ _BAY = 3.2
 
 
 @dataclass(frozen=True)
-class City:
-    """The ground of a city and what is needed to draw its facades.
+class _Walls:
+    """What is needed to draw the walls of houses.
 
     Attributes:
-        surface: roofs and streets.
+        tiles, camera, light: of the picture.
+        height: metres of the roofs, ``[D, W]``.
         along: metres along the walls, ``[D, W]``.
         paint: wall colour, ``[D, W, 3]``.
         across: whether the wall seen from the camera runs away from it, bool ``[D, W]``.
@@ -27,7 +28,10 @@ class City:
         view: where window numbers are looked up.
     """
 
-    surface: Surface
+    tiles: Tiles
+    camera: Camera
+    light: Light
+    height: Field
     along: Field
     paint: Field
     across: NDArray[np.bool_]
@@ -35,9 +39,50 @@ class City:
     character: Field
     view: View
 
+    def draw(self, rows: Field, hits: Hits) -> None:
+        """Draw walls with windows where a pixel lies below the roof it hits, in place.
 
-def plan_city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Light) -> City:
-    """Lay out a city."""
+        ``rows`` are linear RGB of the picture from row ``hits.top`` down.
+        """
+        camera, (count, width) = self.camera, self.height.shape
+        flat = hits.slices * width + np.arange(width, dtype=np.int32)
+        flat[hits.slices >= count] = 0
+        roof = self.height.take(flat)
+        away = np.take(camera.distance[:, 0], np.minimum(hits.slices, count - 1))
+        below = np.arange(hits.top, camera.height, dtype=np.float32)[:, None] - camera.horizon
+        level = camera.altitude - below * away / camera.focal
+        place = np.nonzero((level < roof - 0.6) & (roof > 8) & (hits.slices < count))
+        rows[place] = self._colour(flat[place], level[place], away[place])
+
+    def _colour(self, cells: NDArray[np.int32], level: Field, away: Field) -> Field:
+        """Colours ``[N, 3]`` of points on walls: the cell each belongs to, its height and its distance."""
+        light = self.light
+        paint = self.paint.reshape(-1, 3).take(cells, axis=0)
+        along, character = self.along.take(cells), self.character.take(cells)
+        glass = character > 0.75
+        right, _, near = light.direction
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        # Of a house's two visible walls one faces along the first street direction, one along the second.
+        facing = np.where(self.across.take(cells), right * -cos + near * sin, right * sin + near * cos)
+        colour = paint * (np.clip(facing, 0, 1)[:, None] * light.sun + 0.55 * light.ambient)
+        bay, storey = along / _BAY, level / _STOREY
+        # Windows smaller than a pixel show as their mean.
+        fine = np.clip(1.6 - away / self.camera.focal / 0.9, 0, 1)
+        pane = (np.abs(bay % 1 - 0.5) < 0.33) & (np.abs(storey % 1 - 0.5) < 0.3 + 0.2 * glass) & (storey > 1)
+        share = (pane * fine + 0.38 * (1 - fine))[:, None]
+        dark = 0.22 * light.horizon + 0.10 * light.zenith + 0.02 * light.ambient
+        colour += share * (dark - colour)
+        number = self.view.nearest(self.tiles.white, np.floor(bay) + 7 * cells % 3, np.floor(storey) * 3)
+        often = light.lamps * (0.1 + 1.6 * character**2) * (light.lamps > 0.1)
+        lit = fine * pane * (number < often) + (1 - fine) * 0.3 * often * (0.4 + number)
+        warm, cold = rgb(1.0, 0.70, 0.36), rgb(0.75, 0.85, 1.0)
+        shine = warm + (cold - warm) * (number * 37 % 1)[:, None] ** 3
+        colour += lit[:, None] * shine * (0.15 + 0.55 * (number * 101 % 1))[:, None]
+        return hazed(colour, away[:, None], light)
+
+
+def city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Light) -> Surface:
+    """Lay out a city: roofs and streets, and the walls that stand on them."""
     angle = rng.uniform(0.1, np.pi / 2 - 0.1)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     u, v = camera.x * cos + camera.distance * sin, camera.distance * cos - camera.x * sin
@@ -66,63 +111,9 @@ def plan_city(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Lig
         (lamp & ~house)[..., None] * rgb(1.0, 0.62, 0.26) * np.float32(0.7) if light.lamps > 0.1 else None
     )
     across = np.minimum(inside_u, 1 - inside_u) < np.minimum(inside_v, 1 - inside_v)
-    surface = Surface(height, albedo.astype(np.float32), emission, sharp=True)
-    return City(surface, np.where(across, v, u), paint, across, angle, other, view)
-
-
-def draw_facades(rows: Field, hits: Hits, *, city: City, camera: Camera, light: Light, tiles: Tiles) -> None:
-    """Draw walls with windows where a pixel lies below the roof it hits, in place.
-
-    ``rows`` are linear RGB of the picture from row ``hits.top`` down.
-    """
-    count, width = city.surface.height.shape
-    flat = hits.slices * width + np.arange(width, dtype=np.int32)
-    flat[hits.slices >= count] = 0
-    roof = city.surface.height.take(flat)
-    away = np.take(camera.distance[:, 0], np.minimum(hits.slices, count - 1))
-    below = np.arange(hits.top, camera.height, dtype=np.float32)[:, None] - camera.horizon
-    level = camera.altitude - below * away / camera.focal
-    wall = (level < roof - 0.6) & (roof > 8) & (hits.slices < count)
-    place = np.nonzero(wall)
-    cells, level, away = flat[place], level[place], away[place]
-    rows[place] = _wall_colour(cells, level, away, city=city, camera=camera, light=light, tiles=tiles)
-
-
-def _wall_colour(
-    cells: NDArray[np.int32],
-    level: Field,
-    away: Field,
-    *,
-    city: City,
-    camera: Camera,
-    light: Light,
-    tiles: Tiles,
-) -> Field:
-    """Colours ``[N, 3]`` of points on walls: the slice cell each belongs to, its height and its distance."""
-    paint = city.paint.reshape(-1, 3).take(cells, axis=0)
-    along = city.along.ravel().take(cells)
-    character = city.character.ravel().take(cells)
-    glass = character > 0.75
-    right, _, near = light.direction
-    cos, sin = np.cos(city.angle), np.sin(city.angle)
-    # Of a house's two visible walls one faces along the first street direction, one along the second.
-    facing = np.where(city.across.ravel().take(cells), right * -cos + near * sin, right * sin + near * cos)
-    colour = paint * (np.clip(facing, 0, 1)[:, None] * light.sun + 0.55 * light.ambient)
-    bay, storey = along / _BAY, level / _STOREY
-    # Windows smaller than a pixel show as their mean.
-    fine = np.clip(1.6 - away / camera.focal / 0.9, 0, 1)
-    pane = (np.abs(bay % 1 - 0.5) < 0.33) & (np.abs(storey % 1 - 0.5) < 0.3 + 0.2 * glass) & (storey > 1)
-    share = (pane * fine + 0.38 * (1 - fine))[:, None]
-    dark = 0.22 * light.horizon + 0.10 * light.zenith + 0.02 * light.ambient
-    colour += share * (dark - colour)
-    number = city.view.nearest(tiles.white, np.floor(bay) + 7 * cells % 3, np.floor(storey) * 3)
-    often = light.lamps * (0.1 + 1.6 * character**2) * (light.lamps > 0.1)
-    lit = fine * pane * (number < often) + (1 - fine) * 0.3 * often * (0.4 + number)
-    warm = (
-        rgb(1.0, 0.70, 0.36) + (rgb(0.75, 0.85, 1.0) - rgb(1.0, 0.70, 0.36)) * (number * 37 % 1)[:, None] ** 3
-    )
-    colour += lit[:, None] * warm * (0.15 + 0.55 * (number * 101 % 1))[:, None]
-    return hazed(colour, away[:, None], light)
+    along = np.where(across, v, u)
+    walls = _Walls(tiles, camera, light, height, along, paint, across, angle, other, view)
+    return Surface(height, albedo.astype(np.float32), emission, walls=walls.draw)
 
 
 def _paint(rng: np.random.Generator, pick: Field, other: Field) -> Field:

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from srtod.data.images import image_files, image_size, read_image
 from srtod.support.errors import InputError
@@ -29,39 +31,6 @@ _LINEAR = np.where(
 
 
 @dataclass(frozen=True)
-class CutOutFleet:
-    """Cut-outs for one picture.
-
-    Attributes:
-        drones, others: RGBA pictures.
-        tint: what the scene's light makes of white, RGB.
-    """
-
-    drones: tuple[Image.Image, ...]
-    others: tuple[Image.Image, ...]
-    tint: Field
-
-    def draw(self, rng: np.random.Generator, size: float, *, drone: bool) -> Field | None:
-        """Take a cut-out that is not much smaller than wanted; mirror, tilt and light it."""
-        sprites = self.drones if drone else self.others
-        if not sprites:
-            return None
-        native = np.array([np.sqrt(sprite.width * sprite.height) for sprite in sprites])
-        enough = np.flatnonzero(native >= min(0.8 * size, np.quantile(native, 0.8)))
-        sprite = sprites[rng.choice(enough)]
-        if rng.random() < 0.5:
-            sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        sprite = sprite.resize(
-            (sprite.width * _ENLARGED, sprite.height * _ENLARGED), Image.Resampling.BICUBIC
-        )
-        sprite = sprite.rotate(float(rng.normal(0, 10)), Image.Resampling.BILINEAR, expand=True)
-        pixels = np.asarray(sprite)
-        alpha = pixels[..., 3:].astype(np.float32) / 255
-        colour = _LINEAR[pixels[..., :3]] * self.tint * np.float32(np.exp(rng.normal(0, 0.2)))
-        return np.concatenate((colour * alpha, alpha), axis=-1).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Composed:
     """Cut-outs over crops of photographs.
 
@@ -71,10 +40,10 @@ class Composed:
         automatic: a photograph is exposed already.
     """
 
-    drones: tuple[Image.Image, ...]
-    others: tuple[Image.Image, ...]
-    backgrounds: tuple[Path, ...]
-    automatic: float = 0.0
+    drones: list[Image.Image]
+    others: list[Image.Image]
+    backgrounds: list[Path]
+    automatic: ClassVar[float] = 0.0
 
     def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
         """Crop a photograph at random, at the picture's shape, and mirror it or not."""
@@ -93,12 +62,35 @@ class Composed:
         light = replace(LIGHTS["day"](rng), gain=float(np.clip(0.5 * _DAYLIGHT / bright, 0.7, 5.0)))
         return Backdrop(image, light, path.name)
 
-    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> CutOutFleet:
-        """Light the cut-outs like the photograph."""
-        mean = scene.image.mean((0, 1))
-        bright = float(mean.mean())
-        level = np.clip(bright / _DAYLIGHT, 0.05, 1.4) ** 0.8
-        return CutOutFleet(self.drones, self.others, (level * np.sqrt(mean / bright)).astype(np.float32))
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Callable[..., Field | None]:
+        """Take all cut-outs, lit like the photograph."""
+        del rng
+        return partial(self.draw, tint=tint_of(scene.image))
+
+    def draw(self, rng: np.random.Generator, size: float, *, drone: bool, tint: Field) -> Field | None:
+        """Take a cut-out that is not much smaller than wanted; mirror, tilt and light it."""
+        sprites = self.drones if drone else self.others
+        if not sprites:
+            return None
+        native = np.array([np.sqrt(sprite.width * sprite.height) for sprite in sprites])
+        enough = np.flatnonzero(native >= min(0.8 * size, np.quantile(native, 0.8)))
+        sprite = sprites[rng.choice(enough)]
+        if rng.random() < 0.5:
+            sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        sprite = ImageOps.scale(sprite, _ENLARGED)
+        sprite = sprite.rotate(float(rng.normal(0, 10)), Image.Resampling.BILINEAR, expand=True)
+        pixels = np.asarray(sprite)
+        alpha = pixels[..., 3:].astype(np.float32) / 255
+        colour = _LINEAR[pixels[..., :3]] * tint * np.float32(np.exp(rng.normal(0, 0.2)))
+        return np.concatenate((colour * alpha, alpha), axis=-1).astype(np.float32)
+
+
+def tint_of(photograph: Field) -> Field:
+    """What the light of a photograph, linear RGB ``[H, W, 3]``, makes of white."""
+    mean = photograph.mean((0, 1))
+    bright = float(mean.mean())
+    level = np.clip(bright / _DAYLIGHT, 0.05, 1.4) ** 0.8
+    return (level * np.sqrt(mean / bright)).astype(np.float32)
 
 
 def read_cutouts(sprites: Path, backgrounds: Path, *, held_out: bool, size: tuple[int, int]) -> Composed:
@@ -125,13 +117,16 @@ def read_cutouts(sprites: Path, backgrounds: Path, *, held_out: bool, size: tupl
         raise InputError(f"{sprites}: every file is named as a bird or distractor; add cut-outs of drones")
     scenes = _part(_list(backgrounds, "--backgrounds"), backgrounds, held_out=held_out)
     for path in scenes:
-        _require_large(path, size)
+        width, height = image_size(path)
+        if width < size[0] / 2 or height < size[1] / 2:
+            raise InputError(
+                f"{path}: {width} x {height} pixels is too small for images of {size[0]} x {size[1]}; "
+                "give one of at least half that size or choose a smaller --size"
+            )
     return Composed(
-        drones=tuple(read_sprite(path) for path in _part(drones, sprites, held_out=held_out)),
-        others=tuple(
-            read_sprite(path) for path in (_part(others, sprites, held_out=held_out) if others else ())
-        ),
-        backgrounds=tuple(scenes),
+        drones=[read_sprite(path) for path in _part(drones, sprites, held_out=held_out)],
+        others=[read_sprite(path) for path in _part(others, sprites, held_out=held_out)],
+        backgrounds=scenes,
     )
 
 
@@ -168,25 +163,14 @@ def _part(files: Sequence[Path], folder: Path, *, held_out: bool) -> list[Path]:
     """Take the training part or the held-out part; groups are ordered by a hash of their name."""
     groups: dict[str, list[Path]] = {}
     for path in files:
-        groups.setdefault(
-            re.sub(r"[\W_]*\d*$", "", str(path.relative_to(folder).with_suffix(""))), []
-        ).append(path)
+        name = str(path.relative_to(folder).with_suffix(""))
+        groups.setdefault(re.sub(r"[\W_]*\d*$", "", name), []).append(path)
     if len(groups) == 1:
         groups = {path.name: [path] for path in files}
-    held: list[Path] = []
-    kept: list[Path] = []
+    held, kept = list[Path](), list[Path]()
     for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
         fits = len(held) + len(groups[name]) <= max(1, round(_HELD_OUT * len(files)))
         (held if fits and len(groups) > 1 else kept).extend(groups[name])
-    if held_out and not held:
+    if held_out and files and not held:
         raise InputError(f"{folder}: only one file; give at least two so that test images show others")
     return sorted(held if held_out else kept)
-
-
-def _require_large(path: Path, size: tuple[int, int]) -> None:
-    width, height = image_size(path)
-    if width < size[0] / 2 or height < size[1] / 2:
-        raise InputError(
-            f"{path}: {width} x {height} pixels is too small for images of {size[0]} x {size[1]}; "
-            "give one of at least half that size or choose a smaller --size"
-        )

@@ -1,12 +1,13 @@
 """What flies: drones of several kinds, birds, insects; each new one a little different."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from srtod.swarm.light import Light, rgb
-from srtod.swarm.mesh import Mesh, MeshBuilder, draw_mesh, extent, rotation
+from srtod.swarm.mesh import Mesh, draw_mesh, rotation
 from srtod.swarm.noise import Field, tiles
 from srtod.swarm.scenery import Backdrop, draw_scene
 
@@ -21,11 +22,11 @@ def _point(x: float, y: float, z: float) -> Field:
 def multicopter(rng: np.random.Generator, *, lamps: bool) -> Mesh:
     """A drone with 4 or 6 rotors on arms, a camera below, legs; its rotors turn."""
     arms = 4 if rng.random() < 0.75 else 6
-    builder = MeshBuilder()
+    mesh = Mesh()
     colour = _drone_colour(rng)
     dark = colour * 0.6
     body = _point(rng.uniform(0.20, 0.32), rng.uniform(0.10, 0.18), rng.uniform(0.28, 0.50))
-    builder.add_ball(_point(0, 0, 0), body, colour)
+    mesh.add_ball(_point(0, 0, 0), body, colour)
     reach, lift = 1.0, rng.uniform(0.0, 0.18)
     rotor = min(rng.uniform(0.42, 0.62), 0.95 * np.sin(np.pi / arms))
     thick = rng.uniform(0.07, 0.13)
@@ -34,96 +35,89 @@ def multicopter(rng: np.random.Generator, *, lamps: bool) -> Mesh:
     for index in range(arms):
         turn = offset + index * 2 * np.pi / arms
         tip = _point(reach * np.sin(turn), lift, reach * np.cos(turn))
-        builder.add_bar(_point(0, 0, 0), tip, thick, dark)
-        builder.add_bar(tip - _point(0, 0.06, 0), tip + _point(0, 0.13, 0), 0.16, dark)
+        mesh.add_bar(_point(0, 0, 0), tip, thick, dark)
+        mesh.add_bar(tip - _point(0, 0.06, 0), tip + _point(0, 0.13, 0), 0.16, dark)
         hub = tip + _point(0, 0.15, 0)
-        builder.add_veil(hub, rotor)
+        mesh.add_veil(hub, rotor)
         # A short exposure leaves a shadow of each blade.
         spin = blade + index * 1.3
         along = _point(np.cos(spin), 0, np.sin(spin)) * rotor
-        builder.add_bar(hub - along, hub + along, 0.045, dark)
+        mesh.add_bar(hub - along, hub + along, 0.045, dark)
         if lamps:
             front = np.cos(turn) > 0
-            builder.add_lamp(tip - _point(0, 0.08, 0), rgb(0.3, 1.2, 0.4) if front else rgb(1.4, 0.15, 0.1))
-    _add_undercarriage(rng, builder, dark)
-    return builder.build(veil=np.array((*(rgb(0.10, 0.10, 0.11)), rng.uniform(0.12, 0.38)), np.float32))
+            mesh.add_lamp(tip - _point(0, 0.08, 0), rgb(0.3, 1.2, 0.4) if front else rgb(1.4, 0.15, 0.1))
+    _add_undercarriage(rng, mesh, dark)
+    mesh.veil = np.array((0.10, 0.10, 0.11, rng.uniform(0.12, 0.38)), np.float32)
+    return mesh
 
 
-def _add_undercarriage(rng: np.random.Generator, builder: MeshBuilder, colour: Field) -> None:
+def _add_undercarriage(rng: np.random.Generator, mesh: Mesh, colour: Field) -> None:
     drop = rng.uniform(0.25, 0.5)
     if rng.random() < 0.65:
         for side in (-1, 1):
             foot = side * 0.38
             for end in (-0.22, 0.22):
-                builder.add_bar(_point(side * 0.15, 0, end), _point(foot, -drop, end), 0.05, colour)
-            builder.add_bar(_point(foot, -drop, -0.4), _point(foot, -drop, 0.4), 0.05, colour)
+                mesh.add_bar(_point(side * 0.15, 0, end), _point(foot, -drop, end), 0.05, colour)
+            mesh.add_bar(_point(foot, -drop, -0.4), _point(foot, -drop, 0.4), 0.05, colour)
     if rng.random() < 0.7:
-        builder.add_ball(_point(0, -0.22, 0.18), _point(0.12, 0.12, 0.12), rgb(0.05, 0.05, 0.05))
+        mesh.add_ball(_point(0, -0.22, 0.18), _point(0.12, 0.12, 0.12), rgb(0.05, 0.05, 0.05))
 
 
 def fixed_wing(rng: np.random.Generator, *, lamps: bool) -> Mesh:
     """A small aeroplane or flying wing."""
-    builder = MeshBuilder()
+    mesh = Mesh()
     colour = _drone_colour(rng)
     span, chord, sweep = 1.0, rng.uniform(0.18, 0.32), rng.uniform(0.0, 0.45)
     flying_wing = rng.random() < 0.35
     chord *= 1.7 if flying_wing else 1.0
     dihedral = rng.uniform(0.0, 0.12)
     for side in (-1.0, 1.0):
-        wing = np.stack(
-            [
-                _point(0, 0.04, chord),
-                _point(side * span, dihedral, chord * 0.4 - sweep),
-                _point(side * span, dihedral, -chord * 0.1 - sweep),
-                _point(0, 0.04, -chord * 0.6),
-            ]
-        )
-        builder.add_plate(wing, colour)
+        front = _point(side * span, dihedral, chord * 0.4 - sweep)
+        back = _point(side * span, dihedral, -chord * 0.1 - sweep)
+        mesh.add_plate([_point(0, 0.04, chord), front, back, _point(0, 0.04, -chord * 0.6)], colour)
         if lamps:
-            builder.add_lamp(wing[1], rgb(1.4, 0.15, 0.1) if side < 0 else rgb(0.3, 1.2, 0.4))
+            mesh.add_lamp(front, rgb(1.4, 0.15, 0.1) if side < 0 else rgb(0.3, 1.2, 0.4))
     length = 0.35 if flying_wing else rng.uniform(0.6, 0.85)
-    builder.add_ball(_point(0, 0, 0), _point(0.09, 0.09, length), colour * 0.85)
+    mesh.add_ball(_point(0, 0, 0), _point(0.09, 0.09, length), colour * 0.85)
     if not flying_wing:
         tail = -length
         flat = [_point(-0.32, 0, tail + 0.14), _point(0.32, 0, tail + 0.14), _point(0.28, 0, tail - 0.06)]
-        builder.add_plate(np.stack([*flat, _point(-0.28, 0, tail - 0.06)]), colour)
+        mesh.add_plate([*flat, _point(-0.28, 0, tail - 0.06)], colour)
     fin = [_point(0, 0, -length + 0.2), _point(0, 0.26, -length), _point(0, 0, -length - 0.04)]
-    builder.add_plate(np.stack(fin), colour)
-    return builder.build()
+    mesh.add_plate(fin, colour)
+    return mesh
 
 
-def bird(rng: np.random.Generator, *, lamps: bool) -> Mesh:
-    """A bird in some phase of its wing beat; it carries no lamps."""
-    del lamps
-    builder = MeshBuilder()
+def bird(rng: np.random.Generator) -> Mesh:
+    """A bird in some phase of its wing beat."""
+    mesh = Mesh()
     tone = rng.choice((0.03, 0.08, 0.25, 0.6), p=(0.45, 0.3, 0.15, 0.10))
     colour = rgb(1.0, 0.92, 0.82) * np.float32(tone)
     flap, bend = rng.uniform(-0.7, 1.0), rng.uniform(-0.5, 0.3)
     inner, outer, chord = rng.uniform(0.4, 0.55), rng.uniform(0.45, 0.7), rng.uniform(0.16, 0.32)
     sweep = rng.uniform(0.0, 0.3)
-    builder.add_ball(_point(0, 0, 0), _point(0.11, 0.10, rng.uniform(0.28, 0.45)), colour)
+    mesh.add_ball(_point(0, 0, 0), _point(0.11, 0.10, rng.uniform(0.28, 0.45)), colour)
     tail = [_point(0, 0, -0.25), _point(0.12, 0, -0.6), _point(-0.12, 0, -0.6)]
-    builder.add_plate(np.stack(tail), colour * 0.8)
+    mesh.add_plate(tail, colour * 0.8)
     for side in (-1.0, 1.0):
         elbow = _point(side * inner * np.cos(flap), inner * np.sin(flap), 0.06)
         angle = flap + bend - 0.3 * abs(flap)
         tip = elbow + _point(side * outer * np.cos(angle), outer * np.sin(angle), -sweep)
         ahead, behind = _point(0, 0, chord * 0.5), _point(0, 0, -chord * 0.6)
-        root = np.stack([_point(0, 0, 0) + ahead, elbow + ahead, elbow + behind, _point(0, 0, 0) + behind])
-        builder.add_plate(root, colour)
-        builder.add_plate(np.stack([elbow + ahead, tip, elbow + behind]), colour * 0.85)
-    return builder.build()
+        mesh.add_plate([ahead, elbow + ahead, elbow + behind, behind], colour)
+        mesh.add_plate([elbow + ahead, tip, elbow + behind], colour * 0.85)
+    return mesh
 
 
-def insect(rng: np.random.Generator, *, lamps: bool) -> Mesh:
-    """An insect near the lens: a body and two blurred wings; it carries no lamps."""
-    del lamps
-    builder = MeshBuilder()
+def insect(rng: np.random.Generator) -> Mesh:
+    """An insect near the lens: a body and two blurred wings."""
+    mesh = Mesh()
     shade = np.float32(rng.uniform(0.02, 0.2))
-    builder.add_ball(_point(0, 0, 0), _point(0.25, 0.22, rng.uniform(0.4, 0.8)), rgb(1, 0.9, 0.8) * shade)
+    mesh.add_ball(_point(0, 0, 0), _point(0.25, 0.22, rng.uniform(0.4, 0.8)), rgb(1, 0.9, 0.8) * shade)
     for side in (-0.35, 0.35):
-        builder.add_veil(_point(side, 0.1, 0), 0.35)
-    return builder.build(veil=np.array((0.5, 0.5, 0.5, 0.3), np.float32))
+        mesh.add_veil(_point(side, 0.1, 0), 0.35)
+    mesh.veil = np.array((0.5, 0.5, 0.5, 0.3), np.float32)
+    return mesh
 
 
 def _drone_colour(rng: np.random.Generator) -> Field:
@@ -154,9 +148,9 @@ def draw_flyer(mesh: Mesh, turn: Field, light: Light, size: float) -> Field:
 
     Returns premultiplied linear RGB and alpha, float32 ``[h, w, 4]``.
     """
-    width, height = extent(mesh, turn)
+    sides = np.ptp((mesh.points @ turn.T)[:, :2], axis=0).astype(float).clip(1e-3)
     detail = _SUPERSAMPLING if size < 20 else _SUPERSAMPLING / 2
-    return draw_mesh(mesh, turn, light, detail * size / np.sqrt(width * height))
+    return draw_mesh(mesh, turn, light, detail * size / np.sqrt(sides.prod()))
 
 
 DRONES: tuple[tuple[Callable[..., Mesh], float], ...] = ((multicopter, 0.85), (fixed_wing, 0.15))
@@ -167,39 +161,18 @@ OTHERS: tuple[tuple[Callable[..., Mesh], float], ...] = ((bird, 0.88), (insect, 
 
 
 @dataclass(frozen=True)
-class DrawnFleet:
-    """Drones of a few models, birds of one kind.
-
-    Attributes:
-        scene: what lights them.
-        drones: models that fly here.
-        others: birds and insects.
-    """
-
-    scene: Backdrop
-    drones: tuple[Mesh, ...]
-    others: tuple[Mesh, ...]
-
-    def draw(self, rng: np.random.Generator, size: float, *, drone: bool) -> Field:
-        """Draw a drone or something else in a random pose."""
-        models = self.drones if drone else self.others
-        mesh = models[rng.integers(len(models))]
-        return draw_flyer(mesh, pose(rng, bank=0.22 if drone else 0.4), self.scene.light, size)
-
-
-@dataclass(frozen=True)
 class Procedural:
     """Everything drawn.
 
     Attributes:
         scenery: names to choose from.
         tiles_seed: seed of the noise the split's scenery is made of.
-        automatic: how far the camera corrects the exposure.
+        automatic: how far the camera corrects the exposure (see ``sample_sensor``).
     """
 
     scenery: tuple[str, ...]
     tiles_seed: tuple[int, ...]
-    automatic: float = 0.3
+    automatic: ClassVar[float] = 0.3
 
     def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
         """Draw a scenery chosen at random; every landscape is as frequent as any other."""
@@ -208,14 +181,21 @@ class Procedural:
         name = rng.choice([name for name in self.scenery if name.startswith(land)])
         return draw_scene(rng, tiles(self.tiles_seed), str(name), size)
 
-    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> DrawnFleet:
+    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Callable[..., Field]:
         """Choose one to three models of drones, and birds in several phases of their wing beat."""
-        lamps = scene.light.lamps > 0.1
-        drones = _models(rng, DRONES, int(rng.integers(1, 4)), lamps=lamps)
-        return DrawnFleet(scene, drones, _models(rng, OTHERS, 5, lamps=lamps))
+        drones = _models(rng, DRONES, int(rng.integers(1, 4)), lamps=scene.light.lamps > 0.1)
+        others = _models(rng, OTHERS, 5)
+
+        def draw(rng: np.random.Generator, size: float, *, drone: bool) -> Field:
+            models = drones if drone else others
+            mesh = models[rng.integers(len(models))]
+            return draw_flyer(mesh, pose(rng, bank=0.22 if drone else 0.4), scene.light, size)
+
+        return draw
 
 
-def _models(rng: np.random.Generator, kinds: tuple, count: int, *, lamps: bool) -> tuple[Mesh, ...]:
+def _models(
+    rng: np.random.Generator, kinds: Sequence[tuple[Callable[..., Mesh], float]], count: int, **options: bool
+) -> list[Mesh]:
     makers, frequencies = zip(*kinds, strict=True)
-    chosen = rng.choice(len(makers), size=count, p=frequencies)
-    return tuple(makers[index](rng, lamps=lamps) for index in chosen)
+    return [makers[index](rng, **options) for index in rng.choice(len(makers), size=count, p=frequencies)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def rgb(red: float, green: float, blue: float) -> Colour:
 
 
 def _vary(rng: np.random.Generator, colour: Colour, amount: float = 0.12) -> Colour:
-    """Change brightness by about ``amount`` of the value, and hue by a fifth of that."""
+    """Change brightness by about ``amount`` of the value, and hue by a fifth of that; by 0, draw nothing."""
+    if amount == 0:
+        return colour
     changed = colour * rng.normal(1, amount / 5, 3) * np.exp(rng.normal(0, amount))
     return changed.clip(0.001).astype(np.float32)
 
@@ -57,42 +60,52 @@ def _sun(rng: np.random.Generator, low: float, high: float) -> Field:
     return np.array((level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)), np.float32)
 
 
-def _day(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.07, 0.20, 0.46), 0.25),
-        horizon=_vary(rng, rgb(0.55, 0.73, 0.86)),
-        sun=_vary(rng, rgb(1.25, 1.16, 1.00)),
-        ambient=_vary(rng, rgb(0.17, 0.21, 0.28)),
-        direction=_sun(rng, 25, 65),
-        visibility=rng.uniform(9_000, 30_000),
-        clouds=float(rng.choice((0.0, rng.uniform(0.1, 0.6)))),
-    )
+def _between(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
+    """Draw between two bounds; where both are one, draw nothing."""
+    low, high = bounds
+    return low if low == high else rng.uniform(low, high)
 
 
-def _golden(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.16, 0.25, 0.42), 0.2),
-        horizon=_vary(rng, rgb(0.85, 0.66, 0.42)),
-        sun=_vary(rng, rgb(1.30, 0.80, 0.40)),
-        ambient=_vary(rng, rgb(0.15, 0.16, 0.20)),
-        direction=_sun(rng, 8, 20),
-        visibility=rng.uniform(6_000, 16_000),
-        clouds=rng.uniform(0.0, 0.5),
-    )
+_COLOURS = {
+    "day": ((0.07, 0.20, 0.46), (0.55, 0.73, 0.86), (1.25, 1.16, 1.00), (0.17, 0.21, 0.28)),
+    "golden": ((0.16, 0.25, 0.42), (0.85, 0.66, 0.42), (1.30, 0.80, 0.40), (0.15, 0.16, 0.20)),
+    "overcast": ((0.40, 0.44, 0.49), (0.60, 0.62, 0.65), (0.10, 0.10, 0.10), (0.46, 0.48, 0.50)),
+    "dusk": ((0.045, 0.065, 0.17), (0.62, 0.27, 0.11), (0.34, 0.16, 0.08), (0.065, 0.07, 0.12)),
+    "dawn": ((0.15, 0.17, 0.32), (0.66, 0.44, 0.46), (0.55, 0.34, 0.28), (0.17, 0.17, 0.24)),
+    "night": ((0.006, 0.009, 0.022), (0.040, 0.036, 0.044), (0.030, 0.034, 0.048), (0.010, 0.012, 0.020)),
+}
+"""Colours of zenith, horizon, sun and ambient."""
+
+_AMOUNTS = {
+    "day": (0.25, 0.12, 0.12, 0.12),
+    "golden": (0.2, 0.12, 0.12, 0.12),
+    "overcast": (0.2, 0.12, 0.0, 0.12),
+    "dusk": (0.3, 0.25, 0.2, 0.12),
+    "dawn": (0.2, 0.2, 0.2, 0.12),
+    "night": (0.4, 0.4, 0.3, 0.3),
+}
+"""How much each of these varies."""
+
+_WEATHER = {
+    "day": ((25, 65), (9_000, 30_000), (0.1, 0.6), (0.0, 0.0), (0.0, 0.0), 1.0),
+    "golden": ((8, 20), (6_000, 16_000), (0.0, 0.5), (0.0, 0.0), (0.0, 0.0), 1.0),
+    "overcast": ((50, 80), (4_000, 10_000), (0.75, 1.0), (0.05, 0.05), (0.0, 0.0), 1.5),
+    "dusk": ((1, 6), (8_000, 30_000), (0.0, 0.7), (0.15, 0.5), (0.0, 0.0), 3.0),
+    "dawn": ((3, 10), (2_500, 9_000), (0.0, 0.6), (0.08, 0.08), (0.0, 0.0), 2.0),
+    "night": ((15, 60), (4_000, 15_000), (0.0, 0.6), (0.2, 0.6), (0.0, 0.35), 7.0),
+}
+"""Bounds of the sun's elevation in degrees, of visibility, clouds, lamps and stars; gain."""
 
 
-def _overcast(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.40, 0.44, 0.49), 0.2),
-        horizon=_vary(rng, rgb(0.60, 0.62, 0.65)),
-        sun=rgb(0.10, 0.10, 0.10),
-        ambient=_vary(rng, rgb(0.46, 0.48, 0.50)),
-        direction=_sun(rng, 50, 80),
-        visibility=rng.uniform(4_000, 10_000),
-        clouds=rng.uniform(0.75, 1.0),
-        lamps=0.05,
-        gain=1.5,
-    )
+def _light(name: str, rng: np.random.Generator) -> Light:
+    colours = zip(_COLOURS[name], _AMOUNTS[name], strict=True)
+    zenith, horizon, sun, ambient = (_vary(rng, rgb(*colour), amount) for colour, amount in colours)
+    elevation, *bounds, gain = _WEATHER[name]
+    direction = _sun(rng, *elevation)
+    visibility, clouds, lamps, stars = (_between(rng, own) for own in bounds)
+    if name == "day":
+        clouds = float(rng.choice((0.0, clouds)))
+    return Light(zenith, horizon, sun, ambient, direction, visibility, clouds, lamps, stars, gain)
 
 
 def _haze(rng: np.random.Generator) -> Light:
@@ -111,56 +124,8 @@ def _haze(rng: np.random.Generator) -> Light:
     )
 
 
-def _dusk(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.045, 0.065, 0.17), 0.3),
-        horizon=_vary(rng, rgb(0.62, 0.27, 0.11), 0.25),
-        sun=_vary(rng, rgb(0.34, 0.16, 0.08), 0.2),
-        ambient=_vary(rng, rgb(0.065, 0.07, 0.12)),
-        direction=_sun(rng, 1, 6),
-        visibility=rng.uniform(8_000, 30_000),
-        clouds=rng.uniform(0.0, 0.7),
-        lamps=rng.uniform(0.15, 0.5),
-        gain=3.0,
-    )
-
-
-def _dawn(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.15, 0.17, 0.32), 0.2),
-        horizon=_vary(rng, rgb(0.66, 0.44, 0.46), 0.2),
-        sun=_vary(rng, rgb(0.55, 0.34, 0.28), 0.2),
-        ambient=_vary(rng, rgb(0.17, 0.17, 0.24)),
-        direction=_sun(rng, 3, 10),
-        visibility=rng.uniform(2_500, 9_000),
-        clouds=rng.uniform(0.0, 0.6),
-        lamps=0.08,
-        gain=2.0,
-    )
-
-
-def _night(rng: np.random.Generator) -> Light:
-    return Light(
-        zenith=_vary(rng, rgb(0.006, 0.009, 0.022), 0.4),
-        horizon=_vary(rng, rgb(0.040, 0.036, 0.044), 0.4),
-        sun=_vary(rng, rgb(0.030, 0.034, 0.048), 0.3),
-        ambient=_vary(rng, rgb(0.010, 0.012, 0.020), 0.3),
-        direction=_sun(rng, 15, 60),
-        visibility=rng.uniform(4_000, 15_000),
-        clouds=rng.uniform(0.0, 0.6),
-        lamps=rng.uniform(0.2, 0.6),
-        stars=rng.uniform(0.0, 0.35),
-        gain=7.0,
-    )
-
-
+_NAMES = ("day", "golden", "overcast", "haze", "dusk", "dawn", "night")
 LIGHTS: dict[str, Callable[[np.random.Generator], Light]] = {
-    "day": _day,
-    "golden": _golden,
-    "overcast": _overcast,
-    "haze": _haze,
-    "dusk": _dusk,
-    "dawn": _dawn,
-    "night": _night,
+    name: _haze if name == "haze" else partial(_light, name) for name in _NAMES
 }
 """Builders of light by name; each draws its own variation."""

@@ -1,7 +1,6 @@
 """Solid shapes made of flat faces, and their picture from any side."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -12,56 +11,43 @@ from srtod.swarm.light import Colour, Light
 from srtod.swarm.noise import Field
 
 
-@dataclass(frozen=True)
 class Mesh:
-    """A shape; x to its right, y up, z forwards, any unit.
+    """A shape that others are added to; x to its right, y up, z forwards, any unit.
 
     Attributes:
         points: ``[P, 3]``.
         faces: the four corners of each convex face as indices into ``points``, int ``[F, 4]``, against the
             clock as seen from outside; a triangle names its last corner twice.
         colours: albedo of each face, ``[F, 3]``.
-        veils: faces seen through, such as turning rotors: indices like ``faces``.
+        veils: faces seen through, such as turning rotors: indices of each into ``points``.
         veil: albedo of the veils and their opacity, ``[4]``.
-        lamps: points that shine, each with its light: ``[L, 6]``.
+        lamps: points that shine, each with its light: ``[6]``.
     """
 
-    points: Field
-    faces: NDArray[np.intp]
-    colours: Field
-    veils: tuple[tuple[int, ...], ...] = ()
-    veil: Field | None = None
-    lamps: Field | None = None
-
-
-class MeshBuilder:
-    """Collects shapes into one mesh."""
-
     def __init__(self) -> None:
-        self._points: list[Field] = []
-        self._count = 0
-        self._faces: list[list[int]] = []
-        self._colours: list[Colour] = []
-        self._veils: list[tuple[int, ...]] = []
-        self._lamps: list[Field] = []
+        self.points = np.zeros((0, 3), np.float32)
+        self.faces = np.zeros((0, 4), np.intp)
+        self.colours = np.zeros((0, 3), np.float32)
+        self.veils: list[NDArray[np.intp]] = []
+        self.veil = np.zeros(4, np.float32)
+        self.lamps: list[Field] = []
 
     def add(self, points: Field, faces: Iterable[Sequence[int]], colour: Colour) -> None:
         """Add faces (3 or 4 corners) of one colour over their own points."""
-        for face in faces:
-            self._faces.append([self._count + index for index in (*face, *face[2:])[:4]])
-            self._colours.append(colour)
+        corners = np.array([(*face, *face[2:])[:4] for face in faces]) + len(self.points)
+        self.faces = np.concatenate((self.faces, corners))
+        self.colours = np.concatenate((self.colours, np.tile(colour, (len(corners), 1))))
         self._take(points)
 
     def add_veil(self, centre: Field, radius: float) -> None:
         """Add a level disc that is seen through."""
         circle = _circle(12)
-        points = np.stack((circle[:, 0], np.zeros(12), circle[:, 1]), axis=1) * radius + centre
-        self._veils.append(tuple(range(self._count, self._count + 12)))
-        self._take(points.astype(np.float32))
+        self.veils.append(np.arange(12) + len(self.points))
+        self._take(np.stack((circle[:, 0], np.zeros(12), circle[:, 1]), axis=1) * radius + centre)
 
     def add_lamp(self, point: Field, light: Colour) -> None:
         """Add a point that shines."""
-        self._lamps.append(np.concatenate((point, light)).astype(np.float32))
+        self.lamps.append(np.concatenate((point, light)).astype(np.float32))
 
     def add_ball(self, centre: Field, radii: Field, colour: Colour) -> None:
         """Add an ellipsoid."""
@@ -75,28 +61,15 @@ class MeshBuilder:
         side = side / np.linalg.norm(side) * thickness / 2
         lift = np.cross(side, axis)
         ring = np.stack((side + lift, side - lift, -side - lift, -side + lift))
-        points = np.concatenate((start + ring, end + ring)).astype(np.float32)
-        self.add(points, _BAR_FACES, colour)
+        self.add(np.concatenate((start + ring, end + ring)), _BAR_FACES, colour)
 
-    def add_plate(self, points: Field, colour: Colour) -> None:
+    def add_plate(self, points: Sequence[Field], colour: Colour) -> None:
         """Add a thin convex plate, visible from both sides."""
         count = len(points)
-        self.add(points.astype(np.float32), (range(count), range(count - 1, -1, -1)), colour)
-
-    def build(self, veil: Field | None = None) -> Mesh:
-        """Return the mesh; ``veil`` is the albedo and opacity of the discs."""
-        return Mesh(
-            points=np.concatenate(self._points),
-            faces=np.array(self._faces),
-            colours=np.stack(self._colours),
-            veils=tuple(self._veils),
-            veil=veil,
-            lamps=np.stack(self._lamps) if self._lamps else None,
-        )
+        self.add(np.stack(points), (range(count), range(count - 1, -1, -1)), colour)
 
     def _take(self, points: Field) -> None:
-        self._points.append(points.astype(np.float32))
-        self._count += len(points)
+        self.points = np.concatenate((self.points, points.astype(np.float32)))
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Field:
@@ -108,13 +81,6 @@ def rotation(yaw: float, pitch: float, roll: float) -> Field:
     return (about_z @ about_x @ about_y).astype(np.float32)
 
 
-def extent(mesh: Mesh, turn: Field) -> tuple[float, float]:
-    """Width and height of a turned mesh in its own unit."""
-    seen = (mesh.points @ turn.T)[:, :2]
-    width, height = seen.max(0) - seen.min(0)
-    return max(float(width), 1e-3), max(float(height), 1e-3)
-
-
 def draw_mesh(mesh: Mesh, turn: Field, light: Light, scale: float) -> Field:
     """Draw a mesh as seen from far away: premultiplied linear RGB and alpha ``[h, w, 4]``, cropped to it.
 
@@ -123,15 +89,17 @@ def draw_mesh(mesh: Mesh, turn: Field, light: Light, scale: float) -> Field:
     points = mesh.points @ turn.T
     low, high = points.min(0), points.max(0)
     size = (int(np.ceil((high[0] - low[0]) * scale)) + 2, int(np.ceil((high[1] - low[1]) * scale)) + 2)
-    flat = np.stack(((points[:, 0] - low[0]) * scale + 1, (high[1] - points[:, 1]) * scale + 1), axis=1)
-    colour, alpha = _draw_faces(mesh, points, flat, light, size)
-    if mesh.veils and mesh.veil is not None:
-        _blend_veils(mesh, flat, light, colour, alpha)
+
+    def flat(points: Field) -> Field:
+        return np.stack(((points[:, 0] - low[0]) * scale + 1, (high[1] - points[:, 1]) * scale + 1), axis=1)
+
+    colour, alpha = _draw_faces(mesh, points, flat(points), light, size)
+    if mesh.veils:
+        _blend_veils(mesh, flat(points), light, colour, alpha)
     picture = np.concatenate((colour, alpha[..., None]), axis=-1)
-    if mesh.lamps is not None:
-        spots = mesh.lamps[:, :3] @ turn.T
-        x, y = (spots[:, 0] - low[0]) * scale + 1, (high[1] - spots[:, 1]) * scale + 1
-        _draw_lamps(picture, np.stack((x, y), axis=1), mesh.lamps[:, 3:], 0.035 * max(size))
+    if mesh.lamps:
+        lamps = np.stack(mesh.lamps)
+        _draw_lamps(picture, flat(lamps[:, :3] @ turn.T), lamps[:, 3:], max(0.035 * max(size), 1.5))
     return picture
 
 
@@ -160,12 +128,10 @@ def _draw_faces(
 
 
 def _blend_veils(mesh: Mesh, flat: Field, light: Light, colour: Field, alpha: Field) -> None:
-    if mesh.veil is None:
-        return
     image = Image.new("L", (alpha.shape[1], alpha.shape[0]))
     draw = ImageDraw.Draw(image)
     for veil in mesh.veils:
-        draw.polygon(flat[list(veil)].ravel().tolist(), fill=255)
+        draw.polygon(flat[veil].ravel().tolist(), fill=255)
     cover = np.asarray(image, np.float32) / 255 * mesh.veil[3]
     shade = mesh.veil[:3] * (0.5 * light.sun + light.ambient)
     # Rotors are laid over what is opaque: at these sizes nobody sees which is in front.
@@ -176,7 +142,6 @@ def _blend_veils(mesh: Mesh, flat: Field, light: Light, colour: Field, alpha: Fi
 
 
 def _draw_lamps(picture: Field, spots: Field, lights: Field, radius: float) -> None:
-    radius = max(radius, 1.5)
     rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
     for (x, y), shine in zip(spots, lights, strict=True):
         disc = np.clip(radius - np.hypot(columns - x, rows - y) + 0.5, 0, 1)[..., None]

@@ -3,37 +3,15 @@
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.swarm.noise import Field
+from srtod.swarm.cutouts import Composed
+from srtod.swarm.flyers import Procedural
 from srtod.swarm.place import Canvas, fit, sample_centres
-from srtod.swarm.scenery import Backdrop
 from srtod.swarm.sensor import expose, sample_sensor, write_jpeg
 from srtod.swarm.statistics import Sizes, sample_count
-
-
-class Fleet(Protocol):
-    """What flies in one picture."""
-
-    def draw(self, rng: np.random.Generator, size: float, *, drone: bool) -> Field | None:
-        """Draw one thing much larger than ``size`` pixels; ``None`` if there is none of the kind."""
-
-
-class Source(Protocol):
-    """Where the pictures of one split come from."""
-
-    @property
-    def automatic(self) -> float:
-        """How far the camera corrects the exposure (see ``sample_sensor``)."""
-
-    def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
-        """Make a scene without objects."""
-
-    def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Fleet:
-        """Choose what flies in it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +30,7 @@ class SplitPlan:
 
     split: str
     folder: Path
-    source: Source
+    source: Procedural | Composed
     size: tuple[int, int]
     seed: int
     objects: float
@@ -87,7 +65,7 @@ def make_image(plan: SplitPlan, index: int) -> Synthesized:
     boxes = []
     for number, length in enumerate(plan.sizes.sample(rng, drones + others)):
         drone = number < drones
-        drawing = fleet.draw(rng, length, drone=drone)
+        drawing = fleet(rng, length, drone=drone)
         if drawing is None:
             continue
         angle, speed = rng.uniform(0, 2 * np.pi), length * rng.choice((0.0, rng.uniform(0.0, 0.4)))

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from srtod.support.errors import InputError, did_you_mean
 from srtod.swarm import lands
-from srtod.swarm.city import draw_facades, plan_city
+from srtod.swarm.city import city
 from srtod.swarm.light import LIGHTS, Light
 from srtod.swarm.noise import Field, Tiles
 from srtod.swarm.sky import draw_sky
@@ -22,8 +21,9 @@ _GROUND: dict[str, Land] = {
     "fields": lands.fields,
     "sea": lands.sea,
     "dunes": lands.dunes,
+    "city": city,
 }
-LANDS = ("sky", *_GROUND, "city")
+LANDS = ("sky", *_GROUND)
 """Landscapes; ``sky`` is a camera that looks up."""
 
 SCENERY = tuple(f"{land}-{light}" for land in LANDS for light in LIGHTS)
@@ -89,11 +89,7 @@ def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[in
     light = LIGHTS[kind](rng)
     camera = _camera(rng, land, size)
     image = draw_sky(rng, tiles, light, size, camera.horizon, camera.focal)
-    if land == "city":
-        city = plan_city(rng, tiles, camera, light)
-        facades = partial(draw_facades, city=city, camera=camera, light=light, tiles=tiles)
-        draw_land(image, camera, light, city.surface, facades)
-    elif land != "sky":
+    if land != "sky":
         draw_land(image, camera, light, _GROUND[land](rng, tiles, camera, light))
     return Backdrop(image, light, name)
 

@@ -18,9 +18,9 @@ import numpy as np
 from srtod.support.errors import InputError, SrtodError
 from srtod.support.files import atomic_folder, write_json
 from srtod.support.progress import counting_bar
-from srtod.swarm.cutouts import read_cutouts
+from srtod.swarm.cutouts import Composed, read_cutouts
 from srtod.swarm.flyers import Procedural
-from srtod.swarm.picture import Source, SplitPlan, Synthesized, make_image
+from srtod.swarm.picture import SplitPlan, Synthesized, make_image
 from srtod.swarm.scenery import HELD_OUT, TRAINING, choose_scenery
 from srtod.swarm.statistics import MEAN_SIZE, OBJECTS_PER_IMAGE, Sizes
 
@@ -124,7 +124,7 @@ def _source(
     scenery: Sequence[str] | None,
     seed: int,
     size: tuple[int, int],
-) -> Source:
+) -> Procedural | Composed:
     sprites, backgrounds = cutouts
     if sprites is not None and backgrounds is not None:
         return read_cutouts(Path(sprites), Path(backgrounds), held_out=split != _TRAIN, size=size)

@@ -69,14 +69,15 @@ class Surface:
         albedo: reflected share, RGB, ``[D, W, 3]``.
         emission: own light, RGB, ``[D, W, 3]`` or ``None``.
         mirror: share of the sky's light that is reflected as by water, ``[D, W]`` or ``None``.
-        sharp: heights jump (houses), so do not blend one slice into the next.
+        walls: draws what stands on the ground onto the picture's rows from ``Hits.top`` down; where there
+            are walls, heights jump, and one slice is not blended into the next.
     """
 
     height: Field
     albedo: Field
     emission: Field | None = None
     mirror: Field | None = None
-    sharp: bool = False
+    walls: "Callable[[Field, Hits], None] | None" = None
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,9 @@ class Hits:
     share: Field
 
 
-def draw_land(
-    image: Field,
-    camera: Camera,
-    light: Light,
-    surface: Surface,
-    facade: Callable[[Field, Hits], None] | None = None,
-) -> None:
-    """Draw the ground over a picture of the sky, linear RGB ``[H, W, 3]``, in place.
-
-    ``facade`` is called with the rows drawn (a view of ``image``) and draws what stands on the ground.
-    """
-    hits = find_hits(camera, surface.height, blend=not surface.sharp)
+def draw_land(image: Field, camera: Camera, light: Light, surface: Surface) -> None:
+    """Draw the ground over a picture of the sky, linear RGB ``[H, W, 3]``, in place."""
+    hits = find_hits(camera, surface.height, blend=surface.walls is None)
     if hits is None:
         return
     rows = image[hits.top :]
@@ -113,15 +105,15 @@ def draw_land(
     colour = hazed(_lit(camera, light, surface), camera.distance[..., None], light).reshape(-1, 3)
     index = np.minimum(hits.slices, count - 1) * width + np.arange(width, dtype=np.int32)
     land = colour.take(index, axis=0)
-    if not surface.sharp:
+    if surface.walls is None:
         before = colour.take(np.where(hits.slices > 0, index - width, index), axis=0)
         land -= before
         land *= hits.share[..., None]
         land += before
     ground = hits.slices < count
     np.copyto(rows, land, where=ground[..., None])
-    if facade is not None:
-        facade(rows, hits)
+    if surface.walls is not None:
+        surface.walls(rows, hits)
 
 
 def find_hits(camera: Camera, height: Field, *, blend: bool) -> Hits | None:
