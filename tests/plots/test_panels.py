@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from srtod.plots.crops import Crop
 from srtod.plots.panels import Panel, contrast, heat, panels_of, stretch
@@ -67,8 +68,8 @@ def test_the_mask_colours_what_is_set():
 
 
 def test_stretch_takes_the_cell_under_each_pixel():
-    cells = np.arange(4, dtype=np.float32).reshape(2, 2, 1)
-    stretched = stretch(cells, (8.0, 8.0), (6, 5))[..., 0]
+    cells = Image.fromarray(np.arange(4, dtype=np.float32).reshape(2, 2))
+    stretched = np.asarray(stretch(cells, (8.0, 8.0), (6, 5)))
     assert stretched.shape == (5, 6)
     assert stretched[:4, :4].max() == 0 and stretched[4, 5] == 3
 

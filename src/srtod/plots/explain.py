@@ -1,7 +1,7 @@
 """One figure that shows why self-reconstruction finds what the plain detector loses."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,6 @@ from srtod.plots.scene import LETTERS, boxes_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 TRUTH_COLOUR = hex_colour(OKABE_ITO[1])
 FOUND_COLOUR = hex_colour(OKABE_ITO[0])
@@ -59,16 +58,14 @@ def explain_figure(
         1 + len(rows), len(panels), squeeze=False, height_ratios=[overview, *[CELL] * len(rows)]
     )
     for column, panel in zip(axes.T, panels, strict=True):
-        shown = panel.show(column[0], (0, 0, width, height))
+        panel.show(column[0], (0, 0, width, height))
         _finish_overview(column[0], panel, rows, marked)
         for axis, crop in zip(column[1:], rows, strict=True):
             panel.show(axis, crop.corners)
             for box in marked[crop.touches(marked)]:
                 frame(axis, box, TRUTH_COLOUR, 1.1, away=crop.side / 64)
-        if panel.name == "p2_after":
-            _colour_bar(figure, shown, axes[-1, 1:3], "mean |activation| over channels, one scale for both")
-        elif panel.name == "difference":
-            _colour_bar(figure, shown, axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
+    _add_colour_bar(figure, axes[-1, 1:3], "mean |activation| over channels, one scale for both")
+    _add_colour_bar(figure, axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
     _finish_input(axes[:, 0], rows, marked, found)
     return figure
 
@@ -123,10 +120,10 @@ def _finish_input(
         column[-1].legend(handles=handles, ncols=2, fontsize=7, frameon=False, **place)
 
 
-def _colour_bar(figure: "Figure", shown: "AxesImage", axes: NDArray[np.object_], label: str) -> None:
-    bar = figure.colorbar(
-        shown, ax=list(axes), location="bottom", extend="max", aspect=30, shrink=0.9, pad=0.02
-    )
+def _add_colour_bar(figure: "Figure", axes: NDArray[np.object_], label: str) -> None:
+    """Add a bar below panels that share a scale."""
+    place: dict[str, Any] = {"ax": list(axes), "location": "bottom", "aspect": 30, "shrink": 0.9, "pad": 0.02}
+    bar = figure.colorbar(axes[0].images[0], extend="max", **place)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)

@@ -14,7 +14,6 @@ from srtod.plots.palette import OKABE_ITO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
 
 FEATURE_COLOURS = "magma"
 DIFFERENCE_COLOURS = "inferno"
@@ -50,9 +49,9 @@ class Panel:
             slice(max(int(np.floor(x1)), 0), max(int(np.ceil(x2)), 0)),
         )
 
-    def show(self, axis: "Axes", corners: tuple[float, float, float, float] | None = None) -> "AxesImage":
+    def show(self, axis: "Axes", corners: tuple[float, float, float, float] | None = None) -> None:
         """Show a part of the panel (x1 y1 x2 y2 in pixels of the image), or all of it, without ticks."""
-        shown = axis.imshow(
+        axis.imshow(
             self.pixels,
             cmap=self.colours or None,
             vmin=self.limits[0],
@@ -63,7 +62,6 @@ class Panel:
         left, top, right, bottom = corners or (0, 0, *self.reach)
         axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        return shown
 
     def picture(self, size: tuple[int, int]) -> Image.Image:
         """Return the panel in its colours, as large as the image (width, height)."""
@@ -73,8 +71,7 @@ class Panel:
         if self.colours:
             low, high = self.limits
             pixels = colormaps[self.colours](((pixels - low) / max(high - low, 1e-12)).clip(0, 1))[..., :3]
-        shown = stretch(pixels, self.reach, size)
-        return Image.fromarray((shown * 255).round().astype(np.uint8))
+        return stretch(Image.fromarray((pixels * 255).round().astype(np.uint8)), self.reach, size)
 
 
 def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[Panel]:
@@ -99,7 +96,7 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     reach = _level_reach(size, difference.shape, mask.shape)
     level = level_name(max(difference.shape) / max(mask.shape))
     grey = image.mean(axis=2, keepdims=True, dtype=np.float32) / 255 * 0.6 + 0.05
-    strength = 0.6 * stretch(mask[..., None], reach, (width, height))
+    strength = 0.6 * np.asarray(stretch(Image.fromarray(mask), reach, (width, height)))[..., None]
     return [
         Panel("input", "input", image.astype(np.float32) / 255, size),
         Panel("p2_before", f"{level} before", before, reach, FEATURE_COLOURS, (low, high)),
@@ -120,19 +117,13 @@ def heat(features: ArrayLike) -> NDArray[np.float32]:
     return np.abs(np.asarray(features, dtype=np.float32)).mean(axis=0)
 
 
-def stretch(
-    pixels: NDArray[np.float32], reach: tuple[float, float], size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Return what lies under each pixel of the image: nearest cells, ``[h, w, C]`` to ``[H, W, C]``.
+def stretch(cells: Image.Image, reach: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """Return what lies under each pixel of an image of ``size`` (width, height): the nearest cell.
 
-    Args:
-        pixels: ``[h, w, C]``.
-        reach: width and height they cover, in pixels of the image.
-        size: width and height of the image.
+    The cells cover ``reach`` (width, height) in pixels of the image, at least all of it.
     """
-    rows = ((np.arange(size[1]) + 0.5) / reach[1] * pixels.shape[0]).astype(int)
-    columns = ((np.arange(size[0]) + 0.5) / reach[0] * pixels.shape[1]).astype(int)
-    return pixels[rows[:, None], columns[None]]
+    box = (0, 0, size[0] / reach[0] * cells.width, size[1] / reach[1] * cells.height)
+    return cells.resize(size, Image.Resampling.NEAREST, box)
 
 
 def contrast(panel: Panel, boxes: NDArray[np.float64], region: Crop | None = None) -> float:

@@ -14,7 +14,6 @@ from srtod.plots.panels import Panel, contrast, frame
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
     from matplotlib.patheffects import AbstractPathEffect
 
 WIDTH = 7.1
@@ -99,10 +98,11 @@ def zoom_figure(rows: Sequence[ZoomRow], bars: Mapping[str, str]) -> "Figure":
     )
     for letter, axis, title in zip("abcdefgh", grid[0], titles, strict=False):
         axis.set_title(f"$\\bf{{{letter}}}$  {title}", fontsize=NORMAL, pad=3, linespacing=1.0)
-    shown = [_draw_row(axes, row) for axes, row in zip(grid, rows, strict=True)]
+    for axes, row in zip(grid, rows, strict=True):
+        _draw_row(axes, row)
     for colours, label in bars.items():
-        last = zip(shown[-1], rows[-1].maps, strict=True)
-        _draw_bar(figure, [image for image, panel in last if panel.colours == colours], label)
+        last = zip(grid[-1][2:], rows[-1].maps, strict=True)
+        _draw_bar(figure, [axis for axis, panel in last if panel.colours == colours], label)
     return figure
 
 
@@ -126,8 +126,7 @@ def share_scales(rows: Sequence[ZoomRow]) -> list[ZoomRow]:
     return [replace(row, maps=tuple(rescaled(panel) for panel in row.maps)) for row in rows]
 
 
-def _draw_row(axes: "Sequence[Axes]", row: ZoomRow) -> "list[AxesImage]":
-    """Draw one image and return its maps."""
+def _draw_row(axes: "Sequence[Axes]", row: ZoomRow) -> None:
     whole, near, *others = axes
     region, (width, height) = row.region, row.picture.reach
     row.picture.show(whole)
@@ -137,14 +136,12 @@ def _draw_row(axes: "Sequence[Axes]", row: ZoomRow) -> "list[AxesImage]":
     right = _draw_inset(near, row.picture, row)
     _scale_bar(near, region.corners, right=not right)
     near.set_xlabel(row.note, fontsize=SMALL, labelpad=2)
-    shown = []
     for axis, panel in zip(others, row.maps, strict=True):
-        shown.append(panel.show(axis, region.corners))
+        panel.show(axis, region.corners)
         _draw_inset(axis, panel, row)
         if panel.colours:
             ratio = contrast(panel, row.box[None], region)
             axis.set_xlabel(f"object ÷ around {ratio:.2f}", fontsize=SMALL, labelpad=2)
-    return shown
 
 
 def _draw_inset(axis: "Axes", panel: Panel, row: ZoomRow) -> bool:
@@ -190,16 +187,16 @@ def _halo(width: float) -> "list[AbstractPathEffect]":
     return [withStroke(linewidth=width, foreground="black", alpha=0.6)]
 
 
-def _draw_bar(figure: "Figure", maps: "Sequence[AxesImage]", label: str) -> None:
+def _draw_bar(figure: "Figure", axes: "Sequence[Axes]", label: str) -> None:
     """Draw one bar below the maps that share it; it keeps a little from their ends, for the numbers there."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     width, height = figure.get_size_inches()
-    boxes = [image.axes.get_position() for image in maps if image.axes is not None]
+    shown, boxes = axes[0].images[0], [axis.get_position() for axis in axes]
     left, right = min(box.x0 for box in boxes) + 0.1 / width, max(box.x1 for box in boxes) - 0.1 / width
-    axis = figure.add_axes((left, (MARGIN + 0.4) / height, right - left, 0.07 / height))
-    extend = "max" if maps[0].get_clim()[0] == 0 else "both"
-    bar = figure.colorbar(maps[0], cax=axis, orientation="horizontal", extend=extend, extendfrac=0.04)
+    place = figure.add_axes((left, (MARGIN + 0.4) / height, right - left, 0.07 / height))
+    extend = "max" if shown.get_clim()[0] == 0 else "both"
+    bar = figure.colorbar(shown, cax=place, orientation="horizontal", extend=extend, extendfrac=0.04)
     bar.locator, bar.formatter = MaxNLocator(4), StrMethodFormatter("{x:g}")
     bar.set_label(label, fontsize=SMALL, labelpad=1, linespacing=1.1)
     bar.ax.tick_params(labelsize=SMALL, length=2, pad=1.5)
