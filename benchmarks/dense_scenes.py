@@ -33,8 +33,8 @@ from srtod.detectors.systems.two_stage import RFLASwitches
 from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.retina import delta_loss
 from srtod.heads.rpn import ProposalLimits, best_proposals
-from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.support.files import write_json
+from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.provenance import provenance
 
 WIDTH, HEIGHT = 1920, 1080

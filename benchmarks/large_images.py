@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from srtod import build_detector
 from srtod.detectors.detector import Detector
 from srtod.inference import Slicing, collect_images, for_inference
-from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.inference.jobs import JobOptions, predict_images
 from srtod.support.files import write_json
+from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.provenance import provenance
 
 STRIP = 512

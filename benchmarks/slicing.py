@@ -32,9 +32,9 @@ from srtod.data.images import read_image
 from srtod.data.pixels import LoadedPixels
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.inference import Slicing, find_in_slices, load_detector
-from srtod.inference.costs import forget_peak, peak_memory, resident_memory
 from srtod.results import coco_results
 from srtod.support.files import write_json
+from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.provenance import provenance
 from srtod.types import Detections, Finder
 

@@ -1,4 +1,3 @@
-import itertools
 import json
 from contextlib import nullcontext
 
@@ -7,13 +6,20 @@ import torch
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.inference import costs
-from srtod.inference.benchmark import cost_table, measure, report, steps
-from srtod.inference.costs import Setting, gflops, peak_memories
+from srtod.inference.benchmark import (
+    Setting,
+    cost_table,
+    gflops,
+    measure,
+    peak_of_process,
+    report,
+    steps,
+)
 from srtod.nn.deformable import by_operator, deform_conv2d
 from srtod.support.errors import InputError
 
-SMALL = (("backbone", "test_resnet"), ("pyramid_channels", 64), ("rpn_proposals", (50, 50)))
+TINY = {"backbone": "test_resnet", "pyramid_channels": 64}
+SMALL = TINY | {"rpn_proposals": (50, 50)}
 
 
 def test_costs_of_the_three_variants_come_from_one_run():
@@ -38,9 +44,9 @@ def test_costs_of_the_three_variants_come_from_one_run():
 
 
 def test_runs_take_turns_over_all_systems(monkeypatch):
-    monkeypatch.setattr("srtod.inference.benchmark.peak_memories", lambda *_: itertools.repeat(None))
+    monkeypatch.setattr("srtod.inference.benchmark.peak_of_process", lambda *_: None)
     words = []
-    measure(["faster-rcnn", "retinanet"], Setting(32, 32, runs=2, options=SMALL[:2]), on_step=words.append)
+    measure(["faster-rcnn", "retinanet"], Setting(32, 32, runs=2, options=TINY), on_step=words.append)
     first, second = words[-12:-6], words[-6:]
     assert [word.replace("run 1", "run 2") for word in first] == second
     assert [word.split(":")[0] for word in first] == [
@@ -67,11 +73,9 @@ def test_deformable_convolutions_are_counted(way):
 
 
 def test_memory_is_that_of_weights_and_levels(capfd):
-    base, unknown, paper = peak_memories(
-        [None, None, None],
-        [("faster-rcnn", False), ("no-such-system", False), ("faster-rcnn", {"head": "paper"})],
-        Setting(1024, 1024, threads=1, options=SMALL),
-    )
+    setting = Setting(1024, 1024, threads=1, options=SMALL)
+    measured = (("faster-rcnn", "base"), ("no-such-system", "base"), ("faster-rcnn", "paper"))
+    base, unknown, paper = (peak_of_process(*own, setting) for own in measured)
     level = 256 * 256 * 64 * 4 / 2**30
     assert 2 * level < base < paper < 1
     assert unknown is None
@@ -116,16 +120,9 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(monke
     assert "is a folder; name a file" in str(result.exception)
 
 
-def test_memory_is_told_where_the_kernel_keeps_no_file_about_processes(monkeypatch, tmp_path):
-    monkeypatch.setattr(costs, "_STATUS", tmp_path / "status")
-    costs.forget_peak()
-    assert costs.resident_memory() > 1_000_000
-    assert costs.peak_memory() > 0
-
-
 def test_the_spread_of_a_single_run_is_unknown(monkeypatch):
-    monkeypatch.setattr("srtod.inference.benchmark.peak_memories", lambda *_: itertools.repeat(None))
-    setting = Setting(32, 32, runs=1, options=SMALL[:2])
+    monkeypatch.setattr("srtod.inference.benchmark.peak_of_process", lambda *_: None)
+    setting = Setting(32, 32, runs=1, options=TINY)
     costs = measure(["retinanet"], setting, on_step=lambda _: None)
     assert [cost["spread"] for cost in report(costs, setting)["costs"]] == [None] * 3
     (column,) = (column for column in cost_table(costs, "title").columns if column.header == "±")

@@ -36,8 +36,7 @@ def benchmark(
     from rich.console import Console
 
     from srtod.detectors.systems import SYSTEMS
-    from srtod.inference.benchmark import cost_table, measure, report, steps
-    from srtod.inference.costs import Setting
+    from srtod.inference.benchmark import Setting, cost_table, measure, report, steps
     from srtod.inference.speed import prefers_channels_last
     from srtod.support.devices import ONE_GPU, choose_device, require_precision
     from srtod.support.files import require_writable, write_json
@@ -60,7 +59,7 @@ def benchmark(
         fuse=fuse,
         channels_last=prefers_channels_last(kind, precision) if channels_last is None else channels_last,
         compiled=compiled,
-        options=(("backbone", backbone),),
+        options={"backbone": backbone},
     )
     names = list(dict.fromkeys(systems or SYSTEMS))
     total = steps(names, setting)

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ READERS = 2
 """Threads that read images while the network computes."""
 
 AnyImage = ImageFile | GivenImage
+OnBad = Callable[[AnyImage, InputError], None]
 
 
 def predict(
@@ -107,13 +109,9 @@ def load_finder(
     score_threshold: float | None = None,
     precision: Precision = "fp32",
 ) -> Finder:
-    """Load what finds objects: an exported file (.onnx, .xml, .pt2), or weights.
+    """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
-    Args:
-        weights: a file that ``srtod export`` wrote, or what :func:`load_detector` takes.
-        device: as for :func:`load_detector`; exported files run on the CPU.
-        score_threshold: overrides the threshold of weights; that of an exported file is fixed.
-        precision: as for :func:`load_detector`; exported files run in fp32.
+    Exported files run on the CPU in fp32, with the threshold that they were exported with.
 
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
@@ -138,7 +136,7 @@ def predictions(
     *,
     batch_size: int = 1,
     slicing: Slicing | None = None,
-    on_bad: Callable[[AnyImage, InputError], None] | None = None,
+    on_bad: OnBad | None = None,
     on_pass: Callable[..., None] = lambda *_, **__: None,
 ) -> Iterator[Prediction]:
     """Return the predictions, made as they are asked for; no more than some batches of images are held.
@@ -160,39 +158,26 @@ def predictions(
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: it must be at least 1")
     if slicing is None:
-        return _whole(finder, images, batch_size, on_bad)
-    return _in_slices(finder, images, slicing, batch_size, on_bad, on_pass)
+        return _whole(finder, images, batch_size, on_bad or _raise)
+    return _in_slices(finder, images, slicing, batch_size, on_bad or _raise, on_pass)
 
 
 class _AtHand:
     """A detector as it is, which finds in evaluation mode whatever mode it is in."""
 
     def __init__(self, finder: Finder, score_threshold: float | None, precision: Precision) -> None:
-        self.finder, self.precision = finder, precision
-        self.score_threshold = score_threshold or 0.0
         require_precision(precision, finder.device)
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise InputError(f"score_threshold {score_threshold}: give a score, 0 to 1")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return self.finder.classes
-
-    @property
-    def device(self) -> torch.device:
-        """Where it takes its images."""
-        return self.finder.device
+        self.classes, self.device = finder.classes, finder.device
+        self._finder, self._precision, self._least = finder, precision, score_threshold or 0.0
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects of at least the score."""
-        with in_precision(self.precision, self.device):
-            if isinstance(self.finder, nn.Module):
-                with evaluating(self.finder):
-                    results = self.finder(images)
-            else:
-                results = self.finder(images)
-        return [_at_least(found, self.score_threshold) for found in results]
+        mode = evaluating(self._finder) if isinstance(self._finder, nn.Module) else nullcontext()
+        with mode, in_precision(self._precision, self.device):
+            results = self._finder(images)
+        return [_at_least(found, self._least) for found in results]
 
 
 def _at_least(found: Detections, score: float) -> Detections:
@@ -200,53 +185,42 @@ def _at_least(found: Detections, score: float) -> Detections:
     return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
 
 
+def _raise(_: AnyImage, error: InputError) -> None:
+    raise error
+
+
 def _whole(
-    finder: Finder,
-    images: Sequence[AnyImage],
-    batch_size: int,
-    on_bad: Callable[[AnyImage, InputError], None] | None,
+    finder: Finder, images: Sequence[AnyImage], batch_size: int, on_bad: OnBad
 ) -> Iterator[Prediction]:
     items = _read_ahead(images, 2 * batch_size)
     while batch := list(islice(items, batch_size)):
-        yield from _detect(finder, [(image, item) for image, item in batch if isinstance(item, Tensor)])
+        sound = [(image, item.result()) for image, item in batch if item.exception() is None]
+        with torch.inference_mode():
+            results = finder([to_tensor(read, finder.device) for _, read in sound]) if sound else []
+        for (image, read), found in zip(sound, results, strict=True):
+            yield Prediction.of(image, pixels_of(read), finder.classes, found)
         for image, item in batch:
-            if isinstance(item, InputError):
-                if on_bad is None:
-                    raise item
-                on_bad(image, item)
+            try:
+                item.result()
+            except InputError as error:
+                on_bad(image, error)
 
 
-def _read_ahead(images: Sequence[AnyImage], ahead: int) -> Iterator[tuple[AnyImage, Tensor | InputError]]:
+def _read_ahead(images: Sequence[AnyImage], ahead: int) -> Iterator[tuple[AnyImage, Future[Tensor]]]:
     """Yield images in order while threads decode the next ones, which leaves Python's lock free.
 
     Processes would hand them over through shared memory, of which containers have less than photographs need.
     """
     left = iter(images)
     with ThreadPoolExecutor(READERS) as pool:
-        waiting = deque((image, pool.submit(_read, image)) for image in islice(left, ahead))
+        waiting = deque((image, pool.submit(image.read)) for image in islice(left, ahead))
         try:
             while waiting:
                 image, item = waiting.popleft()
-                waiting.extend((following, pool.submit(_read, following)) for following in islice(left, 1))
-                yield image, item.result()
+                waiting.extend((following, pool.submit(following.read)) for following in islice(left, 1))
+                yield image, item
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _read(image: AnyImage) -> Tensor | InputError:
-    try:
-        return image.read()
-    except InputError as error:
-        return error
-
-
-def _detect(finder: Finder, batch: Sequence[tuple[AnyImage, Tensor]]) -> Iterator[Prediction]:
-    if not batch:
-        return
-    with torch.inference_mode():
-        results = finder([to_tensor(image, finder.device) for _, image in batch])
-    for (source, image), found in zip(batch, results, strict=True):
-        yield Prediction.of(source, pixels_of(image), finder.classes, found)
 
 
 def _in_slices(
@@ -254,7 +228,7 @@ def _in_slices(
     images: Sequence[AnyImage],
     slicing: Slicing,
     batch_size: int,
-    on_bad: Callable[[AnyImage, InputError], None] | None,
+    on_bad: OnBad,
     on_pass: Callable[..., None],
 ) -> Iterator[Prediction]:
     for image in images:
@@ -263,8 +237,6 @@ def _in_slices(
             seen = partial(on_pass, image.file_name, total=slicing.passes(pixels.size))
             found = find_in_slices(finder, pixels, slicing, batch_size=batch_size, on_pass=seen)
         except InputError as error:
-            if on_bad is None:
-                raise
             on_bad(image, error)
         else:
             yield Prediction.of(image, pixels, finder.classes, found)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -125,7 +125,8 @@ class Prediction:
         Raises:
             InputError: the extra ``supervision`` is not installed.
         """
-        return _supervision(self.boxes, self.scores, self.labels, self.classes)
+        boxes, scores, labels = map(torch.from_numpy, (self.boxes, self.scores, self.labels))
+        return to_supervision({"boxes": boxes, "scores": scores, "labels": labels}, self.classes)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -138,11 +139,9 @@ class Prediction:
         width, height = self.size
         return f"<{found or 'nothing'} in {self.source.file_name or 'an image'} ({width} x {height} px)>"
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         """The picture, for notebooks."""
-        stream = BytesIO()
-        self.plot().save(stream, format="PNG")
-        return stream.getvalue()
+        return self.plot()._repr_png_()
 
 
 def to_supervision(found: Detections, classes: Sequence[str] = ()) -> "supervision.Detections":
@@ -158,17 +157,12 @@ def to_supervision(found: Detections, classes: Sequence[str] = ()) -> "supervisi
     Raises:
         InputError: the extra ``supervision`` is not installed, or a label has no name.
     """
-    boxes, scores, labels = (found[key].detach().cpu() for key in ("boxes", "scores", "labels"))
-    return _supervision(boxes.float().numpy(), scores.float().numpy(), labels.numpy(), classes)
-
-
-def _supervision(
-    boxes: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], classes: Sequence[str]
-) -> "supervision.Detections":
     try:
         import supervision
     except ImportError as error:
         raise missing_extra("supervision", "to_supervision needs the package supervision", error) from error
+    boxes, scores = (found[key].detach().float().cpu().numpy() for key in ("boxes", "scores"))
+    labels = found["labels"].cpu().numpy()
     if classes and len(labels) and labels.max() >= len(classes):
         raise InputError(f"label {labels.max()} has no name among the {len(classes)} classes")
     return supervision.Detections(

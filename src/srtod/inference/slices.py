@@ -1,7 +1,7 @@
 """Large images in slices: windows that overlap go through the network, and what they show is put together."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 
 import numpy as np
@@ -96,22 +96,24 @@ def find_in_slices(
     seen = _look(finder, pieces, pixels.size, batch_size, on_pass)
     if slicing.looks_at_whole(pixels.size):
         shrunk, factor = pixels.shrunk(LONGEST_WHOLE)
-        seen.append(_look_at_whole(finder, to_tensor(shrunk, finder.device), pixels.size, factor))
-        on_pass(1)
+        whole = Window(0, 0, *pixels.size), to_tensor(shrunk, finder.device)
+        seen += _look(finder, [whole], pixels.size, 1, on_pass, factor=factor)
     return _merged(seen, slicing)
 
 
+@dataclass(frozen=True)
 class SlicedFinder:
     """Finds objects in images by slices, so that it can stand wherever something that finds is asked for.
 
-    Args:
+    Attributes:
         finder: looks at the windows.
         slicing: how images are sliced.
         batch_size: windows that go through the network together.
     """
 
-    def __init__(self, finder: Finder, slicing: Slicing, *, batch_size: int = 1) -> None:
-        self.finder, self.slicing, self.batch_size = finder, slicing, batch_size
+    finder: Finder
+    slicing: Slicing
+    batch_size: int = field(default=1, kw_only=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,8 +138,8 @@ class SlicedFinder:
         seen = _look(self.finder, pieces, size, self.batch_size)
         if self.slicing.looks_at_whole(size):
             factor = shrinking(size, LONGEST_WHOLE)
-            shrunk = F.avg_pool2d(image[None], factor, ceil_mode=True)[0]
-            seen.append(_look_at_whole(self.finder, shrunk, size, factor))
+            whole = Window(0, 0, *size), F.avg_pool2d(image[None], factor, ceil_mode=True)[0]
+            seen += _look(self.finder, [whole], size, 1, factor=factor)
         return _merged(seen, self.slicing)
 
 
@@ -166,30 +168,21 @@ def _look(
     size: tuple[int, int],
     batch_size: int,
     on_pass: Callable[[int], None] = lambda _: None,
+    *,
+    factor: int = 1,
 ) -> list[Sightings]:
-    """Look at pieces of an image of this size, some at a time."""
-    seen, pieces = [], iter(pieces)
+    """Look at pieces of an image of this size, some at a time; each was shrunk by the factor."""
+    seen, pieces, edges = [], iter(pieces), torch.tensor(size * 2)
     while batch := list(islice(pieces, batch_size)):
         with torch.inference_mode():
             results = finder([piece for _, piece in batch])
         for (window, _), found in zip(batch, results, strict=True):
             offset = torch.tensor([window.left, window.top] * 2)
-            seen.append(_sightings(found, found["boxes"].float().cpu() + offset, _borders(window, size)))
+            boxes = (found["boxes"].float().cpu() * factor + offset).minimum(edges)
+            borders = _borders(window, size).expand(len(boxes), 4)
+            seen.append(Sightings(boxes, found["scores"].float().cpu(), found["labels"].cpu(), borders))
         on_pass(len(batch))
     return seen
-
-
-def _look_at_whole(finder: Finder, shrunk: Tensor, size: tuple[int, int], factor: int) -> Sightings:
-    with torch.inference_mode():
-        (found,) = finder([shrunk])
-    edges = torch.tensor(size * 2)
-    boxes = (found["boxes"].float().cpu() * factor).minimum(edges)
-    return _sightings(found, boxes, _borders(Window(0, 0, *size), size))
-
-
-def _sightings(found: Detections, boxes: Tensor, borders: Tensor) -> Sightings:
-    scores, labels = found["scores"].float().cpu(), found["labels"].cpu()
-    return Sightings(boxes, scores, labels, borders.expand(len(boxes), 4))
 
 
 def _borders(window: Window, size: tuple[int, int]) -> Tensor:

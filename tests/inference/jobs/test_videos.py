@@ -380,9 +380,9 @@ def test_a_stream_that_is_not_there_hides_the_password(tmp_path, finds_squares):
 
 
 def test_odd_sizes_are_filled_up(tmp_path):
-    with video_file(tmp_path / "a.mp4", Fraction(10)) as writer:
+    with video_file(tmp_path / "a.mp4", Fraction(10), (65, 49)) as add:
         for _ in range(3):
-            writer.add(np.zeros((49, 65, 3), np.uint8))
+            add(np.zeros((49, 65, 3), np.uint8))
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (66, 50)
 

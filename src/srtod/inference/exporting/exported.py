@@ -1,6 +1,6 @@
 """An exported file in the place of its detector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,8 +9,10 @@ from srtod.boxes.candidates import Candidates
 from srtod.detectors.border.images import check_images
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.preprocess import Preprocess
-from srtod.inference.exporting.runtimes import Run
 from srtod.types import Detections
+
+Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""Images ``[B, 3, H, W]`` and sizes ``[B, 2]`` on the CPU to the outputs of a program."""
 
 
 class ExportedDetector:
@@ -21,20 +23,11 @@ class ExportedDetector:
         config: of the detector.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, run: Run, config: DetectorConfig) -> None:
-        self._run = run
-        self._config = config
-        self._preprocess = Preprocess(resize=config.resize)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return self._config.classes
-
-    @property
-    def device(self) -> torch.device:
-        """Where it takes its images."""
-        return torch.device("cpu")
+        self.classes = config.classes
+        self._run, self._preprocess = run, Preprocess(resize=config.resize)
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes.

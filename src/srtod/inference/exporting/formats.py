@@ -10,10 +10,9 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
-from srtod.inference.exporting.exported import ExportedDetector
-from srtod.inference.exporting.runtimes import Opened
+from srtod.inference.exporting.exported import ExportedDetector, Run
 from srtod.inference.exporting.trace import require_exportable, traced
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 from srtod.support.files import require_writable
 
 
@@ -22,13 +21,13 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: of its name.
-        write: a program into a file.
-        read: a file to be run.
+        write: a program and its detector's description into a file.
+        read: a file to what runs it, and the description; an empty one where the file has none.
     """
 
     suffix: str
     write: Callable[[ExportedProgram, str, Path], None]
-    read: Callable[[Path], Opened]
+    read: Callable[[Path], tuple[Run, str]]
 
 
 FORMATS = {
@@ -50,24 +49,31 @@ def export(detector: Detector, output: str | Path, *, format: str) -> None:
         InputError: an unknown format, another ending, a place that cannot be written to, a detector that
             cannot be exported, or the extra ``export`` is not installed.
     """
-    path, chosen = Path(output), require_format(format, Path(output))
+    _require_place(Path(output), format)
     require_exportable(detector)
-    require_writable(path)
-    chosen.write(traced(detector), description(detector.config), path)
+    FORMATS[format].write(traced(detector), description(detector.config), Path(output))
 
 
-def require_format(name: str, output: Path) -> Format:
-    """The format of that name, for a file whose ending says the same.
+def export_weights(
+    weights: str | Path, output: str | Path, *, format: str, score_threshold: float | None = None
+) -> None:
+    """:func:`export` what :func:`srtod.load` takes; ``score_threshold`` overrides that of the weights.
 
     Raises:
-        InputError: unknown, or another ending.
+        InputError: as :func:`export`, the place before the weights are read; and bad weights.
     """
-    if name not in FORMATS:
-        raise InputError(f"--format {name}: use {', '.join(FORMATS)}")
-    suffix = FORMATS[name].suffix
-    if output.suffix.lower() != suffix:
-        raise InputError(f"{output}: a file of the format {name} ends in {suffix}; name it so")
-    return FORMATS[name]
+    _require_place(Path(output), format)
+    changes = {} if score_threshold is None else {"score_threshold": score_threshold}
+    export(load(weights, **changes), output, format=format)
+
+
+def _require_place(path: Path, format: str) -> None:
+    if format not in FORMATS:
+        raise InputError(f"--format {format}: use {', '.join(FORMATS)}")
+    suffix = FORMATS[format].suffix
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path}: a file of the format {format} ends in {suffix}; name it so")
+    require_writable(path)
 
 
 def is_exported(path: str | Path) -> bool:
@@ -85,25 +91,12 @@ def open_exported(path: str | Path) -> ExportedDetector:
     if not path.is_file():
         raise InputError(f"{path}: no such exported file")
     read = next(own.read for own in FORMATS.values() if own.suffix == path.suffix.lower())
-    opened = read(path)
-    return ExportedDetector(opened.run, described(opened.description, where=path))
-
-
-def export_weights(
-    weights: str | Path, output: str | Path, *, format: str, score_threshold: float | None = None
-) -> None:
-    """:func:`export` of a file of weights, or a repository of the Hugging Face hub.
-
-    Args:
-        weights: as :func:`srtod.load` takes them.
-        output: the file; its ending must be that of the format.
-        format: a name of :data:`FORMATS`.
-        score_threshold: overrides the threshold in the file.
-
-    Raises:
-        InputError: as :func:`export`, and bad weights.
-    """
-    require_format(format, Path(output))
-    require_writable(Path(output))
-    changes = {} if score_threshold is None else {"score_threshold": score_threshold}
-    export(load(weights, **changes), output, format=format)
+    try:
+        run, text = read(path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a runtime says of a file that it cannot read
+        raise InputError(f"{path}: not a readable exported file: {first_line(error)}") from error
+    if not text:
+        raise InputError(f"{path}: was not written by srtod export, which says in the file what it finds")
+    return ExportedDetector(run, described(text, where=path))

@@ -1,5 +1,6 @@
 """ONNX files, written by torch's exporter and run by onnxruntime."""
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
+from srtod.inference.exporting.exported import Run
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
-from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
-from srtod.support.errors import InputError, first_line
+from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
 
 _OPSET = 18
@@ -62,29 +63,35 @@ def converted(program: ExportedProgram) -> Any:
             ) from error
 
 
-def read(path: Path) -> Opened:
+def read(path: Path) -> tuple[Run, str]:
     """Open an ONNX file on the CPU, with as many threads as torch takes.
 
     Raises:
-        InputError: the extra is not installed, or the file is damaged or not ours.
+        InputError: the extra is not installed.
     """
     runtime = extra("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    try:
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise unreadable(path, error) from error
-    held = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in held:
-        raise without_description(path)
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(INPUTS, (images.numpy(), sizes.numpy()), strict=True))
         return tuple(torch.from_numpy(own) for own in session.run(OUTPUTS, given))
 
-    return Opened(run, held[METADATA_KEY])
+    return run, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+
+
+def extra(module: str) -> Any:
+    """Import a module of the extra ``export``.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise missing_extra("export", f"exported files need {module}", error) from error
 
 
 def grouped_nms_in_onnx(boxes: Any, scores: Any, groups: Any, iou: float) -> Any:

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.onnx_file import converted
+from srtod.inference.exporting.exported import Run
+from srtod.inference.exporting.onnx_file import converted, extra
 from srtod.inference.exporting.program import INPUTS, OUTPUTS
-from srtod.inference.exporting.runtimes import Opened, extra, unreadable, without_description
 from srtod.support.files import atomic_file
 
 _KEYS = [METADATA_KEY, "description"]
@@ -34,25 +34,19 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
                 scratch.write_bytes((folder / f"program{suffix}").read_bytes())
 
 
-def read(path: Path) -> Opened:
+def read(path: Path) -> tuple[Run, str]:
     """Open an OpenVINO file on the CPU in full precision, with as many threads as torch takes.
 
     Raises:
-        InputError: the extra is not installed, or the file is damaged or not ours.
+        InputError: the extra is not installed.
     """
-    openvino = extra("openvino")
+    core = extra("openvino").Core()
+    model = core.read_model(path)
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    try:
-        core = openvino.Core()
-        model = core.read_model(path)
-        compiled = core.compile_model(model, "CPU", settings)
-    except RuntimeError as error:
-        raise unreadable(path, error) from error
-    if not model.has_rt_info(_KEYS):
-        raise without_description(path)
+    compiled = core.compile_model(model, "CPU", settings)
 
     def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         found = compiled(dict(zip(INPUTS, (images.numpy(), sizes.numpy()), strict=True)))
         return tuple(torch.from_numpy(found[name].copy()) for name in OUTPUTS)
 
-    return Opened(run, model.get_rt_info(_KEYS).value)
+    return run, model.get_rt_info(_KEYS).value if model.has_rt_info(_KEYS) else ""

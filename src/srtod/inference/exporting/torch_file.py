@@ -4,12 +4,11 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.boxes.nms import nms_in_one_plane
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.runtimes import Opened, unreadable, without_description
+from srtod.inference.exporting.exported import Run
 from srtod.inference.exporting.trace import drop_checks
 from srtod.support.files import atomic_file
 
@@ -30,22 +29,8 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
         torch.export.save(plain, scratch, extra_files={_ENTRY: description})
 
 
-def read(path: Path) -> Opened:
-    """Open a program on the CPU. Loading one can execute code: take those of people that you trust.
-
-    Raises:
-        InputError: the file is damaged or not ours.
-    """
+def read(path: Path) -> tuple[Run, str]:
+    """Open a program on the CPU. Loading one can execute code: take those of people that you trust."""
     entries = {_ENTRY: ""}
-    try:
-        program = torch.export.load(path, extra_files=entries)
-    except Exception as error:
-        raise unreadable(path, error) from error
-    if not entries[_ENTRY]:
-        raise without_description(path)
-    module = program.module()
-
-    def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        return module(images, sizes)
-
-    return Opened(run, entries[_ENTRY])
+    program = torch.export.load(path, extra_files=entries)
+    return program.module(), entries[_ENTRY]

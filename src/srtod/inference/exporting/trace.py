@@ -25,20 +25,13 @@ _CHECKS = (
 
 
 def traced(detector: Detector) -> ExportedProgram:
-    """Trace a detector on the CPU.
+    """Trace a detector, which stays as it is, on the CPU.
 
-    Args:
-        detector: stays as it is.
-
-    Returns:
-        The program: :data:`~srtod.inference.exporting.program.INPUTS` to
-        :data:`~srtod.inference.exporting.program.OUTPUTS`. Non-maximum suppression is one operator of
-        :mod:`srtod.boxes.nms` in it.
+    Non-maximum suppression is one operator of :mod:`srtod.boxes.nms` in the program.
 
     Raises:
-        InputError: the detector cannot be exported.
+        InputError: torch cannot follow a layer.
     """
-    require_exportable(detector)
     program = Program(for_inference(detector).cpu()).eval()
     height, width = _EXAMPLE
     images, sizes = torch.rand(2, 3, height, width), torch.tensor([[height, width], [height - 10, width]])

@@ -1,28 +1,31 @@
 """Videos in; a line of JSON a frame as it goes, and an annotated video."""
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from srtod.inference.inputs import to_tensor
 from srtod.inference.jobs.log import JobLog, Lines, digest_of, job_folder, keeping, whole_lines
 from srtod.inference.jobs.options import JobOptions
 from srtod.inference.slices import in_slices
 from srtod.inference.video.decoding import Frame, OpenVideo, open_video
-from srtod.inference.video.encoding import VideoWriter, video_file
-from srtod.inference.video.results import columns_of, frame_picture, rows_of
+from srtod.inference.video.encoding import video_file
 from srtod.inference.video.sources import Video
 from srtod.inference.video.tracking import Tracks
+from srtod.plots import draw_frame
+from srtod.results import coco_results
 from srtod.support.errors import InputError, SrtodError
 from srtod.support.progress import counting_bar, say
-from srtod.types import Finder
+from srtod.types import Detections, Finder
 
 Rows = list[dict[str, Any]]
 
@@ -120,12 +123,14 @@ def _look(
         raise InputError(f"{video}: a stream cannot be gone on with; choose another --output")
     with ExitStack() as stack:
         opened = stack.enter_context(open_video(video))
-        results = _Results(finder.classes, opened, options, path, stack)
-        step = stack.enter_context(_bar(video, opened, options))
+        results = _Results(opened.rate / options.every, options, path, stack)
+        bar = stack.enter_context(counting_bar(2, shown=options.progress))
+        total = None if opened.total is None else -(-opened.total // options.every)
+        task = bar.add_task(video.name, total=total)
         try:
-            for frame, rows, is_new in _found(finder, opened, results, options):
+            for frame, rows, is_new in _found(finder, opened, path, options):
                 results.add(frame, rows, is_new=is_new)
-                step()
+                bar.advance(task)
         except KeyboardInterrupt:
             if not video.live:
                 raise
@@ -148,48 +153,48 @@ class _Results:
     Both files are opened with the first frame, so that a video without any leaves none.
     """
 
-    def __init__(
-        self, classes: Sequence[str], video: OpenVideo, options: JobOptions, path: Path, stack: ExitStack
-    ) -> None:
-        self.classes, self.frames, self.detections = classes, 0, 0
-        self.path, self._options, self._stack = path, options, stack
-        self._rate = video.rate / options.every
-        self._tracks = Tracks(self._rate, min_score=options.picture_score) if options.track else None
+    def __init__(self, rate: Fraction, options: JobOptions, path: Path, stack: ExitStack) -> None:
+        self.frames = self.detections = 0
+        self._rate, self._options, self._path, self._stack = rate, options, path, stack
+        self._tracks = Tracks(rate, min_score=options.picture_score) if options.track else None
         self._lines = Lines(path)
         stack.callback(self._lines.close)
-
-    @cached_property
-    def _writer(self) -> VideoWriter:
-        return self._stack.enter_context(video_file(self.path.with_suffix(".mp4"), self._rate))
-
-    def earlier(self) -> Iterator[dict[str, Any]]:
-        """Yield the lines of the frames that were looked at before a kill or Ctrl-C."""
-        return map(json.loads, whole_lines(self.path))
+        self._draw: Callable[[NDArray[np.uint8]], None] | None = None
 
     def add(self, frame: Frame, rows: Rows, *, is_new: bool) -> None:
         """Take a frame's detections as they stand in its line, be it new or of an earlier run."""
-        found = columns_of(rows)
-        numbers = None if self._tracks is None else self._tracks.number(*found)
+        boxes, scores, labels = _columns(rows)
+        numbers = None if self._tracks is None else self._tracks.number(boxes, scores, labels)
         if is_new:
             for row, number in zip(rows, numbers or (), strict=numbers is not None):
                 row["track_id"] = number
             self._lines.add({"frame": frame.index, "time": round(frame.time, 6), "detections": rows})
         if self._options.pictures:
-            self._writer.add(frame_picture(frame, found, numbers, min_score=self._options.picture_score))
+            drawn = np.flatnonzero(scores >= self._options.picture_score).tolist()
+            tracks = ["" if not numbers or numbers[own] is None else f"#{numbers[own]} " for own in drawn]
+            texts = [f"{track}{scores[own]:.2f}" for track, own in zip(tracks, drawn, strict=True)]
+            self._write(draw_frame(frame.pixels, boxes[drawn], labels[drawn], texts))
         self.frames += 1
         self.detections += len(rows)
 
+    def _write(self, picture: NDArray[np.uint8]) -> None:
+        if self._draw is None:
+            size = picture.shape[1], picture.shape[0]
+            opening = video_file(self._path.with_suffix(".mp4"), self._rate, size)
+            self._draw = self._stack.enter_context(opening)
+        self._draw(picture)
+
 
 def _found(
-    finder: Finder, video: OpenVideo, results: _Results, options: JobOptions
+    finder: Finder, video: OpenVideo, path: Path, options: JobOptions
 ) -> Iterator[tuple[Frame, Rows, bool]]:
     """Yield each frame with what was found in it, and whether that is new; look at some frames at a time."""
     frames = video.frames(options.every)
-    for line in results.earlier():
+    for line in map(json.loads, whole_lines(path)):  # of before a kill or Ctrl-C
         frame = next(frames, None)
         if frame is None or frame.index != line["frame"]:
             raise InputError(
-                f"{results.path}: its lines are of other frames than the video has; choose another --output"
+                f"{path}: its lines are of other frames than the video has; choose another --output"
             )
         yield frame, line["detections"], False
     looking = in_slices(finder, options.slicing, batch_size=options.batch_size)
@@ -198,13 +203,19 @@ def _found(
         with torch.inference_mode():
             found = looking([to_tensor(frame.pixels, finder.device) for frame in batch])
         for frame, own in zip(batch, found, strict=True):
-            yield frame, rows_of(own, results.classes), True
+            yield frame, _rows(own, finder.classes), True
 
 
-@contextmanager
-def _bar(video: Video, opened: OpenVideo, options: JobOptions) -> Generator[Callable[[], None]]:
-    """Show the frames that were looked at, and the time that is left where their number is known."""
-    total = None if opened.total is None else -(-opened.total // options.every)
-    with counting_bar(2, shown=options.progress) as bar:
-        task = bar.add_task(video.name, total=total)
-        yield lambda: bar.advance(task)
+def _rows(found: Detections, classes: Sequence[str]) -> Rows:
+    """The detections of a frame as in COCO results, without their image."""
+    boxes, scores = (found[key].float().cpu().numpy() for key in ("boxes", "scores"))
+    ids, labels = range(1, len(classes) + 1), found["labels"].cpu().numpy()
+    return coco_results(None, boxes, scores, labels, category_ids=ids, names=classes, rounded=True)
+
+
+def _columns(rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes ``[M, 4]`` (x1 y1 x2 y2), scores ``[M]`` and labels ``[M]`` of what :func:`_rows` made."""
+    boxes = np.array([row["bbox"] for row in rows], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    scores = np.array([row["score"] for row in rows], dtype=np.float32)
+    return boxes, scores, np.array([row["category_id"] - 1 for row in rows], dtype=np.int64)

@@ -1,6 +1,5 @@
 """Which detections of one frame are the objects of the frames before."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +27,17 @@ class Tracks:
     """
 
     def __init__(self, rate: Fraction, *, min_score: float) -> None:
-        self._make = _maker(rate, min_score)
+        try:
+            from trackers import BIoU, ByteTrackTracker
+        except ImportError as error:
+            raise missing_extra("tracking", "--track needs the package trackers", error) from error
+        self._make = lambda: ByteTrackTracker(
+            frame_rate=float(rate),
+            track_activation_threshold=min_score,
+            high_conf_det_threshold=min_score,
+            minimum_iou_threshold=MEET,
+            iou=BIoU(buffer_ratio=BUFFER),
+        )
         self._trackers: dict[int, Any] = {}
         self._numbers: dict[tuple[int, int], int] = {}
 
@@ -61,17 +70,3 @@ class Tracks:
                     key = (label, int(track))
                     numbers[place] = self._numbers.setdefault(key, len(self._numbers) + 1)
         return numbers
-
-
-def _maker(rate: Fraction, min_score: float) -> Callable[[], Any]:
-    try:
-        from trackers import BIoU, ByteTrackTracker
-    except ImportError as error:
-        raise missing_extra("tracking", "--track needs the package trackers", error) from error
-    return lambda: ByteTrackTracker(
-        frame_rate=float(rate),
-        track_activation_threshold=min_score,
-        high_conf_det_threshold=min_score,
-        minimum_iou_threshold=MEET,
-        iou=BIoU(buffer_ratio=BUFFER),
-    )
