@@ -256,10 +256,8 @@ def _peak(work: Callable[[], None], device: torch.device) -> float | None:
     return round((torch.cuda.max_memory_allocated() - before) / 2**30, 3)
 
 
-def _waits(work: Callable[[], None], device: torch.device) -> dict[str, Any]:
-    """How often a pass waits for the GPU, and at which lines; none on a CPU."""
-    if device.type != "cuda":
-        return {"waits": None}
+def waits(work: Callable[[], None]) -> list[str]:
+    """Run a pass on a GPU and return the lines (file:number) at which the host waited, as CUDA counts it."""
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("warn")
     try:
@@ -268,9 +266,15 @@ def _waits(work: Callable[[], None], device: torch.device) -> dict[str, Any]:
             work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    lines = [
-        f"{Path(own.filename).name}:{own.lineno}" for own in caught if "synchronizing" in str(own.message)
-    ]
+    told = [own for own in caught if "synchronizing" in str(own.message)]
+    return [f"{Path(own.filename).name}:{own.lineno}" for own in told]
+
+
+def _waits(work: Callable[[], None], device: torch.device) -> dict[str, Any]:
+    """How often a pass waits for the GPU, and at which lines; none on a CPU."""
+    if device.type != "cuda":
+        return {"waits": None}
+    lines = waits(work)
     return {"waits": len(lines), "places": dict(Counter(lines).most_common())}
 
 

@@ -43,10 +43,9 @@ def test_names_stand_beside_the_ids_and_digits_without_meaning_go():
 
 
 def test_a_file_grows_image_by_image_and_is_a_list_at_the_end(tmp_path):
-    with results_file(tmp_path / "found.json") as results:
+    with results_file(tmp_path / "found.json") as add:
         for image_id in (1, 2):
-            results.add(coco_results(image_id, BOXES, SCORES, [0, 0], category_ids=[1]))
-        results.add([])
+            add(coco_results(image_id, BOXES, SCORES, [0, 0], category_ids=[1]))
+        add([])
     written = json.loads((tmp_path / "found.json").read_text())
     assert [result["image_id"] for result in written] == [1, 1, 2, 2]
-    assert results.count == 4

@@ -1,11 +1,12 @@
 """Detections as columns, and as COCO results (https://cocodataset.org/#format-results) in a JSON file."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,25 +82,21 @@ def _given(**values: int | str | None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-class ResultsFile:
-    """A JSON list that is written as it comes, so that any number of detections fits into memory."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.count = 0
-
-    def add(self, results: Sequence[dict[str, Any]]) -> None:
-        """Append results, one a line."""
-        for result in results:
-            self._stream.write(",\n" if self.count else "\n")
-            json.dump(result, self._stream, allow_nan=False, ensure_ascii=False)
-            self.count += 1
-
-
 @contextmanager
-def results_file(path: Path) -> Generator[ResultsFile]:
-    """Open ``path`` for a JSON list of results and close the list at the end."""
+def results_file(path: Path) -> Generator[Callable[[Sequence[dict[str, Any]]], None]]:
+    """Open ``path`` for a JSON list that is written as it comes, so that no number of results fills memory.
+
+    Yields:
+        What appends results, one a line.
+    """
     with path.open("w", encoding="utf-8") as stream:
+        before = chain(["\n"], repeat(",\n"))
+
+        def add(results: Sequence[dict[str, Any]]) -> None:
+            for result, separator in zip(results, before, strict=False):
+                stream.write(separator)
+                json.dump(result, stream, allow_nan=False, ensure_ascii=False)
+
         stream.write("[")
-        yield ResultsFile(stream)
+        yield add
         stream.write("\n]\n")

@@ -1,9 +1,16 @@
 """How often a GPU makes the host wait, as CUDA itself counts it."""
 
-import warnings
+import importlib.util
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+
+spec = importlib.util.spec_from_file_location("gpu", Path(__file__).parents[2] / "benchmarks" / "gpu.py")
+gpu = importlib.util.module_from_spec(spec)
+sys.modules["gpu"] = gpu  # whose dataclasses look for it
+spec.loader.exec_module(gpu)
 
 TRAINING = {
     "faster-rcnn": 14, "cascade-rcnn": 14, "rfla": 14, "cascade-rpn": 14, "detectors": 14, "tridentnet": 14,
@@ -18,21 +25,9 @@ pytestmark = [pytest.mark.gpu, pytest.mark.parametrize("device", ["cuda"], indir
 
 
 def waits(work):
-    """Names of the lines that waited in the second of two calls, the first of which may prepare."""
+    """Lines that waited in the second of two calls, the first of which may prepare."""
     work()
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            work()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return [
-        f"{own.filename.rpartition('/srtod/')[2]}:{own.lineno}"
-        for own in caught
-        if "synchronizing CUDA operation" in str(own.message)
-    ]
+    return gpu.waits(work)
 
 
 @pytest.fixture

@@ -147,9 +147,9 @@ def _joined(parts: Sequence[SetDetections]) -> SetDetections:
 def _save(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
     """Write COCO results with names, whole or not at all."""
     ids = [annotated.category_id_of(label) for label in range(len(annotated.classes))]
-    with atomic_file(path) as scratch, results_file(scratch) as results:
+    with atomic_file(path) as scratch, results_file(scratch) as add:
         for index, record in enumerate(annotated.records):
-            results.add(
+            add(
                 coco_results(
                     record.image_id,
                     *found.of_image(index),

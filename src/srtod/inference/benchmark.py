@@ -11,6 +11,7 @@ from math import prod
 from multiprocessing import get_context
 from typing import Any
 
+import numpy as np
 import torch
 from rich import box
 from rich.table import Table
@@ -21,7 +22,6 @@ from srtod.defaults import Precision
 from srtod.detectors.detector import Detector
 from srtod.detectors.zoo import build_detector
 from srtod.inference.speed import for_inference
-from srtod.support.devices import in_precision
 from srtod.support.errors import first_line
 from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.progress import say
@@ -83,14 +83,17 @@ class Setting:
     def fast(self, detector: Detector) -> Detector:
         """The copy that is measured."""
         return for_inference(
-            detector, fuse=self.fuse, channels_last=self.channels_last, compiled=self.compiled
+            detector,
+            fuse=self.fuse,
+            channels_last=self.channels_last,
+            compiled=self.compiled,
+            precision=self.precision,
         )
 
     @torch.inference_mode()
     def run(self, detector: Detector, images: list[Tensor]) -> None:
         """One pass, to its end on the device."""
-        with in_precision(self.precision, torch.device(self.device)):
-            detector(images)
+        detector(images)
         if self.device == "cuda":
             torch.cuda.synchronize()
 
@@ -131,12 +134,8 @@ def measure(systems: Sequence[str], setting: Setting, *, on_step: Callable[[str]
     """Measure base, paper head and lite head of each system.
 
     In every run all detectors pass once, one after the other, so that a drift of the machine meets all alike.
-    The variants of a system share the weights of pyramid and head.
-
-    Args:
-        systems: names in the zoo.
-        setting: the conditions.
-        on_step: called with a word on what is done next.
+    The variants of a system share the weights of pyramid and head. ``on_step`` is called with a word on what
+    is done next.
 
     Raises:
         InputError: an unknown system or option.
@@ -155,19 +154,17 @@ def measure(systems: Sequence[str], setting: Setting, *, on_step: Callable[[str]
         copies = _shared({name: setting.fast(detector) for name, detector in variants.items()})
         fast |= {(system, name): detector for name, detector in copies.items()}
     memory: dict[tuple[str, str], float | None] = {}
-    for (system, name), detector in fast.items():
-        on_step(f"{system}, {name}: memory")
+    for key, detector in fast.items():
+        on_step(f"{', '.join(key)}: memory")
         on_gpu = setting.device == "cuda"
-        memory[system, name] = (
-            _peak_on_gpu(detector, setting) if on_gpu else peak_of_process(system, name, setting)
-        )
+        memory[key] = _peak_on_gpu(detector, setting) if on_gpu else peak_of_process(*key, setting)
     times = _time(fast, setting, on_step)
     return [
         Cost(
             *key,
             *operations[key],
             latency=statistics.median(own),
-            spread=_half_quartile_range(own),
+            spread=float(np.subtract(*np.percentile(own, (75, 25)))) / 2 if len(own) > 1 else None,
             throughput=setting.batch / statistics.median(own),
             ratio=statistics.median(a / b for a, b in zip(own, times[key[0], "base"], strict=True)),
             memory=memory[key],
@@ -288,10 +285,3 @@ def _time(
             setting.run(detector, images)
             times[key].append(time.perf_counter() - start)
     return times
-
-
-def _half_quartile_range(values: list[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    quartiles = statistics.quantiles(values, n=4, method="inclusive")
-    return (quartiles[2] - quartiles[0]) / 2

@@ -103,10 +103,5 @@ def for_inference(
 
 
 def prefers_channels_last(device: str, precision: Precision) -> bool:
-    """Whether keeping the channels of a cell together is faster: on a CPU, and for a GPU's tensor cores.
-
-    Args:
-        device: kind of device, such as ``cpu`` or ``cuda``.
-        precision: of the network's arithmetic.
-    """
+    """Whether a kind of device is faster where the channels of a cell are together: a CPU, tensor cores."""
     return device == "cpu" or (device == "cuda" and precision != "fp32")

@@ -1,6 +1,5 @@
 """Detectors as files that other runtimes take: ONNX, OpenVINO, PyTorch's exported programs."""
 
-from srtod.inference.exporting.exported import ExportedDetector
 from srtod.inference.exporting.formats import FORMATS, export, export_weights, is_exported, open_exported
 
-__all__ = ["FORMATS", "ExportedDetector", "export", "export_weights", "is_exported", "open_exported"]
+__all__ = ["FORMATS", "export", "export_weights", "is_exported", "open_exported"]

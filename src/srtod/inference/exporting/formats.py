@@ -1,28 +1,52 @@
 """The formats by name and by ending: write a detector into a file, and open one as what finds objects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
 from torch.export import ExportedProgram
 
+from srtod.boxes.candidates import Candidates
+from srtod.detectors.border.images import check_images
+from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
+from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
-from srtod.inference.exporting.exported import ExportedDetector, Run
-from srtod.inference.exporting.trace import require_exportable, traced
+from srtod.inference.exporting.trace import Run, require_exportable, traced
 from srtod.support.errors import InputError, first_line
 from srtod.support.files import require_writable
+from srtod.types import Detections
+
+
+class ExportedDetector:
+    """An exported file that finds what its detector found."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, run: Run, config: DetectorConfig) -> None:
+        self.classes = config.classes
+        self._run, self._preprocess = run, Preprocess(resize=config.resize)
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes.
+
+        Raises:
+            InputError: no images, or a wrong one.
+        """
+        check_images(images)
+        batch = self._preprocess(images)
+        boxes, scores, labels, image_of = self._run(batch.raw, batch.size_table)
+        return self._preprocess.restore(Candidates(image_of, boxes, scores, labels), batch)
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A kind of file: the ending of its name, and what writes and reads one.
 
-    Attributes:
-        suffix: of its name.
-        write: a program and its detector's description into a file.
-        read: a file to what runs it, and the description; an empty one where the file has none.
+    With the program goes the description of its detector; read from a file that has none, it is empty.
     """
 
     suffix: str

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.exported import Run
-from srtod.inference.exporting.program import INPUTS, OUTPUTS
+from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
 
@@ -34,10 +33,7 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
 
 
 def converted(program: ExportedProgram) -> Any:
-    """The program in ONNX's operators, a ``torch.onnx.ONNXProgram``.
-
-    Args:
-        program: is used up: torch converts a program once.
+    """Return a program, which is used up, in ONNX's operators, as a ``torch.onnx.ONNXProgram``.
 
     Raises:
         InputError: the extra is not installed, or ONNX has no operator for something in the program.

@@ -8,9 +8,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.exported import Run
 from srtod.inference.exporting.onnx_file import converted, extra
-from srtod.inference.exporting.program import INPUTS, OUTPUTS
+from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.files import atomic_file
 
 _KEYS = [METADATA_KEY, "description"]

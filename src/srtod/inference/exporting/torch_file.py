@@ -8,8 +8,7 @@ from torch.export import ExportedProgram
 
 from srtod.boxes.nms import nms_in_one_plane
 from srtod.detectors.weights import METADATA_KEY
-from srtod.inference.exporting.exported import Run
-from srtod.inference.exporting.trace import drop_checks
+from srtod.inference.exporting.trace import Run, drop_checks
 from srtod.support.files import atomic_file
 
 _ENTRY = f"{METADATA_KEY}.json"

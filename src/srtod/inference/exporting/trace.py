@@ -1,12 +1,20 @@
-"""From a detector to a graph of tensor operators, open for any number and size of images."""
+"""A detector as one program of tensors, open for any number and size of images, and its graph."""
+
+from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from srtod.detectors.detector import Detector
-from srtod.inference.exporting.program import INPUTS, Program
 from srtod.inference.speed import for_inference
 from srtod.support.errors import InputError, first_line
+
+INPUTS = ("images", "sizes")
+OUTPUTS = ("boxes", "scores", "labels", "image_indices")
+
+Run = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""Images ``[B, 3, H, W]`` and sizes ``[B, 2]`` on the CPU to the outputs of a program."""
 
 _EXAMPLE = (200, 264)
 """(height, width) of the images that are traced: no side of any level is 1, and no two are the same."""
@@ -22,6 +30,39 @@ _CHECKS = (
     torch.ops.aten.sym_constrain_range.default,
     torch.ops.aten.sym_constrain_range_for_size.default,
 )
+
+
+class Program(nn.Module):
+    """What an exported file computes: normalisation, network and choice of the detections.
+
+    It runs the parts of a detector in evaluation mode, but takes tensors alone, so that the number of images
+    and their size are open.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Find objects.
+
+        Args:
+            images: float32 ``[B, 3, H, W]``, RGB in 0..1, each in the top left corner; what stands beside
+                it is not read.
+            sizes: (height, width) of each image without padding, int64 ``[B, 2]``.
+
+        Returns:
+            boxes ``[M, 4]`` (x1 y1 x2 y2 in pixels), scores ``[M]``, labels int64 ``[M]`` and index of the
+            image int64 ``[M]``: one image after the other, each by descending score.
+        """
+        detector = self.detector
+        normalised, raw, valid = detector.preprocess.of_batch(images, sizes)
+        levels = detector.pyramid(normalised)
+        if detector.self_reconstruction is not None:
+            levels = detector.self_reconstruction.enhanced(levels, raw, valid)
+        found = detector.head.detect(levels, sizes)
+        found = found.where(found.valid)
+        return found.boxes, found.scores, found.groups, found.images
 
 
 def traced(detector: Detector) -> ExportedProgram:

@@ -27,19 +27,14 @@ MOST_WRITERS = 4
 
 @dataclass(frozen=True)
 class ImagesDone:
-    """What was done.
-
-    Attributes:
-        images: how many images were looked at.
-        detections: how many detections were written.
-        drawn: how many of them have at least the pictures' score.
-        skipped: why images were left out, one line each.
-    """
+    """How many images were looked at, and how many detections were written."""
 
     images: int
     detections: int
     drawn: int
+    """Detections of at least the pictures' score."""
     skipped: tuple[str, ...] = ()
+    """Why images were left out, one line each."""
 
 
 def predict_images(
@@ -91,17 +86,18 @@ def write_results(log: JobLog, keys: Sequence[int | str], min_score: float) -> I
     Raises:
         InputError: nothing is, as no image can be read.
     """
-    skipped, drawn = [], 0
-    with atomic_file(log.folder / "detections.json") as scratch, results_file(scratch) as results:
+    skipped, detections, drawn = [], 0, 0
+    with atomic_file(log.folder / "detections.json") as scratch, results_file(scratch) as add:
         for line in log.lines(keys):
             if "error" in line:
                 skipped.append(line["error"])
                 continue
-            results.add(line["detections"])
+            add(line["detections"])
+            detections += len(line["detections"])
             drawn += sum(found["score"] >= min_score for found in line["detections"])
         if not log.done:
             raise InputError(f"none of the {len(keys)} images can be read; the first: {skipped[0]}")
-    return ImagesDone(log.done, results.count, drawn, tuple(skipped))
+    return ImagesDone(log.done, detections, drawn, tuple(skipped))
 
 
 def line_of(prediction: Prediction, category_ids: Sequence[int] = ()) -> dict[str, Any]:
@@ -176,12 +172,11 @@ def _finish_behind(
 def _shows_slices(bar: Progress) -> Callable[..., None]:
     """Make what shows a bar of the slices of the image at hand."""
     task = bar.add_task("slices", visible=False)
-    shown: list[str] = []
 
     def show(name: str, done: int, total: int) -> None:
-        if shown != [name]:
-            shown[:] = [name]
-            bar.reset(task, total=total, visible=True, description=f"slices of {name}")
+        title = f"slices of {name}"
+        if bar.tasks[task].description != title:
+            bar.reset(task, total=total, visible=True, description=title)
         bar.advance(task, done)
 
     return show

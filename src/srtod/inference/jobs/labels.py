@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +23,29 @@ def write_labels(
     classes: Sequence[str],
     category_ids: Sequence[int],
 ) -> None:
-    """Write images and what was found as a data set; images are hard links where the disk allows it.
+    """Write images and what was found as a data set, without boxes that have no area or too low a score.
 
-    Args:
-        log: what was found.
-        images: where it was found.
-        options: the layout, and the least score of a label.
-        classes: names in label order.
-        category_ids: the number of each class, where the layout has numbers.
+    Images are hard links where the disk allows it.
     """
     assert options.labels is not None
     target = log.folder / "labels"
     shutil.rmtree(target, ignore_errors=True)  # of the same job, killed before it said that it was finished
+    records: list[ImageRecord] = []
+    first, by_id = 1, {image.image_id: image for image in images}
+    for line in log.lines(by_id):
+        if "error" not in line:
+            records.append(_record(by_id[line["key"]], line, category_ids, options.picture_score, first))
+            first += len(records[-1].boxes)
     found = AnnotatedSet(
         source=target,
         format=options.labels,
         split="",
         classes=tuple(classes),
-        records=tuple(_records(log, images, category_ids, options.picture_score)),
+        records=tuple(records),
         category_ids=tuple(category_ids),
     )
     with atomic_folder(target) as folder:
         WRITERS[options.labels]([found], folder, _place)
-
-
-def _records(
-    log: JobLog, images: Sequence[ImageFile], category_ids: Sequence[int], min_score: float
-) -> Iterator[ImageRecord]:
-    """Each image with what was found in it as its marks, boxes without an area left out."""
-    first, by_id = 1, {image.image_id: image for image in images}
-    for line in log.lines(by_id):
-        if "error" not in line:
-            record = _record(by_id[line["key"]], line, category_ids, min_score, first)
-            first += len(record.boxes)
-            yield record
 
 
 def _record(

@@ -21,10 +21,9 @@ SYNC = 1.0
 
 
 class Lines:
-    """A file of JSON lines that outlives a kill after any of them.
+    """A file of JSON lines that outlives a kill after any of them; what it left of a last one is cut off.
 
-    Args:
-        path: made with the first line; what a kill left of a last one is cut off.
+    The file is made with its first line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,12 +61,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 
 class JobLog:
-    """What is finished of a job.
-
-    Attributes:
-        folder: the output.
-        finished: what came of it, where everything was done before.
-    """
+    """What is finished of a job in its output folder; ``finished`` is what came of it, once that is all."""
 
     def __init__(self, folder: Path, finished: dict[str, Any] | None) -> None:
         self.folder, self.finished = folder, finished
@@ -105,8 +99,6 @@ class JobLog:
 
         What was wrong may be over, such as a network that was down.
         """
-        if self.finished is not None:
-            return []
         return [key for key in keys if key not in self._places or (key in self._failed and not skip_bad)]
 
     def lines(self, keys: Iterable[Hashable]) -> Generator[dict[str, Any]]:
@@ -128,11 +120,6 @@ class JobLog:
             return
         write_json(self.folder / JOB, read_json(self.folder / JOB) | {"finished": came_of_it}, indent=2)
         shutil.rmtree(self.folder / "log", ignore_errors=True)
-
-    def forget(self) -> None:
-        """Leave nothing of a job of which nothing was finished."""
-        shutil.rmtree(self.folder / "log", ignore_errors=True)
-        (self.folder / JOB).unlink(missing_ok=True)
 
     def _note(self, path: Path, start: int, line: dict[str, Any]) -> None:
         key = line["key"]
@@ -179,7 +166,8 @@ def job_folder(output: Path, asked: dict[str, Any], *, resume: bool) -> Generato
         finally:
             log.close()
             if not log.anything:
-                log.forget()
+                shutil.rmtree(output / "log", ignore_errors=True)
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

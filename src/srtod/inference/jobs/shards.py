@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,16 +23,11 @@ from srtod.types import Finder
 
 
 class ListedImage(NamedTuple):
-    """One of very many images.
-
-    Attributes:
-        source: path or address.
-        file_name: what results call it: the source without the folders that all have in common.
-        image_id: counted from 1.
-    """
+    """One of very many images, a path or an address; the ids count from 1."""
 
     source: str
     file_name: str
+    """The source without the folders that all have in common."""
     image_id: int
 
 
@@ -63,9 +58,9 @@ def predict_shards(
     Args:
         make_finder: makes what finds objects; called once in each worker.
         images: see :func:`~srtod.inference.jobs.listing.list_images`.
-        output: a folder that does not exist yet or is empty, or one to go on with.
+        output: as for :func:`~srtod.inference.jobs.images.predict_images`.
         options: how; images that cannot be read are told when all others are done.
-        weights: tells the finder from others, so that nobody goes on with another.
+        weights: as for :func:`~srtod.inference.jobs.images.predict_images`.
         on_gpu: whether workers need a GPU; on this machine they share those that it has.
 
     Raises:
@@ -85,7 +80,10 @@ def predict_shards(
         left = [at for at, shard in enumerate(shards) if any(image.image_id in missing for image in shard)]
 
         def do(finder: Finder, number: int) -> None:
-            write_shard(finder, shards[number], output / "log" / f"{number:06}.jsonl", options)
+            lines = (
+                json.dumps(_line(finder, image, options), ensure_ascii=False) for image in shards[number]
+            )
+            write_text(output / "log" / f"{number:06}.jsonl", "".join(f"{line}\n" for line in lines))
 
         together = partial(write_results, log, keys, options.picture_score)
         with keeping(log, len(images), "images", together):
@@ -102,12 +100,6 @@ def predict_shards(
                 raise InputError(f"{done.skipped[0]}{more}; all others are done: --skip-bad leaves it out")
         log.finish({"images": done.images, "detections": done.detections, "drawn": done.drawn})
     return done
-
-
-def write_shard(finder: Finder, shard: Iterable[ListedImage], path: Path, options: JobOptions) -> None:
-    """Look at the images of a shard and write its lines, whole or not at all."""
-    lines = [json.dumps(_line(finder, image, options), ensure_ascii=False) for image in shard]
-    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _line(finder: Finder, image: ListedImage, options: JobOptions) -> dict[str, Any]:

@@ -32,19 +32,13 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class VideosDone:
-    """What was done.
-
-    Attributes:
-        videos: how many videos were looked at.
-        frames: how many of their frames.
-        detections: how many detections were written.
-        notes: what was left out, ended early or was stopped, one line each.
-    """
+    """How many videos and frames of them were looked at, and how many detections were written."""
 
     videos: int
     frames: int
     detections: int
     notes: Sequence[str]
+    """What was left out, ended early or was stopped, one line each."""
 
 
 def predict_videos(
@@ -60,12 +54,8 @@ def predict_videos(
     A frame's line is written as soon as the frame was looked at, so that nothing is lost however it ends. The
     annotated video is written whole or not at all. Ctrl-C and a break end a stream as if it had ended there.
 
-    Args:
-        finder: a detector in evaluation mode, or what else finds objects.
-        videos: what to look at.
-        output: a folder that does not exist yet or is empty, or one to go on with.
-        options: how; with ``resume`` frames that have their line are not looked at again.
-        weights: tells the finder from others, so that nobody goes on with another.
+    The arguments are those of :func:`~srtod.inference.jobs.images.predict_images`. Frames that have a line
+    are not looked at again.
 
     Raises:
         InputError: a video cannot be opened or is damaged, or ``output`` cannot be written.
@@ -97,11 +87,12 @@ def _predict_video(finder: Finder, video: Video, log: JobLog, options: JobOption
     """Look at a video and log it, also where a stream was stopped or broke."""
     notes: list[str] = []
     line: dict[str, Any] = {"key": video.name, "frames": 0, "detections": 0, "notes": notes}
-    broken: SrtodError | None = None
     try:
-        broken = _look(finder, video, log.folder / f"{video.name}.jsonl", options, line)
-    except InputError as error:
-        if not options.skip_bad:
+        _look(finder, video, log.folder / f"{video.name}.jsonl", options, line)
+    except SrtodError as error:
+        if not (options.skip_bad and isinstance(error, InputError)):
+            if video.live and line["frames"]:
+                log.add(line)
             raise
         notes.append(f"left out: {error}")
         line["error"] = str(error)
@@ -109,16 +100,12 @@ def _predict_video(finder: Finder, video: Video, log: JobLog, options: JobOption
         if options.progress:
             for note in notes:
                 say(note)
-    if broken is None or line["frames"]:
-        log.add(line)
-    if broken is not None:
-        raise broken
+    log.add(line)
 
 
-def _look(
-    finder: Finder, video: Video, path: Path, options: JobOptions, line: dict[str, Any]
-) -> SrtodError | None:
-    """Look at the frames and count them in ``line``; return the error that ended a stream."""
+def _look(finder: Finder, video: Video, path: Path, options: JobOptions, line: dict[str, Any]) -> None:
+    """Look at the frames and count them in ``line``; the annotated video of a stream outlives its break."""
+    broken: SrtodError | None = None
     if video.live and path.exists():
         raise InputError(f"{video}: a stream cannot be gone on with; choose another --output")
     with ExitStack() as stack:
@@ -140,11 +127,11 @@ def _look(
             broken = type(error)(f"{error}{kept}")
             if not video.live:
                 raise broken from error
-            return broken
         finally:
             line |= {"frames": results.frames, "detections": results.detections}
             line["notes"] += opened.notes
-    return None
+    if broken is not None:
+        raise broken
 
 
 class _Results:

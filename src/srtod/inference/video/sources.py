@@ -4,6 +4,7 @@ import glob
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from srtod.data.images import SUFFIXES as IMAGE_SUFFIXES
@@ -88,11 +89,9 @@ def _names(locations: list[str]) -> list[str]:
     """
     names: dict[str, str] = {}
     for location in locations:
-        plain = name = _name(location)
-        number = 1
-        while name.casefold() in names:
-            number += 1
-            name = f"{plain}-{number}"
+        plain = _name(location)
+        tried = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        name = next(own for own in tried if own.casefold() not in names)
         names[name.casefold()] = name
     return list(names.values())
 

@@ -44,12 +44,7 @@ class Tracks:
     def number(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> list[int | None]:
-        """Number the detections of the next frame.
-
-        Args:
-            boxes: ``[M, 4]``, x1 y1 x2 y2.
-            scores: ``[M]``.
-            labels: ``[M]``.
+        """Number the detections of the next frame, boxes ``[M, 4]`` (x1 y1 x2 y2), scores and labels ``[M]``.
 
         Returns:
             For each the number of its track, counted from 1; None where it has none: on first sight, or for
