@@ -12,7 +12,7 @@ from typing import Any
 from srtod.inference.inputs import GivenImage, ImageFile
 from srtod.inference.jobs.labels import write_labels
 from srtod.inference.jobs.log import JobLog, digest_of, job_folder, keeping
-from srtod.inference.jobs.options import JobOptions
+from srtod.inference.jobs.options import DEFAULT_OPTIONS, JobOptions
 from srtod.inference.predict import predictions
 from srtod.inference.prediction import Prediction
 from srtod.results import results_file
@@ -41,7 +41,7 @@ def predict_images(
     finder: Finder,
     images: Sequence[ImageFile],
     output: Path,
-    options: JobOptions | None = None,
+    options: JobOptions = DEFAULT_OPTIONS,
     *,
     category_ids: Sequence[int] = (),
     weights: str | None = None,
@@ -62,7 +62,6 @@ def predict_images(
     Raises:
         InputError: an image cannot be read (with ``skip_bad``: none can), or ``output`` cannot be written.
     """
-    options = options or JobOptions()
     numbers = tuple(category_ids) or tuple(range(1, len(finder.classes) + 1))
     known = digest_of((image.path, image.file_name, image.image_id) for image in images)
     asked = options.deciding("pictures", "picture_score", "labels")

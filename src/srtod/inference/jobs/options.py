@@ -101,5 +101,8 @@ class JobOptions(BaseModel):
         return self.model_dump(mode="json", include=always | set(names))
 
 
+DEFAULT_OPTIONS = JobOptions()
+
+
 def _flag(name: str) -> str:
     return "--no-pictures" if name == "pictures" else f"--{name.replace('_', '-')}"

@@ -14,7 +14,7 @@ from srtod.inference.inputs import ImageFile
 from srtod.inference.jobs.images import ImagesDone, line_of, write_results
 from srtod.inference.jobs.listing import local_copy
 from srtod.inference.jobs.log import digest_of, job_folder, keeping
-from srtod.inference.jobs.options import JobOptions
+from srtod.inference.jobs.options import DEFAULT_OPTIONS, JobOptions
 from srtod.inference.predict import predictions
 from srtod.support.errors import InputError, missing_extra
 from srtod.support.files import write_text
@@ -45,7 +45,7 @@ def predict_shards(
     make_finder: Callable[[], Finder],
     images: Sequence[str],
     output: Path,
-    options: JobOptions | None = None,
+    options: JobOptions = DEFAULT_OPTIONS,
     *,
     weights: str | None = None,
     on_gpu: bool = False,
@@ -66,7 +66,7 @@ def predict_shards(
     Raises:
         InputError: Ray is not installed, the folder holds something else, or images cannot be read.
     """
-    options, everything = options or JobOptions(), listed(images)
+    everything = listed(images)
     output = Path(os.path.abspath(output))  # noqa: PTH100 - workers run elsewhere
     shards = [
         everything[at : at + options.shard_size] for at in range(0, len(everything), options.shard_size)
@@ -80,10 +80,9 @@ def predict_shards(
         left = [at for at, shard in enumerate(shards) if any(image.image_id in missing for image in shard)]
 
         def do(finder: Finder, number: int) -> None:
-            lines = (
-                json.dumps(_line(finder, image, options), ensure_ascii=False) for image in shards[number]
-            )
-            write_text(output / "log" / f"{number:06}.jsonl", "".join(f"{line}\n" for line in lines))
+            lines = [_line(finder, image, options) for image in shards[number]]
+            text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+            write_text(output / "log" / f"{number:06}.jsonl", text)
 
         together = partial(write_results, log, keys, options.picture_score)
         with keeping(log, len(images), "images", together):

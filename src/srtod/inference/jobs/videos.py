@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from srtod.inference.inputs import to_tensor
 from srtod.inference.jobs.log import JobLog, Lines, digest_of, job_folder, keeping, whole_lines
-from srtod.inference.jobs.options import JobOptions
+from srtod.inference.jobs.options import DEFAULT_OPTIONS, JobOptions
 from srtod.inference.slices import in_slices
 from srtod.inference.video.decoding import Frame, OpenVideo, open_video
 from srtod.inference.video.encoding import video_file
@@ -45,7 +45,7 @@ def predict_videos(
     finder: Finder,
     videos: Sequence[Video],
     output: Path,
-    options: JobOptions | None = None,
+    options: JobOptions = DEFAULT_OPTIONS,
     *,
     weights: str | None = None,
 ) -> VideosDone:
@@ -61,7 +61,6 @@ def predict_videos(
         InputError: a video cannot be opened or is damaged, or ``output`` cannot be written.
         SrtodError: a stream broke; what was found until then is written.
     """
-    options = options or JobOptions()
     asked = options.deciding("every", "track", "pictures", "picture_score")
     asked |= {"videos": digest_of((video.location, video.name) for video in videos), "weights": weights}
     with job_folder(output, asked, resume=options.resume) as log:
