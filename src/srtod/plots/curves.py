@@ -69,17 +69,15 @@ def curves_figure(
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     losses, metrics = figure.subplots(1, 2)
+    styles = cycler(linestyle=("-", "--", ":")) * cycler(color=COLOURS) * cycler(linewidth=(1.2,))
     for axis in (losses, metrics):
-        axis.set_prop_cycle(
-            cycler(linestyle=("-", "--", ":")) * cycler(color=COLOURS) * cycler(linewidth=(1.2,))
-        )
-    _draw_losses(losses, training)
-    _draw_metrics(metrics, evaluations)
-    for axis in (losses, metrics):
+        axis.set_prop_cycle(styles)
         axis.set_xlabel("step")
         axis.grid(visible=True, color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
+    _draw_losses(losses, training)
+    _draw_metrics(metrics, evaluations)
     return figure
 
 

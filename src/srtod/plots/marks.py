@@ -22,18 +22,10 @@ def outline(
     width: int,
     corners: bool = False,
 ) -> Rect:
-    """Draw a frame of ``width`` pixels around ``box``, ``gap`` pixels away from it.
+    """Draw a frame of ``width`` pixels around ``box`` (x1 y1 x2 y2), or its four corners only.
 
-    Args:
-        draw: the picture.
-        box: x1 y1 x2 y2 in pixels of the picture.
-        colour: colour of the line.
-        gap: pixels left free between object and line, so that the line does not hide a tiny object.
-        width: thickness of the line in pixels.
-        corners: draw the four corners only.
-
-    Returns:
-        The frame's outer edges, clipped to the picture.
+    A gap of so many pixels stays free, so that the line does not hide a tiny object. Returns the frame's
+    outer edges, clipped to the picture.
     """
     right, bottom = draw.im.size[0] - 1, draw.im.size[1] - 1
     away = gap + width
@@ -77,13 +69,7 @@ def hatch(picture: Image.Image, boxes: NDArray[np.float64], *, step: int = 10) -
 
 
 class Labels:
-    """Writes short texts beside boxes where they hide neither boxes nor one another.
-
-    Args:
-        draw: the picture.
-        typeface: the font.
-        taken: places to keep free, left top right bottom.
-    """
+    """Writes short texts beside boxes where they hide neither one another nor the places ``taken``."""
 
     def __init__(
         self, draw: ImageDraw.ImageDraw, typeface: ImageFont.FreeTypeFont, taken: Iterable[Rect] = ()
@@ -92,13 +78,9 @@ class Labels:
         self._taken = np.array(list(taken), dtype=np.int64).reshape(-1, 4)
 
     def write(self, text: str, rect: Rect, colour: RGB = INK, *, force: bool = False) -> bool:
-        """Write ``text`` above, below, right or left of ``rect``; return False where no place is free.
+        """Write a line above, below, right or left of ``rect``; return False where no place is free.
 
-        Args:
-            text: one line.
-            rect: the thing it belongs to, left top right bottom.
-            colour: of the letters; their rim is black.
-            force: write it above (or where it fits best) even if something is hidden.
+        ``force`` writes it above (or where it fits best) even if something is hidden.
         """
         places = list(self._places(text, rect))
         free = [place for place in places if not self._hit(place)]
@@ -176,14 +158,10 @@ class LegendEntry:
 def draw_legend(
     width: int, *, title: str, note: str, entries: Sequence[LegendEntry], unit: float
 ) -> Image.Image:
-    """Draw title, note and entries on a strip ``width`` pixels wide, as high as they need.
+    """Draw title, entries and, fainter, a note on a strip ``width`` pixels wide, as high as they need.
 
-    Args:
-        width: pixels.
-        title: what the picture shows; shortened in the middle where it is too long.
-        note: a fainter text under the entries; ``""`` for none.
-        entries: the kinds of frames; they wrap onto further lines.
-        unit: size of everything relative to a picture 1400 pixels wide.
+    The title is shortened in the middle where it is too long. ``unit`` is the size of everything relative to
+    a picture 1400 pixels wide.
     """
     pad, size = round(12 * unit), round(17 * unit)
     step, plain, bold = round(size * 1.75), font(size), font(size, bold=True)

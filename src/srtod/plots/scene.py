@@ -69,12 +69,9 @@ class Scene:
         ]
 
     def view(self, crops: Sequence[Crop], scale: float, unit: float) -> tuple[Image.Image, Frames]:
-        """Draw the whole image, and where the insets are.
+        """Draw the whole image, ``scale`` times enlarged, and where the insets are, lettered in this order.
 
-        Args:
-            crops: the insets, lettered in this order.
-            scale: pixels of the picture for one of the image.
-            unit: how much thicker and larger lines and letters are than in a small picture.
+        ``unit`` is how much thicker and larger lines and letters are than in a small picture.
         """
         size = (max(1, round(self.pixels.size[0] * scale)), max(1, round(self.pixels.size[1] * scale)))
         how = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS
@@ -92,14 +89,9 @@ class Scene:
     def insets(
         self, crops: Sequence[Crop], side: int, texts: Sequence[str], *, unit: float, sharp: bool = False
     ) -> list[Image.Image]:
-        """Draw parts of the image, enlarged, each with its letter and with texts beside its boxes.
+        """Draw parts of the image, each ``side`` pixels wide with its letter and with texts beside its boxes.
 
-        Args:
-            crops: the parts.
-            side: of each picture, in pixels.
-            texts: one for each box.
-            unit: as in :meth:`view`.
-            sharp: leave pixels as squares.
+        There is one text for each box. ``unit`` is as in :meth:`view`; ``sharp`` leaves pixels as squares.
         """
         how = Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS
         width = 1 if sharp else max(2, round(1.5 * unit))
@@ -137,11 +129,7 @@ class Scene:
     ) -> tuple[Image.Image, Frames]:
         """Draw frames onto a part of the image, the best last, so that they lie on top.
 
-        Args:
-            picture: the part that begins at ``origin`` (x, y), ``zoom`` times enlarged.
-            origin: in pixels of the image.
-            zoom: pixels of the picture for one of the image.
-            width: of the frames, in pixels of the picture.
+        The part begins at ``origin`` (x, y in pixels of the image) and is ``zoom`` times enlarged.
         """
         shift, inside = np.tile(origin, 2), Crop(0, 0, max(picture.size))
         picture = hatch(picture, (self.ignore - shift) * zoom)

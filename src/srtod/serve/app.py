@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.formparsers import MultiPartParser
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -43,7 +45,6 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text} for status, text in _SAID_OF.items()
 }
 
-pages = APIRouter(include_in_schema=False)
 routes = APIRouter()
 
 
@@ -74,7 +75,6 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
         lifespan=lifespan,
     )
     app.state.served, app.state.limits, app.state.queue = Served(finder), limits, queue
-    app.include_router(pages)
     app.include_router(routes)
     app.mount("/page", StaticFiles(directory=PAGE))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts) or ["*"], www_redirect=False)
@@ -83,13 +83,13 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
     return app
 
 
-@pages.get("/")
+@routes.get("/", include_in_schema=False)
 async def index() -> FileResponse:
     """The page."""
     return FileResponse(PAGE / "index.html")
 
 
-@pages.get("/docs")
+@routes.get("/docs", include_in_schema=False)
 async def docs() -> FileResponse:
     """The description of the routes, for people, without anything from elsewhere."""
     return FileResponse(PAGE / "docs.html")
@@ -119,49 +119,38 @@ async def detect(
     ] = True,
 ) -> CocoDetections:
     """Find objects in an image: a COCO file with scores."""
-    upload, served = await _upload(request, file), request.app.state.served
-    read = request.app.state.limits.read
-    return await _work(
-        request,
-        lambda: served.detect(
-            read(upload), upload.name, score_threshold=score_threshold, enhancement=enhancement
-        ),
-    )
+    served, name = request.app.state.served, clean_name(file.filename)
+    choices = {"score_threshold": score_threshold, "enhancement": enhancement}
+    return await _work(request, file, lambda image: served.detect(image, name, **choices))
 
 
 @routes.post("/maps", responses=_PROBLEMS)
 async def maps(request: Request, file: UploadFile) -> Maps:
     """What self-reconstruction sees in an image: difference, mask, finest level, rebuilt image."""
-    upload, served = await _upload(request, file), request.app.state.served
-    return await _work(request, lambda: served.maps(request.app.state.limits.read(upload)))
+    return await _work(request, file, request.app.state.served.maps)
 
 
 @routes.post("/picture", responses=_PROBLEMS | {200: {"content": {"image/png": {}}}}, response_class=Response)
 async def picture(request: Request, file: UploadFile) -> Response:
     """The image as the detector sees it, as PNG: for kinds that browsers cannot show, such as TIFF."""
-    upload, read = await _upload(request, file), request.app.state.limits.read
-    data = await _work(request, lambda: png(Image.fromarray(read(upload))))
+    data = await _work(request, file, lambda image: png(Image.fromarray(image)))
     return Response(data, media_type="image/png")
 
 
-async def _upload(request: Request, file: UploadFile) -> ImageBytes:
+async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.uint8]], Answer]) -> Answer:
+    """Have a job done on the image of a file, within the limits."""
+    queue: JobQueue = request.app.state.queue
+    limits: Limits = request.app.state.limits
     kind = file.content_type or ""
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise HTTPException(415, "that is no image; send one, such as JPEG, PNG or TIFF")
-    limits: Limits = request.app.state.limits
     data = await file.read()
     if len(data) > limits.upload_bytes:
         raise HTTPException(413, too_large(limits))
-    return ImageBytes(clean_name(file.filename), data)
-
-
-async def _work(request: Request, job: Callable[[], Answer]) -> Answer:
-    """Have a job done within the limits."""
-    queue: JobQueue = request.app.state.queue
-    limits: Limits = request.app.state.limits
+    upload = ImageBytes(clean_name(file.filename), data)
     try:
         async with asyncio.timeout(limits.seconds):
-            return await asyncio.wrap_future(queue.submit(job))
+            return await asyncio.wrap_future(queue.submit(lambda: job(limits.read(upload))))
     except BusyError as busy:
         raise HTTPException(503, str(busy), {"Retry-After": str(busy.retry_after)}) from None
     except TimeoutError:

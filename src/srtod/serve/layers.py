@@ -38,11 +38,6 @@ def layers_of(image: NDArray[np.uint8], maps: Mapping[str, NDArray[np.float32]])
     return [_layer(panels[name]) for name in TEXTS]
 
 
-def png_url(picture: Image.Image) -> str:
-    """Return the picture as a ``data:`` address."""
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
-
-
 def png(picture: Image.Image) -> bytes:
     """Return the picture as PNG, quickly rather than smallest."""
     stream = io.BytesIO()
@@ -59,7 +54,7 @@ def _layer(panel: Panel) -> Layer:
         name=panel.name,
         title=title,
         text=text,
-        url=png_url(picture),
+        url=f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}",
         reach=panel.reach,
         limits=panel.limits,
         colours=colours,
@@ -72,20 +67,19 @@ def _picture(panel: Panel) -> tuple[Image.Image, list[str]]:
         return Image.fromarray((panel.pixels * 255).round().astype(np.uint8)), []
     low, high = panel.limits
     steps = ((panel.pixels - low) / max(high - low, 1e-12)).clip(0, 1) * 255
-    palette, alphas = _palette(panel)
+    palette = _palette(panel)
     picture = Image.fromarray(steps.round().astype(np.uint8), mode="P")
-    picture.putpalette(palette.tobytes())
-    picture.info["transparency"] = alphas.tobytes()
-    stops = palette[np.linspace(0, 255, _STOPS).round().astype(int)]
+    picture.putpalette(palette.tobytes(), "RGBA")
+    stops = palette[np.linspace(0, 255, _STOPS).round().astype(int), :3]
     return picture, [f"#{stop.tobytes().hex()}" for stop in stops]
 
 
-def _palette(panel: Panel) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """256 colours ``[256, 3]`` and their opacities ``[256]``: low values let the image through."""
-    steps = np.arange(256)
-    if not panel.colours:
-        return np.tile((MASK_COLOUR * 255).astype(np.uint8), (256, 1)), steps.astype(np.uint8)
+def _palette(panel: Panel) -> NDArray[np.uint8]:
+    """256 colours with their opacities ``[256, 4]``: low values let the image through."""
     from matplotlib import colormaps
 
-    colours = (colormaps[panel.colours](steps)[:, :3] * 255).round().astype(np.uint8)
-    return colours, (steps / _FULL_AT * 255).clip(0, 255).astype(np.uint8)
+    steps = np.arange(256)
+    if not panel.colours:
+        return np.column_stack((np.tile(MASK_COLOUR * 255, (256, 1)), steps)).astype(np.uint8)
+    colours = (colormaps[panel.colours](steps)[:, :3] * 255).round()
+    return np.column_stack((colours, (steps / _FULL_AT * 255).clip(0, 255))).astype(np.uint8)

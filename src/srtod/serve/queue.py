@@ -75,17 +75,13 @@ def _within_memory(job: Callable[[], Result]) -> Result:
     """
     try:
         return job()
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, torch.OutOfMemoryError):
+        pass
+    except RuntimeError as error:
+        # torch has no class for a CPU's lack of memory.
+        if "DefaultCPUAllocator: can't allocate memory" not in str(error):
             raise
     # Here the frames that held the job's tensors are gone.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise MemoryFullError("this image needs more memory than the server has; send a smaller one")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tell a GPU's and a CPU's lack of memory, which torch has no class for, from other errors."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "DefaultCPUAllocator: can't allocate memory" in str(error)

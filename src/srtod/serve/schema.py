@@ -57,11 +57,9 @@ class Maps(BaseModel):
     layers: list[Layer]
 
 
-class ClassColour(BaseModel):
+class ClassColour(CocoCategory):
     """A class and how it is drawn."""
 
-    id: int
-    name: str
     colour: str
 
 

@@ -40,19 +40,20 @@ class Served:
         self.finder = finder
         self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
         self._plain = None if self._detector is None else _without_enhancement(self._detector)
+        why = NO_RECONSTRUCTION if isinstance(finder, Detector) else NO_LEVELS
+        self._no_maps_because = why if self._detector is None else ""
 
     def about(self, limits: Limits) -> About:
         """Tell what is loaded and what is taken."""
-        finder = self.finder
         return About(
             version=__version__,
-            model=_describe(finder),
+            model=_describe(self.finder),
             classes=[
                 ClassColour(id=label + 1, name=name, colour=hex_colour(class_colour(label)))
-                for label, name in enumerate(finder.classes)
+                for label, name in enumerate(self.finder.classes)
             ],
             has_maps=self._detector is not None,
-            no_maps_because=self._no_maps_because(),
+            no_maps_because=self._no_maps_because,
             max_upload_bytes=limits.upload_bytes,
             max_pixels=limits.pixels,
         )
@@ -73,7 +74,7 @@ class Served:
         """
         finder = self.finder if enhancement else self._plain
         if finder is None:
-            raise InputError(f"{self._no_maps_because()} There is no enhancement to switch off either.")
+            raise InputError(f"{self._no_maps_because} There is no enhancement to switch off either.")
         with torch.inference_mode():
             found = finder([to_tensor(image, finder.device)])[0]
         return _coco(found, image, name, finder.classes, score_threshold)
@@ -85,7 +86,7 @@ class Served:
             InputError: there is none.
         """
         if self._detector is None:
-            raise InputError(self._no_maps_because())
+            raise InputError(self._no_maps_because)
         maps = self._detector.explain(to_tensor(image, self._detector.device))
         return Maps(
             layers=layers_of(image, {name: values.float().cpu().numpy() for name, values in maps.items()})
@@ -97,11 +98,6 @@ class Served:
         self.detect(image, "", score_threshold=0.0, enhancement=True)
         if self._detector is not None:
             self.maps(image)
-
-    def _no_maps_because(self) -> str:
-        if self._detector is not None:
-            return ""
-        return NO_RECONSTRUCTION if isinstance(self.finder, Detector) else NO_LEVELS
 
 
 def _without_enhancement(detector: Detector) -> Detector:

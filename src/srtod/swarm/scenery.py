@@ -88,7 +88,7 @@ def draw_scene(rng: np.random.Generator, tiles: Tiles, name: str, size: tuple[in
     land, _, kind = name.partition("-")
     light = LIGHTS[kind](rng)
     camera = _camera(rng, land, size)
-    image = draw_sky(rng, tiles, light, size, camera.horizon, camera.focal)
+    image = draw_sky(rng, tiles, camera, light)
     if land != "sky":
         draw_land(image, camera, light, _GROUND[land](rng, tiles, camera, light))
     return Backdrop(image, light, name)

@@ -78,9 +78,8 @@ def expose(image: Field, sensor: Sensor, rng: np.random.Generator) -> NDArray[np
     for top in range(0, len(image), _BAND):
         bottom = min(top + _BAND, len(image))
         rows = np.arange(top - reach_y, bottom + reach_y).clip(0, len(image) - 1)
-        band = _convolve(image.take(rows, axis=0), sensor.kernel_y, axis=0)
-        band = np.pad(band, ((0, 0), (reach_x, reach_x), (0, 0)), mode="edge")
-        band = _convolve(band, sensor.kernel_x, axis=1)
+        band = np.pad(image.take(rows, axis=0), ((0, 0), (reach_x, reach_x), (0, 0)), mode="edge")
+        band = _convolve(_convolve(band, sensor.kernel_y, axis=0), sensor.kernel_x, axis=1)
         band *= sensor.gain
         start = int(rng.integers(len(normal) - band.size + 1))
         noise = np.sqrt(band * np.float32(sensor.shot) + np.float32(sensor.read**2))

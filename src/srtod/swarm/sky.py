@@ -5,27 +5,23 @@ from PIL import Image
 
 from srtod.swarm.light import Light
 from srtod.swarm.noise import Field, Tiles, View, smoothstep
+from srtod.swarm.terrain import Camera
 
 
-def draw_sky(
-    rng: np.random.Generator, tiles: Tiles, light: Light, size: tuple[int, int], horizon: float, focal: float
-) -> Field:
-    """Draw a sky of a size (width, height), linear RGB ``[height, width, 3]``.
-
-    The row of the horizon, which may lie outside the image, and the focal length are in pixels.
-    """
-    width, height = size
+def draw_sky(rng: np.random.Generator, tiles: Tiles, camera: Camera, light: Light) -> Field:
+    """Draw a sky, linear RGB ``[H, W, 3]``."""
+    size = (camera.width, camera.height)
     # A sky has no fine detail: a quarter of the pixels, enlarged, looks the same.
     step = 2 if max(size) > 640 else 1
-    rows = ((np.arange(0, height, step) - horizon) / -focal).astype(np.float32)
-    columns = ((np.arange(0, width, step) - width / 2) / focal).astype(np.float32)
+    rows = ((np.arange(0, camera.height, step) - camera.horizon) / -camera.focal).astype(np.float32)
+    columns = ((np.arange(0, camera.width, step) - camera.width / 2) / camera.focal).astype(np.float32)
     sky = _gradient(light, rows)[:, None] + _glow(light, rows, columns)
     if light.clouds > 0:
         _add_clouds(rng, tiles, light, sky, rows, columns)
     if step > 1:
         sky = np.stack([_enlarge(sky[..., channel], size) for channel in range(3)], axis=-1)
     if light.stars > 0:
-        _add_stars(rng, light, sky, horizon)
+        _add_stars(rng, light, sky, camera.horizon)
     return sky
 
 

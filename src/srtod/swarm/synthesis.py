@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +73,14 @@ def synthesize(
             behind then.
     """
     splits = {_TRAIN: 100, "test": 20} if splits is None else dict(splits)
-    scenery = dict(scenery or {})
     _check(splits, size, seed, workers, objects_per_image, mean_size)
-    _check_sources((sprites, backgrounds), scenery, splits)
+    sources = _sources(splits, (sprites, backgrounds), scenery or {}, seed, size)
     sizes = Sizes.of_mean(mean_size)
     with atomic_folder(Path(output)) as folder:
         plans = []
-        for split in (name for name, count in splits.items() if count):
+        for split, source in sources.items():
             images = folder / split / "JPEGImages"
             images.mkdir(parents=True)
-            source = _source(split, (sprites, backgrounds), scenery.get(split), seed, size)
             plans.append(SplitPlan(split, images, source, size, seed, objects_per_image, sizes))
         made = _make_all(plans, splits, workers or _processors(), progress=progress)
         for plan in plans:
@@ -102,50 +101,40 @@ def describe(made: Mapping[str, Sequence[Synthesized]]) -> Iterator[str]:
         yield line
 
 
-def _check_sources(
-    cutouts: tuple[Path | str | None, Path | str | None],
-    scenery: Mapping[str, Any],
+def _sources(
     splits: Mapping[str, int],
-) -> None:
+    cutouts: tuple[Path | str | None, Path | str | None],
+    scenery: Mapping[str, Sequence[str]],
+    seed: int,
+    size: tuple[int, int],
+) -> dict[str, Procedural | Composed]:
+    """What the images of each split are made of; a split without images needs nothing."""
     sprites, backgrounds = cutouts
-    if set(scenery) - set(splits):
-        raise InputError(
-            f"scenery is given for {', '.join(sorted(set(scenery) - set(splits)))}: no such split"
-        )
+    if unknown := sorted(set(scenery) - set(splits)):
+        raise InputError(f"scenery is given for {', '.join(unknown)}: no such split")
     if (sprites is None) != (backgrounds is None):
         raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
     if sprites is not None and scenery:
         raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
-
-
-def _source(
-    split: str,
-    cutouts: tuple[Path | str | None, Path | str | None],
-    scenery: Sequence[str] | None,
-    seed: int,
-    size: tuple[int, int],
-) -> Procedural | Composed:
-    sprites, backgrounds = cutouts
-    if sprites is not None and backgrounds is not None:
-        return read_cutouts(Path(sprites), Path(backgrounds), held_out=split != _TRAIN, size=size)
-    names = choose_scenery(scenery) if scenery else TRAINING if split == _TRAIN else HELD_OUT
-    return Procedural(names, (seed, zlib.crc32(split.encode())))
+    sources: dict[str, Procedural | Composed] = {}
+    for split in (name for name, count in splits.items() if count):
+        training, words = split == _TRAIN, scenery.get(split)
+        if sprites is not None and backgrounds is not None:
+            sources[split] = read_cutouts(Path(sprites), Path(backgrounds), held_out=not training, size=size)
+        else:
+            names = choose_scenery(words) if words else TRAINING if training else HELD_OUT
+            sources[split] = Procedural(names, (seed, zlib.crc32(split.encode())))
+    return sources
 
 
 def _make_all(
     plans: Sequence[SplitPlan], splits: Mapping[str, int], workers: int, *, progress: bool
 ) -> dict[str, tuple[Synthesized, ...]]:
     jobs = [(number, index) for number, plan in enumerate(plans) for index in range(splits[plan.split])]
-    made: dict[str, list[Synthesized]] = {split: [] for split in splits}
-    with (
-        _running(plans, jobs, min(workers, len(jobs))) as images,
-        counting_bar(len(jobs), shown=progress) as bar,
-    ):
-        task = bar.add_task("synthesize", total=len(jobs))
-        for (number, _), image in zip(jobs, images, strict=True):
-            made[plans[number].split].append(image)
-            bar.advance(task)
-    return {split: tuple(images) for split, images in made.items()}
+    workers = min(workers, len(jobs))
+    with _running(plans, jobs, workers) as images, counting_bar(len(jobs), shown=progress) as bar:
+        made = iter(list(bar.track(images, len(jobs), description="synthesize")))
+    return {split: tuple(islice(made, count)) for split, count in splits.items()}
 
 
 @contextmanager

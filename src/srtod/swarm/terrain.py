@@ -101,17 +101,14 @@ def draw_land(image: Field, camera: Camera, light: Light, surface: Surface) -> N
     if hits is None:
         return
     rows = image[hits.top :]
-    count, width = surface.height.shape
-    colour = hazed(_lit(camera, light, surface), camera.distance[..., None], light).reshape(-1, 3)
-    index = np.minimum(hits.slices, count - 1) * width + np.arange(width, dtype=np.int32)
-    land = colour.take(index, axis=0)
+    colour = hazed(_lit(camera, light, surface), camera.distance[..., None], light)
+    land = _at(hits.slices, colour)
     if surface.walls is None:
-        before = colour.take(np.where(hits.slices > 0, index - width, index), axis=0)
+        before = _at(hits.slices, colour, nearer=1)
         land -= before
         land *= hits.share[..., None]
         land += before
-    ground = hits.slices < count
-    np.copyto(rows, land, where=ground[..., None])
+    np.copyto(rows, land, where=(hits.slices < len(colour))[..., None])
     if surface.walls is not None:
         surface.walls(rows, hits)
 
@@ -139,13 +136,16 @@ def find_hits(camera: Camera, height: Field, *, blend: bool) -> Hits | None:
 
 
 def _share(seen: Field, slices: NDArray[np.int32]) -> Field:
-    count, width = seen.shape
     pixel = np.arange(len(slices) - 1, -1, -1, dtype=np.float32)[:, None]
-    index = np.minimum(slices, count - 1) * width + np.arange(width, dtype=np.int32)
-    flat = seen.ravel()
-    after = flat.take(index)
-    before = flat.take(np.where(slices > 0, index - width, index))
+    before, after = _at(slices, seen, nearer=1), _at(slices, seen)
     return np.clip((pixel - before) / np.maximum(after - before, 1e-3), 0, 1)
+
+
+def _at(slices: NDArray[np.int32], values: Field, *, nearer: int = 0) -> Field:
+    """Values ``[D, W, ...]`` at the slice that each pixel shows, or so many slices nearer."""
+    count, width = values.shape[:2]
+    index = (slices - nearer).clip(0, count - 1 - nearer) * width + np.arange(width, dtype=np.int32)
+    return values.reshape(-1, *values.shape[2:]).take(index, axis=0)
 
 
 def _lit(camera: Camera, light: Light, surface: Surface) -> Field:
