@@ -95,6 +95,8 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
     from srtod.metrics.terminal import metrics_table
     from srtod.support.files import write_json
 
+    for note in metrics.notes:
+        typer.echo(note, err=True)
     Console().print(metrics_table(metrics))
     if file is not None:
         write_json(file, metrics.to_json(), indent=2)

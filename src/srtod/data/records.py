@@ -80,6 +80,7 @@ class AnnotatedSet:
         records: the sound images with their sound boxes.
         faults: what is wrong: images and boxes left out of ``records``, and boxes clipped to their image.
         category_ids: the data set's own numbers of the classes (COCO), or empty where it has none.
+        notes: what was read otherwise than it is written and costs nothing, a line each.
     """
 
     source: Path
@@ -89,6 +90,7 @@ class AnnotatedSet:
     records: tuple[ImageRecord, ...]
     faults: tuple[Fault, ...] = field(default=())
     category_ids: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def category_id_of(self, label: int) -> int:
         """The number that the set's files give to a class; counted from 1 where they have none."""

@@ -1,7 +1,6 @@
 """AI-TOD metrics: ground truth and detections -> average precision by size."""
 
 from srtod.defaults import DETECTIONS_PER_IMAGE, METRICS
-from srtod.metrics.aitod import AREA_RANGES, Metrics, evaluate
-from srtod.metrics.coco_files import evaluate_files
+from srtod.metrics.aitod import AREA_RANGES, Metrics, evaluate, evaluate_files
 
 __all__ = ["AREA_RANGES", "DETECTIONS_PER_IMAGE", "METRICS", "Metrics", "evaluate", "evaluate_files"]

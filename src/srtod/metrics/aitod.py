@@ -1,11 +1,14 @@
 """AI-TOD metrics: COCO's average precision with size bins for tiny objects."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.formats.coco_json import collector_paused, read_coco
 from srtod.data.records import AnnotatedSet
 from srtod.defaults import DETECTIONS_PER_IMAGE, METRICS
 from srtod.metrics.columns import (
@@ -14,11 +17,13 @@ from srtod.metrics.columns import (
     detection_table,
     names_of,
     set_table,
+    table_of_file,
     truth_table,
 )
 from srtod.metrics.evaluator import precision_recall
 from srtod.results import SetDetections
 from srtod.support.errors import InputError
+from srtod.support.files import read_json
 
 AREA_RANGES: dict[str, tuple[float, float]] = {
     "AP": (0.0, 1e5**2),
@@ -41,12 +46,14 @@ class Metrics:
         per_class: the same of each class.
         images: how many images were looked at.
         detections_per_image: how many detections of a class were looked at in an image, at most.
+        notes: what was left out, a line each.
     """
 
     summary: dict[str, float]
     per_class: dict[str, dict[str, float]]
     images: int
     detections_per_image: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary's keys, ``per_class``, ``images`` and ``detections_per_image`` in one object."""
@@ -83,6 +90,35 @@ def evaluate(
     else:
         detections = detection_table(found, names_of(truth, table), source="results")
     return evaluate_tables(table, detections, detections_per_image=detections_per_image)
+
+
+@collector_paused()
+def evaluate_files(
+    annotations: Path, detections: Path, *, detections_per_image: int = DETECTIONS_PER_IMAGE
+) -> Metrics:
+    """Evaluate a COCO results file on a COCO annotation file, as pycocotools does.
+
+    Args:
+        annotations: COCO JSON; image files, sizes of images and ids of annotations are not needed.
+        detections: a list of ``image_id``, ``category_id``, ``bbox``, ``score``. ``file_name`` and
+            ``category_name``, where given, stand above the ids, so that results of a program that numbers
+            images and classes by itself can be evaluated.
+        detections_per_image: best detections of a class that count in an image.
+
+    Raises:
+        InputError: a file that cannot be read or holds something else; an entry that lacks a key or has a
+            number that is not finite, a box of negative size, or an id that stands for nothing. Names the
+            file and the position in its list.
+    """
+    truth, names = table_of_file(read_coco(annotations))
+    foreign: Counter[str] = Counter()
+    found = detection_table(read_json(detections), names, source=str(detections), foreign=foreign)
+    metrics = evaluate_tables(truth, found, detections_per_image=detections_per_image)
+    notes = (
+        f"{detections}: left out {count:,} of {what}: there is no such class in {annotations}"
+        for what, count in foreign.items()
+    )
+    return replace(metrics, notes=tuple(notes))
 
 
 def evaluate_tables(truth: TruthTable, detections: DetectionTable, *, detections_per_image: int) -> Metrics:

@@ -1,5 +1,6 @@
 """Ground truth and detections of a whole set as columns, the form in which they are evaluated."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.formats.coco_json import CocoFile, ascending
+from srtod.data.formats.entries import SEVERAL, Entries, is_id
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.metrics.entries import Entries
 from srtod.results import SetDetections
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, did_you_mean
+
+NEGATIVE = "bbox {} has a negative width or height"
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,6 @@ class Names:
     source: str
 
 
-def ascending(image_ids: Sequence[int | str]) -> list[int]:
-    """Return the positions that put ids in ascending order, numbers before strings."""
-    return sorted(range(len(image_ids)), key=lambda i: (isinstance(image_ids[i], str), image_ids[i]))
-
-
 def truth_table(truth: AnnotatedSet) -> TruthTable:
     """Lay the boxes of a data set out as columns.
 
@@ -90,6 +89,43 @@ def truth_table(truth: AnnotatedSet) -> TruthTable:
     labels = np.where(labels[rows] == ANY_CLASS, copy_number, labels[rows])
     image_ids = tuple(record.image_id for record in records)
     return TruthTable(image_ids, truth.classes, images[rows], labels, boxes[rows], areas[rows], crowd[rows])
+
+
+def table_of_file(file: CocoFile) -> tuple[TruthTable, Names]:
+    """Lay the boxes of a COCO file out as columns, as pycocotools reads them, and what results may call it.
+
+    An annotation's ``area`` decides its size bin; where there is none, width x height does.
+
+    Raises:
+        InputError: an entry is wrong in a way that matters here, a negative size or area among them.
+    """
+    annotations, boxes = file.annotations, file.boxes
+    annotations.refuse((boxes[:, 2:] < 0).any(axis=1), NEGATIVE, annotations.optional("bbox"))
+    areas = boxes[:, 2] * boxes[:, 3]
+    stating = np.array([item.get("area") is not None for item in annotations.items], dtype=bool)
+    areas[stating] = annotations.take(stating).numbers("area")
+    annotations.refuse(areas < 0, "area {} is negative", annotations.optional("area"))
+    file.images.require_sound()
+    annotations.require_sound()
+    order = ascending(file.image_ids)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    image_ids = tuple(image_id for row in order if (image_id := file.image_ids[row]) is not None)
+    names = Names(
+        image_ids={image_id: row for row, image_id in enumerate(image_ids)},
+        file_names=_positions([file.images.items[row].get("file_name") for row in order]),
+        category_ids={number: label for label, number in enumerate(file.category_ids)},
+        classes={name: label for label, name in enumerate(file.classes)},
+        source=str(file.path),
+    )
+    images = place[file.image_of]
+    return TruthTable(image_ids, file.classes, images, file.labels, boxes, areas, file.crowd), names
+
+
+def _positions(names: Sequence[Any]) -> dict[Any, int]:
+    """Position of every name; :data:`SEVERAL` for one that is there more than once."""
+    times = Counter(name for name in names if isinstance(name, str))
+    return {name: SEVERAL if times[name] > 1 else row for row, name in enumerate(names) if name in times}
 
 
 def _said_areas(records: Sequence[ImageRecord]) -> NDArray[np.float64]:
@@ -127,7 +163,9 @@ def set_table(found: SetDetections, truth: AnnotatedSet) -> DetectionTable:
     return DetectionTable(place[found.images], found.labels, boxes, found.scores.astype(np.float64))
 
 
-def detection_table(results: Any, names: Names, *, source: str) -> DetectionTable:
+def detection_table(
+    results: Any, names: Names, *, source: str, foreign: Counter[str] | None = None
+) -> DetectionTable:
     """Lay COCO results out as columns.
 
     Args:
@@ -137,6 +175,8 @@ def detection_table(results: Any, names: Names, *, source: str) -> DetectionTabl
             match nothing.
         names: what they may refer to.
         source: file the results come from, for messages.
+        foreign: counts detections of classes that the ground truth does not have, which then are left out,
+            unless there are no others or a name is nearly one that it has.
 
     Raises:
         InputError: not a list of such dicts, a number that is not finite, a negative size, or an unknown
@@ -145,25 +185,49 @@ def detection_table(results: Any, names: Names, *, source: str) -> DetectionTabl
     if not isinstance(results, list):
         raise InputError(f"{source}: not COCO results: a list of detections is needed, not {_kind(results)}")
     entries = Entries(source, "detection", results)
-    return DetectionTable(
-        images=_either(entries, {"file_name": names.file_names, "image_id": names.image_ids}, names.source),
-        labels=_either(
-            entries, {"category_name": names.classes, "category_id": names.category_ids}, names.source
-        ),
-        boxes=entries.boxes("bbox"),
-        scores=entries.numbers("score"),
-    )
+    by_class = {"category_name": names.classes, "category_id": names.category_ids}
+    labels = _either(entries, by_class, names.source)
+    if foreign is not None and (labels == -1).any():
+        entries = _of_known_classes(entries, labels == -1, names, foreign)
+        labels = _either(entries, by_class, names.source)
+    by_image = {"file_name": names.file_names, "image_id": names.image_ids}
+    images, boxes = _either(entries, by_image, names.source), entries.boxes("bbox")
+    table = DetectionTable(images, labels, boxes, scores=entries.numbers("score"))
+    entries.refuse((boxes[:, 2:] < 0).any(axis=1), NEGATIVE, entries.optional("bbox"))
+    entries.require_sound()
+    return table
+
+
+def _of_known_classes(
+    entries: Entries, unknown: NDArray[np.bool_], names: Names, foreign: Counter[str]
+) -> Entries:
+    """Leave out and count those of ``unknown`` (``[M]``) that say a class which is not nearly one we know."""
+    known = [name for name in names.classes if isinstance(name, str)]
+    near: dict[Any, str] = {}
+    others = np.zeros(len(unknown), dtype=bool)
+    for row in np.flatnonzero(unknown).tolist():
+        item = entries.items[row]
+        key = "category_name" if "category_name" in item else "category_id"
+        value = item.get(key)
+        if is_id(value) and not near.setdefault(value, did_you_mean(str(value), known)):
+            others[row] = True
+            foreign[f"{key} {value!r}"] += 1
+    if others.all():
+        return entries
+    for row in np.flatnonzero(others).tolist():
+        del entries.wrong[row]
+    return entries.take(~others)
 
 
 def _either(entries: Entries, keys: Mapping[str, Mapping[Any, int]], source: str) -> NDArray[np.int64]:
     """Indices ``[M]`` of what entries refer to: by the first key, or where that is missing the second."""
     (name, by_name), (key, by_key) = keys.items()
-    named = entries.having(name)
+    named = np.array([name in item for item in entries.items], dtype=bool)
     if not named.any():
         return entries.lookup(key, by_key, source)
     out = np.empty(len(named), dtype=np.int64)
-    out[named] = entries.take(np.flatnonzero(named)).lookup(name, by_name, source)
-    out[~named] = entries.take(np.flatnonzero(~named)).lookup(key, by_key, source)
+    for which, rows, index in ((name, named, by_name), (key, ~named, by_key)):
+        out[rows] = entries.take(rows).lookup(which, index, source)
     return out
 
 

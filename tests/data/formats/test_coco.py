@@ -132,16 +132,19 @@ def test_files_of_one_split_are_told_apart_by_their_stems(tmp_path, make_coco):
     [
         ("", "not valid JSON at line 1"),
         ('{"images": [', "not valid JSON at line 1"),
-        ("[]", "not a COCO data set: holds a list"),
-        ("3", "not a COCO data set: there is no list 'images'"),
-        ('{"images": []}', "not a COCO data set: there is no list 'annotations'"),
-        ('{"images": [], "annotations": {}}', "not a COCO data set: there is no list 'annotations'"),
-        ('{"images": [], "annotations": []}', "not a COCO data set: there is no list 'categories'"),
+        ("[]", "not a COCO annotation file: holds a list"),
+        ("3", "not a COCO annotation file: there is no list 'images'"),
+        ('{"images": []}', "not a COCO annotation file: there is no list 'categories'"),
+        ('{"images": [], "annotations": {}}', "there is no list 'categories'"),
+        ('{"images": [], "annotations": []}', "there is no list 'categories'"),
         ('{"images": [], "annotations": [], "categories": []}', "no categories"),
-        ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "needs an id"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1}]}',
+            "(id 1): lacks the key 'name'",
+        ),
         (
             '{"images": [], "annotations": [], "categories": [{"id":1,"name":"a"},{"id":1,"name":"b"}]}',
-            "duplicate category 1",
+            "category 1 (id 1): id 1 is there twice; give every category its own",
         ),
     ],
 )
@@ -165,17 +168,17 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ((NAN, 1, 2, 2), "has NaN or infinite numbers"),
-        ((1, 1, INF, 2), "has NaN or infinite numbers"),
-        ((1, 1, 10**400, 2), "has NaN or infinite numbers"),
+        ((NAN, 1, 2, 2), "bbox [nan, 1, 2, 2] is not finite"),
+        ((1, 1, INF, 2), "bbox [1, 1, inf, 2] is not finite"),
+        ((1, 1, 10**400, 2), "is not finite"),
         ((1, 1, 0, 2), "has zero or negative size"),
         ((9, 9, -3, 2), "has zero or negative size"),
         ((64, 1, 3, 3), "lies outside the image of 64 x 48 pixels"),
         ((-9, 1, 3, 3), "lies outside the image of 64 x 48 pixels"),
-        ((1, 2, 3), "must be four numbers"),
-        ((1, 2, 3, "4"), "must be four numbers"),
-        ((1, 2, 3, None), "must be four numbers"),
-        ((1, 2, 3, True), "must be four numbers"),
+        ((1, 2, 3), "is not a list of four numbers"),
+        ((1, 2, 3, "4"), "is not a list of four numbers"),
+        ((1, 2, 3, None), "is not a list of four numbers"),
+        ((1, 2, 3, True), "is not a list of four numbers"),
     ],
 )
 def test_bad_box_is_left_out(tmp_path, make_coco, box, message):
@@ -202,17 +205,17 @@ def test_box_that_reaches_out_is_clipped_and_told_beyond_a_pixel(tmp_path, make_
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        (annotation(9, category=5), "annotation 9: unknown category 5; the file defines 3, 7"),
-        (annotation(9, category="3"), "annotation 9: unknown category '3'"),
-        (annotation(1, category=3), "image 1, annotation 1: duplicate annotation id"),
-        (annotation(2**70, category=3), "the annotation id does not fit into 64 bits"),
-        (annotation(9, 77, 3), "image 77, annotation 9: its image_id 77 is not among the images"),
-        (annotation(9, [1], 3), "annotation 9: its image_id [1] is not among the images"),
-        (annotation(9, category=3, iscrowd=2), "iscrowd 2 must be 0 or 1"),
-        ({"id": 9, "image_id": 1, "category_id": 3}, "annotation 9: missing key 'bbox'"),
-        ({"id": 9, "image_id": 1, "bbox": [1, 1, 2, 2]}, "annotation 9: missing key 'category_id'"),
-        ({"image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2]}, "annotations[1] needs an id"),
-        ("nonsense", "annotations[1] needs an id"),
+        (
+            annotation(9, category=5),
+            "annotation 9: category_id 5 is not known in its categories; known are 3,",
+        ),
+        (annotation(9, category=True), "annotation 9: category_id True is not known"),
+        (annotation(9, 77, 3), "image 77, annotation 9: image_id 77 is not known in its images; known are 1"),
+        (annotation(9, [1], 3), "annotation 9: image_id [1] is not known in its images"),
+        (annotation(9, category=3, iscrowd=2), "iscrowd 2 is neither 0 nor 1"),
+        ({"id": 9, "image_id": 1, "category_id": 3}, "annotation 9: lacks the key 'bbox'"),
+        ({"id": 9, "image_id": 1, "bbox": [1, 1, 2, 2]}, "annotation 9: lacks the key 'category_id'"),
+        ("nonsense", "annotation 2: 'nonsense' is not an object"),
     ],
 )
 def test_bad_annotation_is_left_out(tmp_path, make_coco, mark, message):
@@ -229,10 +232,10 @@ GOOD = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (GOOD, "image 1: duplicate image id (file_name 'a.png')"),
-        (GOOD | {"id": None}, "images[1] needs an id"),
-        (GOOD | {"id": True}, "images[1] needs an id"),
-        (7, "images[1] needs an id"),
+        (GOOD, "images[1]: id 1 is there twice"),
+        (GOOD | {"id": None}, "images[1]: id None is neither a whole number nor a string"),
+        (GOOD | {"id": True}, "images[1]: id True is neither"),
+        (7, "images[1]: 7 is not an object"),
         (GOOD | {"id": 2, "file_name": "c.png"}, "image 2: missing image 'c.png'; looked in "),
         (GOOD | {"id": 2, "file_name": "x" * 5000}, "image 2: missing image"),
         (GOOD | {"id": 2, "file_name": 3}, "image 2: file_name must be a text, got 3"),
@@ -259,6 +262,23 @@ def test_bad_image_is_left_out(tmp_path, make_coco, image, message):
     assert [record.image_id for record in annotated.records] == [1]
     (fault,) = annotated.faults
     assert message in str(fault)
+
+
+@pytest.mark.parametrize("number", [1, "x", None, 2**70, 1.5])
+def test_ids_of_annotations_that_cannot_be_used_cost_nothing(tmp_path, make_coco, number):
+    make_coco(tmp_path, annotations=[annotation(1, category=3), annotation(number, category=7)])
+    annotated = data.read(tmp_path)
+    assert annotated.faults == ()
+    assert annotated.records[0].annotation_ids.tolist() == [1, 2]
+    (note,) = annotated.notes
+    assert note.endswith("counted anew")
+
+
+def test_a_text_stands_for_a_number(tmp_path, make_coco):
+    make_coco(tmp_path, annotations=[annotation(1, "1", "3"), annotation(2, 2, 7)])
+    annotated = data.read(tmp_path)
+    assert annotated.faults == ()
+    assert [record.labels.tolist() for record in annotated.records] == [[0], [1]]
 
 
 def test_link_to_outside_is_refused_and_a_linked_folder_is_not(tmp_path, make_coco, make_image):

@@ -52,6 +52,7 @@ class SetBuilder:
         self.category_ids = tuple(category_ids)
         self._records: list[ImageRecord] = []
         self._faults: list[Fault] = []
+        self._notes: list[str] = []
         self._annotations_seen = False
         self._annotation_id = 0
 
@@ -66,6 +67,10 @@ class SetBuilder:
         """Note something that is wrong; ``file`` is the source where none is given."""
         self._annotations_seen |= annotation_id is not None
         self._faults.append(Fault(file or self.source, what, image_id, annotation_id))
+
+    def note(self, what: str) -> None:
+        """Note something that the user should know and that costs nothing."""
+        self._notes.append(f"{self.source}: {what}")
 
     def reject(self, error: InputError, image_id: int | str) -> None:
         """Note that an image or its annotation file cannot be read; the error begins with the file's name."""
@@ -183,6 +188,7 @@ class SetBuilder:
             records=tuple(self._records),
             faults=tuple(self._faults),
             category_ids=self.category_ids,
+            notes=tuple(self._notes),
         )
 
 

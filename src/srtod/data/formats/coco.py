@@ -4,7 +4,7 @@ A JSON file stands for its split, a folder for the JSON files in it, in its ``an
 in its sub-folders, each a split named by the file (``train.json``, ``instances_val2017.json``) or its folder.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from srtod.data.formats.builder import Mark, SetBuilder
+from srtod.data.formats.coco_json import CocoFile, collector_paused, read_coco
+from srtod.data.formats.entries import Entries, is_id
 from srtod.data.formats.layout import ImageFinder, Splits, name_splits, split_name
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import NameGiver, Place
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.support.errors import InputError
-from srtod.support.files import read_json, write_json
+from srtod.support.files import write_json
 
 _PREFIX = "instances_"
 _SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
@@ -32,6 +33,7 @@ def find(path: Path) -> Splits:
     return {split: partial(read_file, file, split) for split, file in named.items()}
 
 
+@collector_paused()
 def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     """Read one COCO file.
 
@@ -43,16 +45,23 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     Raises:
         InputError: the file is no JSON, not COCO's, or its categories are unusable.
     """
-    content = _require_coco(path, read_json(path))
-    categories = _categories(path, content["categories"])
-    builder = SetBuilder(path, format, split, tuple(categories.values()), tuple(categories))
-    images = _images(builder, content["images"], ImageFinder(_image_folders(path, split)))
-    marks = _marks(
-        builder, content["annotations"], images, {number: i for i, number in enumerate(categories)}
-    )
-    for image_id, image in images.items():
-        if image is not None:
-            builder.add(image_id, *image[:3], marks[image_id], fields=image[3])
+    file = read_coco(path)
+    ids = tuple(number for number in file.category_ids if isinstance(number, int))
+    builder = SetBuilder(path, format, split, file.classes, ids if len(ids) == len(file.classes) else ())
+    finder = ImageFinder(_image_folders(path, split))
+    marks = _marks(builder, file)
+    for row, (image_id, image) in enumerate(zip(file.image_ids, file.images.items, strict=True)):
+        if row in file.images.wrong:
+            builder.fault(f"images[{row}]: {file.images.wrong[row]}", image_id=image_id)
+            continue
+        assert image_id is not None
+        fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
+        try:
+            builder.add(
+                image_id, *finder.find(_value(image, "file_name")), _size(image), marks[row], fields=fields
+            )
+        except ValueError as error:
+            builder.fault(str(error), image_id=image_id)
     return collapse_any_class(builder.build())
 
 
@@ -109,59 +118,6 @@ def _image_folders(file: Path, split: str) -> Iterator[Path]:
     yield from (base / "images", base / "JPEGImages", base, file.parent)
 
 
-def _require_coco(path: Path, content: Any) -> dict[str, Any]:
-    if isinstance(content, list):
-        raise InputError(
-            f"{path}: not a COCO data set: holds a list (detections?), not images, annotations and "
-            "categories; give the file of the ground truth"
-        )
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(f"{path}: not a COCO data set: there is no list '{key}'; give a COCO file")
-    return content
-
-
-def _categories(path: Path, categories: list[Any]) -> dict[int, str]:
-    """Names by category id, in the order of the ids: that is the label order."""
-    found: dict[int, str] = {}
-    for category in categories:
-        number, name = (
-            (category.get(key) for key in ("id", "name")) if isinstance(category, dict) else (None, None)
-        )
-        if type(number) is not int or not isinstance(name, str):
-            raise InputError(
-                f"{path}: category {category!r} needs an id (a whole number) and a name (a text)"
-            )
-        if number in found or name in found.values():
-            raise InputError(f"{path}: duplicate category {number} ({name!r}); ids and names must be unique")
-        found[number] = name
-    if not found:
-        raise InputError(f"{path}: no categories; name at least one class")
-    return dict(sorted(found.items()))
-
-
-_Image = tuple[str, Path, tuple[int, int], dict[str, Any]]
-
-
-def _images(builder: SetBuilder, images: list[Any], finder: ImageFinder) -> dict[int | str, _Image | None]:
-    """File name, path, size and further fields by image id; ``None`` for an image whose fault is noted."""
-    found: dict[int | str, _Image | None] = {}
-    for position, image in enumerate(images):
-        image_id = image.get("id") if isinstance(image, dict) else None
-        if not _is_id(image_id):
-            builder.fault(f"images[{position}] needs an id (a whole number or a text)")
-        elif image_id in found:
-            builder.fault(f"duplicate image id (file_name {image.get('file_name')!r})", image_id=image_id)
-        else:
-            try:
-                fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
-                found[image_id] = (*finder.find(_value(image, "file_name")), _size(image), fields)
-            except ValueError as error:
-                found[image_id] = None
-                builder.fault(str(error), image_id=image_id)
-    return found
-
-
 def _size(image: Mapping[str, Any]) -> tuple[int, int]:
     width, height = _value(image, "width"), _value(image, "height")
     for value in (width, height):
@@ -170,58 +126,47 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _marks(
-    builder: SetBuilder,
-    annotations: list[Any],
-    images: Mapping[int | str, _Image | None],
-    labels: Mapping[int, int],
-) -> Mapping[int | str, list[Mark]]:
-    marks: dict[int | str, list[Mark]] = defaultdict(list)
-    seen: set[int] = set()
-    for position, annotation in enumerate(annotations):
-        if not isinstance(annotation, dict) or type(annotation.get("id")) is not int:
-            builder.fault(f"annotations[{position}] needs an id (a whole number)")
-            continue
-        annotation_id, image_id = annotation["id"], annotation.get("image_id")
-        try:
-            if annotation_id in seen:
-                raise ValueError("duplicate annotation id")
-            if abs(annotation_id) >= 2**63:
-                raise ValueError("the annotation id does not fit into 64 bits")
-            seen.add(annotation_id)
-            mark = _mark(annotation, labels)
-            if not _is_id(image_id) or image_id not in images:
-                raise ValueError(f"its image_id {image_id!r} is not among the images")
-        except ValueError as error:
-            named = image_id if _is_id(image_id) else None
-            builder.fault(str(error), image_id=named, annotation_id=annotation_id)
+def _marks(builder: SetBuilder, file: CocoFile) -> list[list[Mark]]:
+    """The sound annotations of each image; the others become faults."""
+    marks: list[list[Mark]] = [[] for _ in file.image_ids]
+    ids = _annotation_ids(builder, file.annotations)
+    boxes = file.boxes.copy()
+    boxes[:, 2:] += boxes[:, :2]
+    columns = zip(
+        file.annotations.items,
+        file.image_of.tolist(),
+        ids,
+        file.labels.tolist(),
+        boxes.tolist(),
+        file.crowd.tolist(),
+        strict=True,
+    )
+    wrong = file.annotations.wrong
+    for row, (item, image, number, label, box, crowd) in enumerate(columns):
+        if row in wrong:
+            said = item.get("image_id")
+            builder.fault(wrong[row], image_id=said if is_id(said) else None, annotation_id=number)
         else:
-            marks[image_id].append(mark)
+            marks[image].append(Mark(tuple(box), label, crowd, _attributes(item, box), number))
     return marks
 
 
-def _mark(annotation: Mapping[str, Any], labels: Mapping[int, int]) -> Mark:
-    number, box, crowd = (
-        _value(annotation, "category_id"),
-        _value(annotation, "bbox"),
-        annotation.get("iscrowd", 0),
-    )
-    if type(number) is not int or number not in labels:
-        raise ValueError(f"unknown category {number!r}; the file defines {', '.join(map(str, labels))}")
-    if type(box) is not list or len(box) != 4 or not all(map(_is_number, box)):
-        raise ValueError(f"bbox {box!r} must be four numbers: x, y, width, height")
-    if crowd not in (0, 1):
-        raise ValueError(f"iscrowd {crowd!r} must be 0 or 1")
-    x, y, width, height = (_float(value) for value in box)
-    attributes = {key: value for key, value in annotation.items() if key not in _ANNOTATION_KEYS}
-    area = annotation.get("area")
-    if _is_number(area) and abs(area - width * height) > 1e-3 * max(1.0, width * height):
+def _annotation_ids(builder: SetBuilder, annotations: Entries) -> list[int]:
+    """The annotations' own ids; counted anew where they are no different whole numbers."""
+    ids: list[Any] = [item.get("id") for item in annotations.items]
+    if set(map(type, ids)) <= {int} and len(set(ids)) == len(ids) and all(abs(one) < 2**63 for one in ids):
+        return ids
+    builder.note("the ids of annotations are missing, no whole numbers or there twice: counted anew")
+    return list(range(1, len(ids) + 1))
+
+
+def _attributes(item: Mapping[str, Any], box: Sequence[float]) -> Mapping[str, Any]:
+    """What else an annotation says; its area where that is not width x height."""
+    attributes = {key: value for key, value in item.items() if key not in _ANNOTATION_KEYS}
+    area, product = item.get("area"), (box[2] - box[0]) * (box[3] - box[1])
+    if _is_number(area) and abs(area - product) > 1e-3 * max(1.0, product):
         attributes["area"] = area
-    return Mark((x, y, x + width, y + height), labels[number], bool(crowd), attributes, annotation["id"])
-
-
-def _is_id(value: object) -> TypeGuard[int | str]:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+    return attributes
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -232,13 +177,6 @@ def _value(entry: Mapping[str, Any], key: str) -> Any:
     if key not in entry:
         raise ValueError(f"missing key '{key}'")
     return entry[key]
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # JSON's whole numbers have no limit
-        return float("inf")
 
 
 def _annotations(

@@ -1,0 +1,131 @@
+"""The JSON of COCO in columns, without image files: what training, prediction and evaluation read."""
+
+import gc
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srtod.data.formats.entries import Entries
+from srtod.support.errors import InputError
+from srtod.support.files import read_json
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """What a COCO annotation file says; entries that say something unusable are noted in their lists.
+
+    Attributes:
+        path: the file.
+        images: I entries.
+        image_ids: their ids ``[I]``; ``None`` for what is none.
+        category_ids: ids of the K categories as the file gives them, ascending: that is the label order.
+        classes: their names ``[K]``.
+        annotations: N entries.
+        image_of: int64 ``[N]``, index of each annotation's image, -1 where it has none.
+        labels: int64 ``[N]``, index of its category, -1 where it has none.
+        boxes: float64 ``[N, 4]``, x y width height in pixels, NaN where there is none.
+        crowd: bool ``[N]``, ``iscrowd``.
+    """
+
+    path: Path
+    images: Entries
+    image_ids: list[int | str | None]
+    category_ids: tuple[int | str, ...]
+    classes: tuple[str, ...]
+    annotations: Entries
+    image_of: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Read a COCO annotation file.
+
+    Raises:
+        InputError: the file cannot be read, is another one, or its categories are unusable.
+    """
+    images, categories, annotations = _lists(path, read_json(path))
+    category_ids, classes = _classes(categories)
+    image_ids = images.ids("id")
+    index: dict[int | str, int] = {}
+    for row, image_id in enumerate(image_ids):
+        if image_id is not None:
+            index.setdefault(image_id, row)
+    crowd = annotations.optional("iscrowd", 0)
+    if not set(map(type, crowd)) <= {int} or not set(crowd) <= {0, 1}:
+        strange = [value is not None and value not in (0, 1) for value in crowd]
+        annotations.refuse(strange, "iscrowd {} is neither 0 nor 1", crowd)
+        crowd = [value in (1,) for value in crowd]
+    return CocoFile(
+        path=path,
+        images=images,
+        image_ids=image_ids,
+        category_ids=category_ids,
+        classes=classes,
+        annotations=annotations,
+        image_of=annotations.lookup("image_id", index, "its images"),
+        labels=annotations.lookup("category_id", _positions(category_ids), "its categories"),
+        boxes=annotations.boxes("bbox"),
+        crowd=np.array(crowd, dtype=bool),
+    )
+
+
+@contextmanager
+def collector_paused() -> Generator[None]:
+    """Hold Python's cycle collector back: it would go through millions of fresh objects again and again.
+
+    Makes reading 300,000 detections three times as fast.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _lists(path: Path, content: Any) -> tuple[Entries, Entries, Entries]:
+    """The images, categories and annotations; a test set may have no annotations."""
+    if isinstance(content, list):
+        raise InputError(
+            f"{path}: not a COCO annotation file: holds a list, not images, annotations and categories; "
+            "are annotations and detections exchanged?"
+        )
+    found: dict[str, Any] = {"annotations": [], **content} if isinstance(content, dict) else {}
+    for key in ("images", "categories", "annotations"):
+        if not isinstance(found.get(key), list):
+            raise InputError(
+                f"{path}: not a COCO annotation file: there is no list {key!r}; give a COCO file"
+            )
+    source = str(path)
+    return (
+        Entries(source, "image", found["images"]),
+        Entries(source, "category", found["categories"]),
+        Entries(source, "annotation", found["annotations"]),
+    )
+
+
+def _classes(categories: Entries) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
+    """Ids and names in the order of the ids."""
+    ids, names = categories.ids("id"), categories.ids("name")
+    categories.require_sound()
+    if not ids:
+        raise InputError(f"{categories.source}: no categories; name at least one class")
+    order = ascending(ids)
+    return tuple(ids[row] for row in order), tuple(str(names[row]) for row in order)
+
+
+def ascending(ids: list[Any]) -> list[int]:
+    """Return the positions that put ids in ascending order, numbers before texts."""
+    return sorted(range(len(ids)), key=lambda i: (isinstance(ids[i], str), ids[i]))
+
+
+def _positions(values: tuple[int | str, ...]) -> Mapping[Any, int]:
+    return {value: row for row, value in enumerate(values)}
