@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +47,13 @@ class Scale:
     mean_size: float = 8.0
 
 
-@dataclass
-class _Clock:
-    """Seconds of each stage, told as they begin."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, words: str) -> Generator[None]:
-        Console(stderr=True, highlight=False).print(f"[bold]{name}[/]: {words}")
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 1)
+@contextmanager
+def _stage(name: str, words: str, seconds: dict[str, float]) -> Generator[None]:
+    """Tell a stage as it begins, and count its seconds."""
+    Console(stderr=True, highlight=False).print(f"[bold]{name}[/]: {words}")
+    start = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - start, 1)
 
 
 def quickstart(
@@ -92,10 +87,9 @@ def quickstart(
     if recipe.model.self_reconstruction is None:
         raise InputError("quickstart shows self-reconstruction: leave it on here, or train with srtod train")
     new_detector(recipe, ("drone",), None)  # a recipe that cannot be built is told before any work
-    clock = _Clock()
-    with clock.stage(
-        "synthesize", f"{scale.train_images} scenes to learn from, {scale.test_images} held out"
-    ):
+    seconds: dict[str, float] = {}
+    drawn = f"{scale.train_images} scenes to learn from, {scale.test_images} held out"
+    with _stage("synthesize", drawn, seconds):
         synthesize(
             output / "data",
             splits={"train": scale.train_images, "test": scale.test_images},
@@ -108,23 +102,25 @@ def quickstart(
     train_set, test_set = (
         data.read(output / "data", split=split).require_sound() for split in ("train", "test")
     )
-    with clock.stage("train", f"{recipe.model.system} with self-reconstruction, from random weights"):
+    with _stage("train", f"{recipe.model.system} with self-reconstruction, from random weights", seconds):
         fit(recipe, train_set, test_set, output / "run", device=chosen.type)
     detector = load(output / "run" / "last.safetensors").to(chosen)
-    with clock.stage("evaluate", f"on {len(test_set.records)} held-out scenes"):
+    with _stage("evaluate", f"on {len(test_set.records)} held-out scenes", seconds):
         scores = evaluate(detector, test_set, batch_size=4)
-    with clock.stage("report", "pictures, maps and curves"):
-        told = _told(scores, scale, seed, clock, chosen)
+    with _stage("report", "pictures, maps and curves", seconds):
+        told = _told(scores, scale, seed, seconds, chosen)
         _report(output, detector, test_set, told, scale)
     write_json(output / "metrics.json", told, indent=2)
     return told
 
 
-def _told(scores: Metrics, scale: Scale, seed: int, clock: _Clock, device: torch.device) -> dict[str, Any]:
+def _told(
+    scores: Metrics, scale: Scale, seed: int, seconds: dict[str, float], device: torch.device
+) -> dict[str, Any]:
     return scores.to_json() | {
         "seed": seed,
         "scale": asdict(scale),
-        "seconds": clock.seconds,
+        "seconds": seconds,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

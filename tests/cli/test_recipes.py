@@ -1,7 +1,11 @@
+import subprocess
+import sys
+
+import pytest
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
-from srtod.recipes import load_recipe, recipe_names
+from srtod.recipes import load_recipe, read_values, recipe_names
 
 
 def test_every_recipe_is_listed_with_its_source():
@@ -14,6 +18,22 @@ def test_every_recipe_is_listed_with_its_source():
     assert "cascade-rcnn + self-reconstruction" in row
     assert " 12 " in row
     assert "table 3, Cascade R-CNN with SR-TOD" in row
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_is_listed_is_what_the_recipe_says(name):
+    recipe, values = load_recipe(name), read_values(name)
+    assert values["about"] == recipe.about.model_dump(exclude_unset=True)
+    assert values["model"]["system"] == recipe.model.system
+    assert bool(values["model"].get("self_reconstruction")) == (recipe.model.self_reconstruction is not None)
+    assert values["train"]["epochs"] == recipe.train.epochs
+
+
+def test_the_list_does_not_wait_for_torch():
+    code = "import sys; sys.argv = ['srtod', 'recipes']; from srtod.cli.main import app; import atexit; "
+    code += "atexit.register(lambda: print('torch' in sys.modules)); app()"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "quickstart" in told and told.splitlines()[-1] == "False"
 
 
 def test_a_recipe_in_full_is_a_recipe(tmp_path):

@@ -155,6 +155,22 @@ def test_a_budget_decides_before_the_first_run(comparison, squares, tmp_path, tr
         compare(comparison, squares, tmp_path / "other", options=replace(options, budget=0.001))
 
 
+def test_an_option_that_some_rows_systems_lack_is_said_once(
+    comparison, squares, tmp_path, monkeypatch, capsys
+):
+    change = "model.rpn_proposals=[7, 7]"
+    dense = replace(comparison.rows[0], key="dense", changes=("model.system=retinanet",))
+    mixed, options = replace(comparison, rows=(*comparison.rows, dense)), replace(OPTIONS, changes=(change,))
+    seen = []
+    monkeypatch.setattr(module, "do_run", lambda run, *_sets, **_options: seen.append(run.recipe.model))
+    text = compare(mixed, squares, tmp_path / "out", options=options)
+    assert [getattr(model, "rpn_proposals", None) for model in seen] == [(7, 7), (7, 7), None]
+    assert capsys.readouterr().err.count(f"--set {change}: left out of dense, whose system has no") == 1
+    assert f"- {change} is left out of dense: no option of that system." in text
+    with pytest.raises(InputError, match="the system of no row has this option"):
+        compare(mixed, squares, tmp_path / "other", rows=[dense], options=options)
+
+
 def test_one_process_only(comparison, squares, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="runs in one process"):

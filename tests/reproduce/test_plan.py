@@ -7,13 +7,15 @@ from srtod import data
 from srtod.recipes import load_recipe
 from srtod.reproduce.plan import RunPlan, read_plan, shortened, steps_per_epoch, subset
 from srtod.support.errors import InputError
+from srtod.support.files import write_json
 
 ASKED, DATA = {"--epochs": 2, "--set": []}, {"name": "swarm", "train_images": 8}
 
 
 @pytest.fixture
 def output(tmp_path):
-    RunPlan(asked=ASKED, data=DATA, epochs=2).extended(["a"], 1).write(tmp_path / "out")
+    plan = RunPlan(asked=ASKED, data=DATA, epochs=2).extended(["a"], 1)
+    write_json(tmp_path / "out" / "plan.json", plan.model_dump(mode="json"))
     return tmp_path / "out"
 
 

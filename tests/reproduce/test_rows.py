@@ -2,7 +2,7 @@ import pytest
 
 from srtod.cli.reproduce import TABLES as COMMANDS
 from srtod.recipes import differing_keys, load_recipe, recipe_names
-from srtod.reproduce.rows import Row, choose_rows, matched, published_tables, resolve
+from srtod.reproduce.rows import Row, choose_rows, left_out, matched, published_tables, resolve
 from srtod.support.errors import InputError
 
 TABLES = published_tables()
@@ -26,6 +26,17 @@ def test_switches_of_self_reconstruction_do_not_give_it_to_plain_rows():
     assert resolve(PLAIN, changes=change).model.self_reconstruction is None
     switches = resolve(SRTOD, changes=change).model.self_reconstruction
     assert switches is not None and switches.head == "lite"
+
+
+def test_an_option_of_other_systems_is_left_out_and_a_mistake_is_not():
+    dense, change = Row("retina", "retina", "droneswarms-retinanet"), ["model.rpn_proposals=[9, 9]"]
+    assert resolve(dense, changes=change) == resolve(dense)
+    assert resolve(PLAIN, changes=change).model.rpn_proposals == (9, 9)
+    assert left_out((PLAIN, dense), [*change, "train.lr=0.1"]) == {change[0]: ["retina"]}
+    both = ["model.system=cascade-rcnn", *change]
+    assert resolve(dense, changes=both).model.rpn_proposals == (9, 9) and not left_out((dense,), both)
+    with pytest.raises(InputError, match="has no option 'rpn_proposal'"):
+        resolve(PLAIN, changes=["model.rpn_proposal=9"])
 
 
 def test_unmatched_rows_of_table_3_differ_in_the_anchors_too():

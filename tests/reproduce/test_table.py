@@ -67,9 +67,9 @@ def test_nothing_to_find_is_no_number(result):
 
 def test_published_numbers_and_their_gains(result):
     base, own = rows([], {"base": {"AP": 0.364}, "own": {"AP": 0.383}})
-    assert (base.published, base.published_gain) == ({"AP": 0.364}, {})
-    assert own.published_gain == {"AP": 0.019}
-    assert not own.ours and not own.gain
+    assert (base.paper, base.paper_gain) == ({"AP": 0.364}, None)
+    assert own.paper_gain == {"AP": 0.019}
+    assert own.ours is None and own.gain is None
 
 
 def test_lines_are_percent_with_one_decimal(results):

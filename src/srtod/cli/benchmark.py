@@ -44,13 +44,11 @@ def benchmark(
 
     if json is not None:
         require_writable(json)
-    width, height = parse_size(size)
     chosen = choose_device(device, among=ONE_GPU)
     require_precision(precision, chosen)
     kind = chosen.type
     setting = Setting(
-        width=width,
-        height=height,
+        *parse_size(size),
         runs=runs,
         batch=batch_size,
         device=kind,

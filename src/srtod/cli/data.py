@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srtod.cli.inspect import inspect
-from srtod.cli.options import Layout, SkipBad
+from srtod.cli.options import Layout, OneSplit, SkipBad
 from srtod.cli.synthesize import synthesize
 from srtod.defaults import LabelLayout
 from srtod.support.errors import InputError
@@ -34,7 +34,7 @@ def convert(
     *,
     to: Annotated[LabelLayout, typer.Option(help="Layout to write.", show_default=False)],
     format: Layout = None,
-    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
+    split: OneSplit = None,
     link: Link = False,
     skip_bad: SkipBad = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from srtod.cli.options import Layout
+from srtod.cli.options import Layout, OneSplit
 
 if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
@@ -20,7 +20,7 @@ def inspect(
     data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
     *,
     format: Layout = None,
-    split: Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)] = None,
+    split: OneSplit = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
     ] = None,

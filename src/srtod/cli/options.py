@@ -25,6 +25,9 @@ Layout = Annotated[
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out and list what is damaged, instead of stopping.")
 ]
+HeldOutSplit = Annotated[
+    str | None, typer.Option(help="Split to evaluate on; else val or test, if any.", show_default=False)
+]
 Weights = Annotated[
     str, typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones, which is shipped.")
 ]
@@ -54,6 +57,7 @@ PictureScore = Annotated[
     float,
     typer.Option(min=0, max=1, help="Draw detections of at least this score; files of results keep all."),
 ]
+OneSplit = Annotated[str | None, typer.Option(help="This split alone; else all.", show_default=False)]
 Annotations = Annotated[
     Path | None,
     typer.Option(help="Ground truth to draw, a data set that has the images.", show_default=False),
@@ -62,7 +66,10 @@ AnnotationsSplit = Annotated[str | None, typer.Option(help="Split of the annotat
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change one key of the recipe; repeatable.", show_default=False
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one key of the recipe, as train.epochs=3; repeatable.",
+        show_default=False,
     ),
 ]
 
@@ -133,9 +140,9 @@ def slicing_of(
         if full_image or overlap is not None or merge is not None:
             raise InputError("--overlap, --full-image and --merge are about slices; add --slice, such as 640")
         return None
-    given = {"overlap": overlap, "merge": merge}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return Slicing(side, full_image=full_image, **options)
+    asked: dict[str, Any] = {"overlap": overlap, "merge": merge}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Slicing(side, full_image=full_image, **given)
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

@@ -26,7 +26,7 @@ from srtod.cli.options import (
 from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout
 
 if TYPE_CHECKING:
-    from srtod.inference.jobs import ImagesDone
+    from srtod.inference.jobs import ImagesDone, VideosDone
 
 OUTPUT = Path("found")
 
@@ -81,7 +81,7 @@ def predict(
     skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
-    from srtod.inference.jobs import ImagesDone, JobOptions, run_job
+    from srtod.inference.jobs import JobOptions, run_job
     from srtod.support.files import next_free
 
     slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
@@ -89,13 +89,15 @@ def predict(
     options = JobOptions.of(**given, slicing=slicing)
     folder = output or next_free(OUTPUT, taken=resume)
     done = run_job(inputs, folder, options, weights=weights, in_shards=engine == "ray")
-    if isinstance(done, ImagesDone):
-        _report(done, folder, picture_score if pictures and engine == "local" else None)
-    else:
+    _report(done, folder, picture_score if pictures and engine == "local" else None)
+
+
+def _report(done: "ImagesDone | VideosDone", folder: Path, picture_score: float | None) -> None:
+    from srtod.inference.jobs import VideosDone
+
+    if isinstance(done, VideosDone):
         typer.echo(f"{done.detections} detections in {done.frames} frames of {done.videos} videos: {folder}")
-
-
-def _report(done: "ImagesDone", folder: Path, picture_score: float | None) -> None:
+        return
     for reason in done.skipped:
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"{done.detections} detections in {done.images} images: {folder / 'detections.json'}")

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from srtod.cli.options import Settings
+
 
 class NamesAsCommands(TyperGroup):
     """``recipes NAME`` is short for ``recipes show NAME``."""
@@ -28,30 +30,23 @@ def recipes(context: typer.Context) -> None:
     """List the shipped recipes: data set, detector, epochs, source."""
     if context.invoked_subcommand is not None:
         return
-    from srtod.recipes import load_recipe, recipe_names
+    from srtod.recipes import read_values, recipe_names  # shipped recipes name all that is shown
 
     table = Table(box=None)
     for title in ("recipe", "data set", "detector", "epochs", "source"):
         table.add_column(title, no_wrap=title == "recipe")
     for name in recipe_names():
-        recipe = load_recipe(name)
-        enhanced = " + self-reconstruction" if recipe.model.self_reconstruction else ""
-        table.add_row(
-            name,
-            recipe.about.dataset,
-            recipe.model.system + enhanced,
-            str(recipe.train.epochs),
-            recipe.about.source,
-        )
+        about, model, train = (read_values(name)[section] for section in ("about", "model", "train"))
+        enhanced = " + self-reconstruction" if model.get("self_reconstruction") else ""
+        detector, epochs = model["system"] + enhanced, str(train["epochs"])
+        table.add_row(name, about.get("dataset", ""), detector, epochs, about["source"])
     Console(width=None if Console().is_terminal else 150).print(table)
 
 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A shipped recipe or a YAML file.")],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key first, as in train.")
-    ] = None,
+    set_: Settings = None,
 ) -> None:
     """Show a recipe with every key, the defaults included."""
     from srtod.recipes import load_recipe, recipe_text

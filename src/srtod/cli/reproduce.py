@@ -12,11 +12,13 @@ from srtod.cli.options import (
     Annotations,
     AnnotationsSplit,
     Device,
+    HeldOutSplit,
     Layout,
     MapWeights,
     OneGpu,
     PictureScore,
     Precision,
+    Settings,
     SkipBad,
 )
 
@@ -72,24 +74,12 @@ Scale = Annotated[
         show_default=False,
     ),
 ]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one key of every row's recipe; repeatable.",
-        show_default=False,
-    ),
-]
 TrainingPrecision = Annotated[
     defaults.Precision | None,
     typer.Option(help="Of the networks' arithmetic; else the recipe's.", show_default=False),
 ]
 TrainingBatchSize = Annotated[
     int | None, typer.Option(min=1, help="Images of a training step; else the recipe's.", show_default=False)
-]
-Split = Annotated[
-    str | None, typer.Option(help="Split to evaluate on; else val, else test.", show_default=False)
 ]
 
 
@@ -108,8 +98,8 @@ def _table(
         typer.Option("--matched", help="Base rows take all settings of the rows with SR-TOD but SR-TOD."),
     ] = False,
     scale: Scale = None,
-    set_: Changes = None,
-    split: Split = None,
+    set_: Settings = None,
+    split: HeldOutSplit = None,
     format: Layout = None,
     skip_bad: SkipBad = False,
     device: OneGpu = "auto",
@@ -139,8 +129,8 @@ def matched(
     epochs: Epochs = None,
     fraction: Fraction = None,
     scale: Scale = "full",
-    set_: Changes = None,
-    split: Split = None,
+    set_: Settings = None,
+    split: HeldOutSplit = None,
     format: Layout = None,
     skip_bad: SkipBad = False,
     device: OneGpu = "auto",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from srtod.cli.options import parse_size
+
 
 def synthesize(
     output: Annotated[Path, typer.Argument(help="New or empty folder.", show_default=False)],
@@ -47,7 +49,6 @@ def synthesize(
     Everything is drawn by procedure, or composed from your cut-outs and photographs. Files are the same for a
     seed whatever the number of workers; the output appears whole or not at all.
     """
-    from srtod.cli.options import parse_size
     from srtod.swarm import synthesize as make
     from srtod.swarm.synthesis import describe
 

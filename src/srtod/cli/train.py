@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import Layout, SkipBad
+from srtod.cli.options import Layout, OneGpu, Settings, SkipBad
 
 
 def train(
@@ -18,12 +18,7 @@ def train(
             help="Name of a shipped recipe or a YAML file; with --resume, the run's own.", show_default=False
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one key of the recipe, as train.epochs=3; repeatable."
-        ),
-    ] = None,
+    set_: Settings = None,
     epochs: Annotated[int | None, typer.Option(help="Short for --set train.epochs=N.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for --set train.batch_size=N.")] = None,
     lr: Annotated[float | None, typer.Option(help="Short for --set train.lr=X.")] = None,
@@ -39,7 +34,7 @@ def train(
         Path | None, typer.Option(help="Data to validate on; else the split val or test of DATA.")
     ] = None,
     val_split: Annotated[str | None, typer.Option(help="Split to validate on; else val, or test.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: OneGpu = "auto",
 ) -> None:
     """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
     from srtod.engine.launch import train_from_paths

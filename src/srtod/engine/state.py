@@ -174,12 +174,16 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         if not resume:
             raise InputError(f"{output}: not empty; go on with --resume, or choose another output folder")
-        if not config.exists() and not _only_leftovers(output):
+        if not config.exists() and set(output.iterdir()) != set(_leftovers(output)):
             raise InputError(
                 f"{output}: not the folder of a training run (no {CONFIG}), so nothing can be resumed"
             )
-    if config.exists():
-        _require_same(load_recipe(config), recipe, config)
+    for key, old, new in differing_keys(load_recipe(config), recipe) if config.exists() else ():
+        if key not in _MAY_DIFFER:
+            raise InputError(
+                f"{config}: the run was started with {key}={old}, now it is {new}; "
+                "resume with the same recipe or train into a new output folder"
+            )
 
 
 def claim_output(output: Path, recipe: Recipe) -> None:
@@ -201,20 +205,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
     torch.manual_seed(number)
 
 
-def _require_same(before: Recipe, now: Recipe, config: Path) -> None:
-    for key, old, new in differing_keys(before, now):
-        if key not in _MAY_DIFFER:
-            raise InputError(
-                f"{config}: the run was started with {key}={old}, now it is {new}; "
-                "resume with the same recipe or train into a new output folder"
-            )
-
-
 def _leftovers(output: Path) -> list[Path]:
     """Files that a killed process was writing (named by :func:`~srtod.support.files.atomic_file`)."""
     names = (Path(name) for name in (CONFIG, STATE, LAST, BEST))
     return [path for name in names for path in output.glob(f".{name.stem}.*{name.suffix}")]
-
-
-def _only_leftovers(output: Path) -> bool:
-    return set(output.iterdir()) == set(_leftovers(output))

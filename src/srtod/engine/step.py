@@ -133,7 +133,9 @@ class Steps:
             run.optimizer.step()
         elif self._sound:
             run.optimizer.step()
-        if run.average is not None and (self._defer or (self._sound and not _was_skipped(run))):
+        if run.average is not None and (
+            self._defer or (self._sound and not accelerator.optimizer_step_was_skipped)
+        ):
             run.average.update(run.step, done=self._sound if self._defer else None)
         run.optimizer.zero_grad()
 
@@ -167,7 +169,3 @@ class Steps:
             "state before it is saved; look at these images and their boxes, or start again with a lower "
             "train.lr or with train.clip_norm"
         )
-
-
-def _was_skipped(run: Run) -> bool:
-    return run.accelerator.optimizer_step_was_skipped

@@ -60,14 +60,7 @@ def fit_budget(
     options: Options,
     spent: float,
 ) -> Reduction:
-    """Return the epochs and shares that fit the budget.
-
-    Args:
-        recipes: of all rows.
-        train_set: images to train on.
-        held_out: images to evaluate on.
-        options: budget, seeds and device.
-        spent: seconds of the budget that are gone.
+    """Return the epochs and shares that fit the budget, of which ``spent`` seconds are gone.
 
     Raises:
         InputError: the budget is too small for anything.
@@ -132,8 +125,8 @@ def choose(
 def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> RowCost:
     """Time two short epochs and a few evaluated images.
 
-    The first step of a training is left out. The first step of the second epoch waits for the saving at the
-    end of the first, which tells how long that takes.
+    The first step of a training and the first image are left out. The first step of the second epoch waits
+    for the saving at the end of the first, which tells how long that takes.
     """
     records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
     few = tuple(itertools.islice(itertools.cycle(records), _TRIAL_STEPS * recipe.train.batch_size))
@@ -144,23 +137,18 @@ def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, 
         fitted = fit(trial, replace(train_set, records=few), None, output, device=device, quiet=True)
         taken = time.monotonic() - began
         log = (output / LOG).read_text(encoding="utf-8").splitlines()
-        image = _seconds_an_image(fitted.last, held_out, device)
+        detector = load(fitted.last).to(choose_device(device, among=ONE_GPU))
+    some = subset(held_out, _TRIAL_IMAGES / len(held_out.records))
+    evaluate(detector, replace(some, records=some.records[:1]), progress=False)
+    began = time.monotonic()
+    evaluate(detector, some, progress=False)
+    image = (time.monotonic() - began) / len(some.records)
     seconds = [json.loads(line)["seconds"] for line in log]
     plain = [value for index, value in enumerate(seconds) if index % _TRIAL_STEPS]
     step = sum(plain) / len(plain)
     epoch = max(seconds[_TRIAL_STEPS] - step, 0.0)
     run = max(taken - 2 * _TRIAL_STEPS * step - 2 * epoch, 0.0)
     return RowCost(run=run, epoch=epoch, step=step, image=image, steps=steps_per_epoch(recipe, train_set))
-
-
-def _seconds_an_image(weights: Path, held_out: AnnotatedSet, device: str) -> float:
-    """Time the evaluation of a few images, the first one left out."""
-    detector = load(weights).to(choose_device(device, among=ONE_GPU))
-    few = subset(held_out, _TRIAL_IMAGES / len(held_out.records))
-    evaluate(detector, replace(few, records=few.records[:1]), progress=False)
-    began = time.monotonic()
-    evaluate(detector, few, progress=False)
-    return (time.monotonic() - began) / len(few.records)
 
 
 def _least(costs: Sequence[RowCost], *, seeds: int, evaluation: float) -> float:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from srtod.data.records import AnnotatedSet
 from srtod.engine.sets import Source, training_sets
@@ -25,6 +26,7 @@ from srtod.reproduce.rows import (
     Comparison,
     Row,
     choose_rows,
+    left_out,
     matched,
     published_tables,
     resolve,
@@ -33,7 +35,7 @@ from srtod.reproduce.rows import (
 from srtod.reproduce.runs import check_runs, do_run, results_in, runs_of, time_left
 from srtod.reproduce.table import write_table
 from srtod.support.errors import InputError
-from srtod.support.files import require_writable
+from srtod.support.files import require_writable, write_json
 from srtod.support.progress import say
 
 Sets = tuple[AnnotatedSet, AnnotatedSet]
@@ -53,7 +55,7 @@ def reproduce_table(
 
     Args:
         name: ``table-1`` to ``table-7``.
-        data: a data set with a held-out split.
+        data: as ``output`` and ``options``, see :func:`compare`.
         output: folder for plan, runs and tables.
         rows: keys of the rows to run; all where none is given.
         is_matched: base rows take all settings of the rows compared with them but self-reconstruction.
@@ -80,12 +82,6 @@ def reproduce_table(
 
 def reproduce_matched(recipe: str, data: Path, output: Path, *, options: Options) -> str:
     """Train and evaluate a recipe with and without self-reconstruction, all else equal; see :func:`compare`.
-
-    Args:
-        recipe: name or file; has self-reconstruction, if only by the changes in ``options``.
-        data: a data set with a held-out split.
-        output: folder for plan, runs and tables.
-        options: how much is done.
 
     Raises:
         InputError: the recipe has no self-reconstruction, or as :func:`compare`.
@@ -136,19 +132,23 @@ def compare(
     require_writable(output / PLAN)
     options = options.settled()
     chosen = {row.key: row for row in (comparison.rows if rows is None else rows)}
+    for change, keys in left_out(list(chosen.values()), options.changes).items():
+        if len(keys) == len(chosen):
+            raise InputError(f"--set {change}: the system of no row has this option")
+        say(f"--set {change}: left out of {', '.join(keys)}, whose system has no such option")
     overlays = ["_light"] if options.scale == "light" else []
     recipes = {key: resolve(row, overlays=overlays, changes=options.changes) for key, row in chosen.items()}
     sets = _sets(data, comparison.splits, options)
-    plan = _plan(comparison, recipes, data, output, sets=sets, options=options, began=began)
+    given = {"asked": {**comparison.asked, **options.asked()}, "data": describe_data(data, *sets)}
+    plan = read_plan(output, **given) or _new_plan(recipes, sets, options, given, began)
+    plan = plan.extended(recipes, options.seeds)
     train_set, held_out = subset(sets[0], plan.fraction), subset(sets[1], plan.held_out)
     if plan.epochs is not None or plan.fraction != 1.0:
-        recipes = {
-            key: shortened(recipe, plan.epochs, steps_per_epoch(recipe, train_set))
-            for key, recipe in recipes.items()
-        }
+        for key, recipe in recipes.items():
+            recipes[key] = shortened(recipe, plan.epochs, steps_per_epoch(recipe, train_set))
     runs = runs_of(recipes, options.seeds, output / "runs")
     check_runs(runs, train_set.classes)
-    plan.write(output)
+    write_json(output / PLAN, plan.model_dump(mode="json"), indent=2)
     _write(comparison, plan, output)
     try:
         for number, run in enumerate(runs, start=1):
@@ -175,26 +175,15 @@ def _sets(data: Path, usual: tuple[str, str] | None, options: Options) -> Sets:
     return train_set, held_out
 
 
-def _plan(
-    comparison: Comparison,
-    recipes: Mapping[str, Recipe],
-    data: Path,
-    output: Path,
-    *,
-    sets: Sets,
-    options: Options,
-    began: float,
+def _new_plan(
+    recipes: Mapping[str, Recipe], sets: Sets, options: Options, given: Mapping[str, Any], began: float
 ) -> RunPlan:
-    """Go on with the plan in the output folder, or make one."""
-    asked, described = {**comparison.asked, **options.asked()}, describe_data(data, *sets)
-    plan = read_plan(output, asked=asked, data=described)
-    if plan is None:
-        reduction = Reduction(epochs=options.epochs, fraction=options.fraction or 1.0)
-        if options.budget is not None:
-            spent = time.monotonic() - began
-            reduction = fit_budget(list(recipes.values()), *sets, options=options, spent=spent)
-        plan = RunPlan(asked=asked, data=described, **reduction.model_dump())
-    return plan.extended(recipes, options.seeds)
+    """Decide how much is done of rows on data."""
+    reduction = Reduction(epochs=options.epochs, fraction=options.fraction or 1.0)
+    if options.budget is not None:
+        spent = time.monotonic() - began
+        reduction = fit_budget(list(recipes.values()), *sets, options=options, spent=spent)
+    return RunPlan(**given, **reduction.model_dump())
 
 
 def _write(comparison: Comparison, plan: RunPlan, output: Path) -> str:

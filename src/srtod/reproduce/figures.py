@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from srtod.data.images import read_image
 from srtod.defaults import PICTURE_SCORE
@@ -122,10 +122,8 @@ def _row(
     size = (pixels.shape[1], pixels.shape[0])
     if place is not None:
         box, note = _at(place, size, image.path)
-    elif image.record is not None:
-        box, note = _annotated(image.record.boxes[~image.record.ignore], image.path)
     else:
-        box, note = _detected(detector, pixels, min_score, image.path)
+        box, note = _smallest(detector, image, pixels, min_score)
     panels = _panels(detector, pixels)
     maps = tuple(replace(panels[name], title=_title(name, names, detector)) for name in names)
     return ZoomRow(panels["input"], maps, box.clip(0, np.tile(size, 2)), note)
@@ -139,38 +137,28 @@ def _at(place: tuple[float, float], size: tuple[int, int], path: Path) -> tuple[
     return np.array((x - half, y - half, x + half, y + half)), f"{PLACE_SIDE:g} px at {x:g}, {y:g}"
 
 
-def _annotated(boxes: ArrayLike, path: Path) -> tuple[NDArray[np.float64], str]:
-    given = np.asarray(boxes, dtype=np.float64)
-    if len(given) == 0:
-        raise InputError(f"{path}: has no annotated object; name a place with --at X,Y")
-    box = given[_areas(given).argmin()]
-    return box, f"{_size(box)}, annotated"
-
-
-def _detected(
-    detector: Detector, pixels: NDArray[np.uint8], min_score: float, path: Path
+def _smallest(
+    detector: Detector, image: ImageFile, pixels: NDArray[np.uint8], min_score: float
 ) -> tuple[NDArray[np.float64], str]:
-    with torch.inference_mode():
-        found = detector([to_tensor(pixels, detector.device)])[0]
-    sure = found["scores"] >= min_score
-    boxes = found["boxes"][sure].double().cpu().numpy()
-    if len(boxes) == 0:
-        raise InputError(
-            f"{path}: no detection scores {min_score:g} or more; name a place with --at X,Y, "
-            "or lower --picture-score"
+    """The box of the smallest annotated object, or of the smallest detection, and what it is."""
+    if image.record is not None:
+        boxes = np.asarray(image.record.boxes[~image.record.ignore], dtype=np.float64)
+        notes, none = ["annotated"] * len(boxes), "has no annotated object; name a place with --at X,Y"
+    else:
+        with torch.inference_mode():
+            found = detector([to_tensor(pixels, detector.device)])[0]
+        sure = found["scores"] >= min_score
+        boxes = found["boxes"][sure].double().cpu().numpy()
+        notes = [f"score {score:.2f}" for score in found["scores"][sure].tolist()]
+        none = (
+            f"no detection scores {min_score:g} or more; name a place with --at X,Y, or lower --picture-score"
         )
-    smallest = int(_areas(boxes).argmin())
-    score = float(found["scores"][sure][smallest])
-    return boxes[smallest], f"{_size(boxes[smallest])}, score {score:.2f}"
-
-
-def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-
-
-def _size(box: NDArray[np.float64]) -> str:
-    width, height = box[2:] - box[:2]
-    return f"{width:.0f} × {height:.0f} px"  # noqa: RUF001 - the sign of multiplication is meant
+    if len(boxes) == 0:
+        raise InputError(f"{image.path}: {none}")
+    sides = boxes[:, 2:] - boxes[:, :2]
+    index = int(sides.prod(axis=1).argmin())
+    width, height = sides[index]
+    return boxes[index], f"{width:.0f} × {height:.0f} px, {notes[index]}"  # noqa: RUF001 - multiplication
 
 
 def _panels(detector: Detector, pixels: NDArray[np.uint8]) -> dict[str, Panel]:

@@ -19,16 +19,13 @@ from srtod.engine.sets import training_records
 from srtod.recipes import Recipe
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
-from srtod.support.files import read_json, write_json
+from srtod.support.files import read_json
 from srtod.support.validation import validated
 
 PLAN = "plan.json"
 
 _SUBSET_SEED = 0
 """One order of the images for all subsets, so that a smaller one lies in a larger one."""
-
-_WARM_UP = 0.1
-"""Share of all steps that the warm-up takes at most."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +81,8 @@ class Options:
 
     def asked(self) -> dict[str, Any]:
         """Return what decides the numbers, by the name of the option, as plain values."""
-        return {
-            "--budget": self.budget,
-            "--epochs": self.epochs,
-            "--fraction": self.fraction,
-            "--scale": self.scale,
-            "--set": list(self.changes),
-            "--device": self.device,
-        }
+        names = ("budget", "epochs", "fraction", "scale", "device")
+        return {f"--{name}": getattr(self, name) for name in names} | {"--set": list(self.changes)}
 
 
 class Reduction(BaseModel):
@@ -131,14 +122,6 @@ class RunPlan(Reduction):
         """Return the plan with further rows and seeds."""
         keys = tuple(dict.fromkeys((*self.rows, *rows)))
         return self.model_copy(update={"rows": keys, "seeds": max(seeds, self.seeds)})
-
-    def write(self, output: Path) -> None:
-        """Write the plan into a folder.
-
-        Raises:
-            InputError: it cannot be written to.
-        """
-        write_json(output / PLAN, self.model_dump(mode="json"), indent=2)
 
 
 def read_plan(output: Path, *, asked: Mapping[str, Any], data: Mapping[str, Any]) -> RunPlan | None:
@@ -190,17 +173,14 @@ def subset(annotated: AnnotatedSet, fraction: float) -> AnnotatedSet:
 
 
 def shortened(recipe: Recipe, epochs: int | None, steps_per_epoch: int) -> Recipe:
-    """Return a recipe of so many epochs.
+    """Return a recipe of so many epochs, or of its own.
 
-    Args:
-        recipe: whose milestones shrink in proportion, and whose warm-up takes a tenth of the steps at most.
-        epochs: None leaves them as they are.
-        steps_per_epoch: optimizer steps.
+    Milestones shrink in proportion, and the warm-up takes a tenth of the optimizer steps at most.
     """
     before = recipe.train
     epochs = epochs or before.epochs
     milestones = tuple(max(1, round(epoch * epochs / before.epochs)) for epoch in before.milestones)
-    warmup = min(before.warmup_steps, math.ceil(_WARM_UP * epochs * steps_per_epoch))
+    warmup = min(before.warmup_steps, math.ceil(0.1 * epochs * steps_per_epoch))
     return with_train(recipe, epochs=epochs, milestones=milestones, warmup_steps=warmup)
 
 

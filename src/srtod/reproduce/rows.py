@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.systems import without_others
 from srtod.recipes import Recipe, load_recipe
 from srtod.support.errors import InputError, did_you_mean
 
@@ -64,14 +66,37 @@ def resolve(row: Row, *, overlays: Sequence[str] = (), changes: Sequence[str] = 
     Args:
         row: its own changes come last, so that no other takes away what the row is about.
         overlays: recipes laid over the row's.
-        changes: for all rows. Switches of self-reconstruction reach only the rows that have it.
+        changes: for all rows. Options of other systems are left out, and switches of self-reconstruction
+            reach only the rows that have it.
 
     Raises:
         InputError: no such recipe, key or value.
     """
-    has_it = load_recipe(row.recipe, row.changes).model.self_reconstruction is not None
-    last = () if has_it else (_WITHOUT,)
+    model = _model(row, changes)
+    changes = [change for change in changes if _has_option(model, change)]
+    last = () if model.self_reconstruction is not None else (_WITHOUT,)
     return load_recipe(row.recipe, (*changes, *row.changes, *last), overlays=overlays)
+
+
+def left_out(rows: Sequence[Row], changes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the changes that some rows' systems, but not all systems, have no option for, and these rows."""
+    models = {row.key: _model(row, changes) for row in rows}
+    lacking = {
+        change: [key for key, model in models.items() if not _has_option(model, change)] for change in changes
+    }
+    return {change: keys for change, keys in lacking.items() if keys}
+
+
+def _model(row: Row, changes: Sequence[str]) -> DetectorConfig:
+    """The options of a row's system, which the changes may have made another."""
+    systems = [change for change in changes if change.startswith("model.system=")]
+    return load_recipe(row.recipe, (*systems, *row.changes)).model
+
+
+def _has_option(model: DetectorConfig, change: str) -> bool:
+    """Tell whether a change is none of an option that only other systems have."""
+    section, _, option = change.partition("=")[0].partition(".")
+    return section != "model" or bool(without_others({option.partition(".")[0]: None}, model.system))
 
 
 def without_reconstruction(row: Row, *, key: str, label: str) -> Row:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.zoo import load
 from srtod.engine.evaluate import evaluate
-from srtod.engine.fit import FitResult, fit
+from srtod.engine.fit import fit
 from srtod.engine.setup import new_detector
 from srtod.engine.state import STATE, check_output
 from srtod.recipes import Recipe, recipe_text
@@ -22,6 +22,8 @@ from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.files import read_json, write_json
 from srtod.support.provenance import provenance
 from srtod.support.validation import validated
+
+_RESULT = "result.json"
 
 
 class RunResult(BaseModel):
@@ -74,7 +76,7 @@ def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Row
         output: each run lives in ``output/KEY-seedN``.
     """
     return [
-        RowRun(key, seed, with_train(recipe, seed=seed, evaluate_every=0), _folder(output, key, seed))
+        RowRun(key, seed, with_train(recipe, seed=seed, evaluate_every=0), output / f"{key}-seed{seed}")
         for seed in range(seeds)
         for key, recipe in recipes.items()
     ]
@@ -82,7 +84,7 @@ def runs_of(recipes: Mapping[str, Recipe], seeds: int, output: Path) -> list[Row
 
 def results_in(output: Path, rows: Iterable[str], seeds: int) -> list[RunResult]:
     """Read all results of rows and seeds that are there; see :func:`runs_of`."""
-    found = (_read_result(_folder(output, row, seed)) for row in rows for seed in range(seeds))
+    found = (_read_result(output / f"{row}-seed{seed}") for row in rows for seed in range(seeds))
     return [result for result in found if result is not None]
 
 
@@ -103,20 +105,21 @@ def check_runs(runs: Sequence[RowRun], classes: Sequence[str]) -> None:
 def do_run(run: RowRun, train_set: AnnotatedSet, held_out: AnnotatedSet, *, device: str) -> None:
     """Train, evaluate the last weights and write the result; the saved state is then removed.
 
-    A run that was interrupted goes on where it stopped.
-
-    Args:
-        run: see :func:`runs_of`.
-        train_set: images to train on.
-        held_out: images to evaluate on.
-        device: ``auto``, ``cpu`` or ``cuda``.
+    A run that was interrupted goes on where it stopped; the time of all its parts counts.
 
     Raises:
         InputError: anything wrong in recipe, data or folder.
         NotFiniteError: a loss is not finite.
         KeyboardInterrupt: Ctrl-C.
     """
-    fitted, trained = _train(run, train_set, device)
+    clock, training = run.folder / "seconds.json", run.folder / "train"
+    trained = read_json(clock)["train"] if clock.exists() else 0.0
+    began = time.monotonic()
+    try:
+        fitted = fit(run.recipe, train_set, None, training, resume=True, device=device)
+    finally:
+        trained += time.monotonic() - began
+        write_json(clock, {"train": trained})
     began = time.monotonic()
     metrics = evaluate(load(fitted.last).to(choose_device(device, among=ONE_GPU)), held_out).summary
     result = RunResult(
@@ -130,45 +133,24 @@ def do_run(run: RowRun, train_set: AnnotatedSet, held_out: AnnotatedSet, *, devi
         recipe=hashlib.sha256(recipe_text(run.recipe).encode()).hexdigest()[:16],
         provenance=provenance(device),
     )
-    write_json(_result_file(run.folder), result.model_dump(mode="json"), indent=2)
-    (run.folder / "train" / STATE).unlink(missing_ok=True)
-
-
-def _train(run: RowRun, train_set: AnnotatedSet, device: str) -> tuple[FitResult, float]:
-    """Train, and return the seconds that it took with all interruptions left out."""
-    clock = run.folder / "seconds.json"
-    before = read_json(clock)["train"] if clock.exists() else 0.0
-    began = time.monotonic()
-    try:
-        fitted = fit(run.recipe, train_set, None, run.folder / "train", resume=True, device=device)
-    finally:
-        seconds = before + time.monotonic() - began
-        write_json(clock, {"train": seconds})
-    return fitted, seconds
+    write_json(run.folder / _RESULT, result.model_dump(mode="json"), indent=2)
+    (training / STATE).unlink(missing_ok=True)
 
 
 def time_left(runs: Sequence[RowRun], estimate: float | None) -> str:
     """Tell the time from the finished runs, of the same row where there are any, else from the estimate."""
-    taken: dict[str, list[float]] = {}
-    for run in runs:
-        if (result := run.result) is not None:
-            taken.setdefault(run.row, []).append(sum(result.seconds.values()))
-    if taken:
-        everything = [value for values in taken.values() for value in values]
-        estimate = sum(mean(taken.get(run.row, everything)) for run in runs if run.result is None)
+    finished = [result for run in runs if (result := run.result) is not None]
+    if finished:
+        taken: dict[str, list[float]] = {run.row: [] for run in runs}
+        for result in finished:
+            taken[result.row].append(sum(result.seconds.values()))
+        everything = [seconds for own in taken.values() for seconds in own]
+        estimate = sum(mean(taken[run.row] or everything) for run in runs if run.result is None)
     if estimate is None:
         return "time left unknown before the first is finished"
     return f"about {max(1, round(estimate / 60))} min left"
 
 
 def _read_result(folder: Path) -> RunResult | None:
-    path = _result_file(folder)
+    path = folder / _RESULT
     return validated(RunResult, read_json(path), where=str(path)) if path.exists() else None
-
-
-def _result_file(folder: Path) -> Path:
-    return folder / "result.json"
-
-
-def _folder(output: Path, row: str, seed: int) -> Path:
-    return output / f"{row}-seed{seed}"

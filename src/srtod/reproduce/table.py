@@ -1,7 +1,7 @@
 """From results to a table: mean and spread over seeds, gains over the base row, and what stands above it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from statistics import mean, stdev
@@ -10,7 +10,7 @@ from typing import Any
 from srtod.plots.report import render_page
 from srtod.recipes import load_recipe
 from srtod.reproduce.plan import RunPlan
-from srtod.reproduce.rows import Comparison, Row, resolve
+from srtod.reproduce.rows import Comparison, Row, left_out, resolve
 from srtod.reproduce.runs import RunResult
 from srtod.support.files import write_json, write_text
 
@@ -41,47 +41,48 @@ class Estimate:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row with all its numbers, by column; a column without a number is left out.
+    """A row as ``table.json`` has it, its numbers by column; a column without a number is left out.
 
     Attributes:
-        row: what it is.
-        published: the paper's numbers.
-        published_gain: over the base row.
-        ours: over the seeds.
-        gain: over the base row, seed by seed, of the seeds that both have.
-        results: of each seed.
+        key, label, base, recipe, changes: see :class:`~srtod.reproduce.rows.Row`.
+        paper, paper_gain: published numbers, and what they are above the base row's.
+        ours, gain: over the seeds; the gain is counted seed by seed, of the seeds that both rows have.
+        runs: the result of each seed.
     """
 
-    row: Row
-    published: dict[str, float]
-    published_gain: dict[str, float]
-    ours: dict[str, Estimate]
-    gain: dict[str, Estimate]
-    results: tuple[RunResult, ...]
+    key: str
+    label: str
+    base: str | None
+    recipe: str
+    changes: tuple[str, ...]
+    paper: dict[str, float] | None
+    paper_gain: dict[str, float] | None
+    ours: dict[str, Estimate] | None
+    gain: dict[str, Estimate] | None
+    runs: list[dict[str, Any]]
 
 
 def table_rows(comparison: Comparison, results: Sequence[RunResult]) -> list[TableRow]:
     """Put the numbers of all rows of a comparison together; results may come in any order."""
+    columns, by_seed = comparison.columns, sorted(results, key=lambda result: result.seed)
 
     def published(key: str | None) -> dict[str, float]:
-        return _found(comparison.published.get(key or "", {}), comparison.columns)
+        return _found(comparison.published.get(key or "", {}), columns)
 
     def ours(key: str | None) -> dict[int, dict[str, float]]:
-        return {r.seed: _found(r.metrics, comparison.columns) for r in results if r.row == key}
+        return {r.seed: _found(r.metrics, columns) for r in by_seed if r.row == key}
 
     rows = []
     for row in comparison.rows:
         own, base = ours(row.key), ours(row.base)
-        gains = [_gain(own[seed], base[seed]) for seed in sorted(own) if seed in base]
-        runs = sorted((r for r in results if r.row == row.key), key=lambda r: r.seed)
         rows.append(
             TableRow(
-                row=row,
-                published=published(row.key),
-                published_gain=_gain(published(row.key), published(row.base)),
-                ours=_estimates([own[seed] for seed in sorted(own)]),
-                gain=_estimates(gains),
-                results=tuple(runs),
+                **vars(row),
+                paper=published(row.key) or None,
+                paper_gain=_gain(published(row.key), published(row.base)) or None,
+                ours=_estimates([*own.values()]),
+                gain=_estimates([_gain(scores, base[seed]) for seed, scores in own.items() if seed in base]),
+                runs=[result.model_dump(mode="json") for result in by_seed if result.row == row.key],
             )
         )
     return rows
@@ -90,40 +91,34 @@ def table_rows(comparison: Comparison, results: Sequence[RunResult]) -> list[Tab
 def write_table(output: Path, comparison: Comparison, plan: RunPlan, results: Sequence[RunResult]) -> str:
     """Write ``table.md``, ``table.json`` and ``table.html``, each whole or not at all; return the Markdown.
 
-    Args:
-        output: the folder.
-        comparison: title, rows and columns.
-        plan: told above the numbers, with the notes of the comparison.
-        results: of all runs so far.
-
     Raises:
         InputError: the folder cannot be written to.
     """
     title, columns, rows = comparison.title, comparison.columns, table_rows(comparison, results)
     notes = [*comparison.notes, *_reductions(plan, comparison.rows), *_origin(results)]
-    shown = [(row.row.label, lines_of(row, columns)) for row in rows]
+    shown = [(row.label, lines_of(row, columns)) for row in rows]
     text = _markdown(title, notes, columns, shown)
     write_text(output / "table.md", text)
     template = files("srtod.reproduce").joinpath("table.html.j2").read_text(encoding="utf-8")
     page = render_page(template, title=title, summary=[], notes=notes, columns=columns, rows=shown)
     write_text(output / "table.html", page)
-    plain = {"title": title, "columns": columns, "notes": notes, "rows": [_plain(row) for row in rows]}
+    plain = {"title": title, "columns": columns, "notes": notes, "rows": [asdict(row) for row in rows]}
     write_json(output / "table.json", plain | {"plan": plan.model_dump(mode="json")}, indent=2)
     return text
 
 
 def lines_of(row: TableRow, columns: Sequence[str]) -> list[Line]:
     """Return the lines of a row, in percent: the paper's, ours, and the gains of both over the base row."""
-    count = len(row.results)
+    count = len(row.runs)
     ours = f"ours, {count} seed{'s' if count > 1 else ''}" if count else "ours: not run"
-    lines: list[tuple[str, Mapping[str, Estimate | float], str]] = [
-        ("paper", row.published, ""),
+    lines: list[tuple[str, Mapping[str, Estimate | float] | None, str]] = [
+        ("paper", row.paper, ""),
         (ours, row.ours, ""),
-        ("gain, paper", row.published_gain, "+"),
+        ("gain, paper", row.paper_gain, "+"),
         ("gain, ours", row.gain, "+"),
     ]
     return [
-        (whose, [_cell(numbers.get(column), sign) for column in columns])
+        (whose, [_cell((numbers or {}).get(column), sign) for column in columns])
         for whose, numbers, sign in lines
         if numbers or whose == ours
     ]
@@ -138,13 +133,15 @@ def _gain(own: Scores, base: Scores) -> dict[str, float]:
     return {column: round(value - base[column], 6) for column, value in own.items() if column in base}
 
 
-def _estimates(scores: Sequence[Scores]) -> dict[str, Estimate]:
-    columns = dict.fromkeys(column for own in scores for column in own)
-    values = {column: [own[column] for own in scores if column in own] for column in columns}
-    return {
+def _estimates(scores: Sequence[Scores]) -> dict[str, Estimate] | None:
+    values: dict[str, list[float]] = {}
+    for column, value in (pair for own in scores for pair in own.items()):
+        values.setdefault(column, []).append(value)
+    estimates = {
         column: Estimate(mean(own), stdev(own) if len(own) > 1 else None, len(own))
         for column, own in values.items()
     }
+    return estimates or None
 
 
 def _cell(number: Estimate | float | None, sign: str) -> str:
@@ -169,24 +166,6 @@ def _markdown(
     return "\n".join(lines) + "\n"
 
 
-def _plain(row: TableRow) -> dict[str, Any]:
-    def estimates(values: Mapping[str, Estimate]) -> dict[str, Any] | None:
-        return {column: vars(estimate) for column, estimate in values.items()} or None
-
-    return {
-        "key": row.row.key,
-        "label": row.row.label,
-        "base": row.row.base,
-        "recipe": row.row.recipe,
-        "changes": list(row.row.changes),
-        "paper": row.published or None,
-        "paper_gain": row.published_gain or None,
-        "ours": estimates(row.ours),
-        "gain": estimates(row.gain),
-        "runs": [result.model_dump(mode="json") for result in row.results],
-    }
-
-
 def _reductions(plan: RunPlan, rows: Sequence[Row]) -> Iterator[str]:
     """Tell what was compared on which data, and what was reduced."""
     data, asked = plan.data, plan.asked
@@ -205,6 +184,8 @@ def _reductions(plan: RunPlan, rows: Sequence[Row]) -> Iterator[str]:
         yield f"Epochs: {plan.epochs} in place of {own}{why}; the schedule is shortened with them."
     if asked["--set"]:
         yield f"Changed in every row: {', '.join(asked['--set'])}."
+    for change, keys in left_out(rows, asked["--set"]).items():
+        yield f"{change} is left out of {', '.join(keys)}: no option of that system."
     yield (
         "Percent. ± is the sample standard deviation over seeds; a gain is the mean difference from the base "
         "row, seed by seed. All numbers are of the last weights."
