@@ -5,9 +5,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
-from srtod.selfrec.difference import high_frequency_difference, pixel_difference
+from srtod.selfrec.difference import (
+    high_frequency_difference,
+    local_mean,
+    pixel_difference,
+    relative_difference,
+)
 from srtod.selfrec.filtration import Filtration, resize_mask
-from srtod.selfrec.predictor import touched_cells
+from srtod.selfrec.objects import painted_over, touched_cells
 from srtod.selfrec.reconstruction import LiteHead, PaperHead
 
 
@@ -119,14 +124,21 @@ def test_a_threshold_without_dimensions_is_read():
     assert filtration.threshold.tolist() == [0.25]
 
 
-@pytest.mark.parametrize(("surrogate", "learns"), [("sigmoid", True), ("sign", False)])
-def test_gradient_of_what_follows_reaches_threshold_and_head(surrogate, learns):
-    model = module(surrogate=surrogate)
+@pytest.mark.parametrize(
+    ("surrogate", "reaches", "threshold", "head"),
+    [
+        ("sigmoid", "threshold", True, False),
+        ("sigmoid", "reconstruction", True, True),
+        ("sign", "reconstruction", False, False),
+    ],
+)
+def test_gradient_of_what_follows_reaches_what_it_is_to_teach(surrogate, reaches, threshold, head):
+    model = module(surrogate=surrogate, mask_gradient=reaches)
     levels, image = scene()
     model(levels, image).levels[0].square().sum().backward()
-    assert bool(model.filtration.threshold.grad.abs() > 0) is learns
+    assert bool(model.filtration.threshold.grad.abs() > 0) is threshold
     gradient = model.head.output.weight.grad
-    assert (gradient is not None and bool(gradient.abs().sum() > 0)) is learns
+    assert (gradient is not None and bool(gradient.abs().sum() > 0)) is head
 
 
 @pytest.mark.parametrize(("surrogate", "moves"), [("sigmoid", True), ("sign", False)])
@@ -378,3 +390,161 @@ def test_touched_cells_equal_the_plain_loop():
 def test_a_predicted_mask_that_nobody_reads_is_refused(enhancement):
     with pytest.raises(ValueError, match="reads no mask"):
         SelfReconstructionConfig(mask="distilled", enhancement=enhancement)
+
+
+OURS = ["gated", "normalised", "add", "residual", "image"]
+
+
+@pytest.mark.parametrize("enhancement", OURS)
+@pytest.mark.parametrize("levels_enhanced", [1, 2])
+def test_what_is_not_the_papers_starts_by_leaving_the_levels_as_they_are(enhancement, levels_enhanced):
+    levels, image = scene()
+    model = module(enhancement=enhancement, levels=levels_enhanced)
+    output = model(levels, image)
+    assert all(torch.equal(a, b) for a, b in zip(output.levels, levels, strict=True))
+    output.levels[0].square().sum().backward()
+    learned = [p.grad for p in model.enhancement.parameters() if p.grad is not None]
+    assert any(gradient.abs().sum() > 0 for gradient in learned)  # and it does learn
+
+
+def test_a_gate_changes_the_level_where_the_mask_is_set_alone():
+    levels, _ = scene()
+    model = module(enhancement="gated")
+    torch.nn.init.ones_(model.enhancement.gate)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[0, 0, 2, 3] = 1
+    changed = (model.enhanced_by(levels, mask)[0] != levels[0]).any(dim=1)
+    assert changed.nonzero().tolist() == [[0, 2, 3]]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_full_mask_and_an_empty_one_leave_the_mean_factor_alike(value):
+    levels, _ = scene()
+    model = module(enhancement="normalised")
+    torch.nn.init.ones_(model.enhancement.gate)
+    factor = model.enhanced_by(levels, torch.full((2, 1, 8, 8), value))[0] / levels[0]
+    expected = (2 * model.enhancement.attention(levels[0])).expand_as(factor)
+    torch.testing.assert_close(factor, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mask_from_elsewhere_needs_an_enhancement_that_reads_it():
+    levels, _ = scene()
+    with pytest.raises(ValueError, match="reads no mask"):
+        module(enhancement="none").enhanced_by(levels, torch.ones(2, 1, 8, 8))
+
+
+def test_the_own_mask_from_elsewhere_gives_the_own_levels():
+    levels, image = scene()
+    model = module(threshold=0.35)
+    output = model(levels, image)
+    assert torch.equal(model.enhanced_by(levels, output.mask)[0], output.levels[0])
+
+
+def test_a_relative_difference_asks_for_more_where_all_is_rough():
+    image = torch.zeros(1, 3, 64, 128)
+    image[..., 64:] = 0.2 * torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    image[..., 30, 20] = image[..., 30, 100] = 0.3
+    found = relative_difference(torch.zeros_like(image), image)[0, 0]
+    assert found[30, 20] > 0.95
+    assert 0.5 < found[30, 100] < 0.8
+    assert found[10, 10] == 0
+
+
+def test_local_means_are_those_of_the_pixels_inside():
+    values = torch.rand(1, 1, 6, 7, generator=torch.Generator().manual_seed(0))
+    means = local_mean(values, 5)
+    torch.testing.assert_close(means[0, 0, 0, 0], values[0, 0, :3, :3].mean())
+    torch.testing.assert_close(means[0, 0, 3, 3], values[0, 0, 1:6, 1:6].mean())
+
+
+def test_an_object_is_painted_over_by_its_surroundings():
+    image = torch.full((1, 3, 40, 40), 0.25)
+    image[..., 20:, :] = 0.75
+    objects = torch.zeros(1, 1, 40, 40, dtype=torch.bool)
+    objects[..., 5:9, 5:9] = True
+    image[..., 5:9, 5:9] = 1.0
+    painted = painted_over(image, objects, window=9)
+    torch.testing.assert_close(painted[..., 5:9, 5:9], torch.full((1, 3, 4, 4), 0.25))
+    assert torch.equal(painted[~objects.expand(1, 3, 40, 40)], image[~objects.expand(1, 3, 40, 40)])
+    everything = torch.ones_like(objects)
+    assert torch.equal(painted_over(image, everything), image)
+
+
+def dotted():
+    """Two images, grey but for a bright square in the first, and its box."""
+    image = torch.full((2, 3, 32, 32), 0.4)
+    image[0, :, 8:12, 16:20] = 0.9
+    return image, [torch.tensor([[16.0, 8.0, 20.0, 12.0]]), torch.zeros(0, 4)]
+
+
+@pytest.mark.parametrize(("target", "expected"), [("image", 0.5), ("background", None), ("painted", 0.0)])
+def test_what_is_rebuilt_on_objects(target, expected):
+    """The gradient on an object's pixels, and elsewhere, is that of the wanted value."""
+    image, boxes = dotted()
+    model = module(target=target)
+    output = model([torch.randn(2, 16, 8, 8), torch.randn(2, 16, 4, 4)], image)
+    rebuilt = torch.full_like(image, 0.4, requires_grad=True)
+    nothing = [torch.zeros(0, 4)] * 2
+    model.losses(output._replace(reconstruction=rebuilt), image, None, boxes, nothing)[
+        "loss_reconstruction"
+    ].backward()
+    inside, outside = rebuilt.grad[0, :, 8:12, 16:20], rebuilt.grad[1]
+    assert outside.abs().max() < 1e-7
+    if expected:
+        assert inside.max() < 0  # it is to become brighter
+    else:
+        assert inside.abs().max() < 1e-7
+
+
+def test_the_head_can_learn_without_teaching_the_backbone():
+    levels, image = scene()
+    levels[0].requires_grad_()
+    for reaches, taught in (("head", False), ("backbone", True)):
+        levels[0].grad = None
+        model = module(reconstruction_gradient=reaches, enhancement="none")
+        model.loss(model(levels, image).reconstruction, image).backward()
+        assert model.head.output.weight.grad.abs().sum() > 0
+        assert (levels[0].grad is not None) is taught
+
+
+def test_a_quantile_threshold_sets_the_asked_share_whatever_it_starts_from():
+    generator = torch.Generator().manual_seed(0)
+    for start in (0.0, 1.0):
+        filtration = Filtration(
+            "quantile", threshold=start, surrogate="sigmoid", temperature=0.02, share=0.1
+        ).train()
+        for _ in range(300):
+            mask = filtration(torch.rand(2, 1, 40, 40, generator=generator) ** 3)
+        assert 0.07 < mask.mean() < 0.13
+        before = filtration.threshold.clone()
+        filtration.eval()(torch.zeros(1, 1, 8, 8))
+        assert torch.equal(filtration.threshold, before)
+        assert not list(filtration.parameters())
+
+
+def test_levels_stay_as_they_are_until_the_head_has_learned():
+    levels, image = scene()
+    model = module(opens_after=2).train()
+    same = [torch.equal(model(levels, image).levels[0], levels[0]) for _ in range(4)]
+    assert same == [True, True, False, False]
+    reloaded = module(opens_after=2).eval()
+    assert torch.equal(reloaded(levels, image).levels[0], levels[0])
+    reloaded.load_state_dict(model.state_dict())
+    assert not torch.equal(reloaded(levels, image).levels[0], levels[0])
+
+
+def test_a_map_of_objects_is_learned_in_training_alone():
+    image, boxes = dotted()
+    levels = [torch.nn.functional.pixel_unshuffle(image, 4)[:, :16], torch.zeros(2, 16, 4, 4)]
+    model = module(object_map_weight=10.0, enhancement="none").train()
+    optimizer = torch.optim.Adam(model.object_map.parameters(), lr=0.03)
+    for _ in range(300):
+        optimizer.zero_grad()
+        losses = losses_of(model, levels, image, boxes=boxes)
+        losses["loss_object_map"].backward()
+        optimizer.step()
+    found = model(levels, image).object_logits > 0
+    wanted = torch.zeros(2, 1, 32, 32, dtype=torch.bool)
+    wanted[0, 0, 8:12, 16:20] = True
+    assert torch.equal(found, wanted)
+    assert model.eval()(levels, image).object_logits is None

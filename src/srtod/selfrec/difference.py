@@ -1,6 +1,7 @@
 """Where the reconstruction failed (paper: equation 3; table 7 for the high-frequency variant)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -37,4 +38,35 @@ def high_frequency_difference(reconstruction: Tensor, image: Tensor, *, period: 
     return high.abs().mean(dim=1, keepdim=True)
 
 
-DIFFERENCES = {"pixel": pixel_difference, "high-frequency": high_frequency_difference}
+def relative_difference(reconstruction: Tensor, image: Tensor, *, window: int = 33) -> Tensor:
+    """Pixel difference against what is usual around it: ``D / (D + mean of D)`` (not in the paper).
+
+    A threshold then means the same on grass as in the sky: 0.5 is the mean of the surroundings, 0.9 nine
+    times as much.
+
+    Args:
+        reconstruction: ``[B, 3, H, W]`` in 0..1.
+        image: ``[B, 3, H, W]`` in 0..1.
+        window: side of the surroundings in pixels, odd; larger than a tiny object, so that it stands out.
+
+    Returns:
+        ``[B, 1, H, W]`` in 0..1.
+    """
+    difference = pixel_difference(reconstruction, image)
+    usual = local_mean(difference, window)
+    return difference / (difference + usual).clamp(min=1e-6)
+
+
+def local_mean(values: Tensor, window: int) -> Tensor:
+    """Mean of ``[B, C, H, W]`` over a square window of odd side around each pixel, as far as it is inside."""
+    for kernel in ((window, 1), (1, window)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        values = F.avg_pool2d(values, kernel, stride=1, padding=padding, count_include_pad=False)
+    return values
+
+
+DIFFERENCES = {
+    "pixel": pixel_difference,
+    "high-frequency": high_frequency_difference,
+    "relative": relative_difference,
+}

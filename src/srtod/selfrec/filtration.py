@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_FOLLOWED = 0.02
+"""Part of the way to a batch's own quantile that the threshold goes."""
+
 
 class _HardMask(torch.autograd.Function):
     """``(sign(D - t) + 1) / 2`` forward; the gradient of ``sigmoid((D - t) / temperature)`` backward.
@@ -39,11 +42,13 @@ class Filtration(nn.Module):
     below 0 and as 1 above 1, and still gets its gradient there.
 
     Args:
-        kind: ``learnable``, ``fixed``, ``soft`` (that sigmoid forward, too), or ``none`` (the difference
-            itself, paper's table 5).
+        kind: ``learnable``, ``fixed``, ``soft`` (that sigmoid forward, too), ``quantile`` (in training t
+            follows the value above which ``share`` of the cells lie, so that a mask can neither fill nor
+            empty), or ``none`` (the difference itself, paper's table 5).
         threshold: start or value of t, in intensities of 0..1.
         surrogate: ``sigmoid``, or ``sign`` for the zero gradient of the authors' code.
         temperature: width of the sigmoid, in intensities of 0..1.
+        share: of the cells that ``quantile`` sets.
         learned: False keeps a threshold that no loss reaches, because nothing reads the mask, from being a
             parameter.
     """
@@ -51,10 +56,18 @@ class Filtration(nn.Module):
     threshold: Tensor
 
     def __init__(
-        self, kind: str, *, threshold: float, surrogate: str, temperature: float, learned: bool = True
+        self,
+        kind: str,
+        *,
+        threshold: float,
+        surrogate: str,
+        temperature: float,
+        share: float = 0.05,
+        learned: bool = True,
     ) -> None:
         super().__init__()
         self.kind = kind
+        self.share = share
         self.surrogate = surrogate
         self.temperature = temperature
         start = torch.tensor([float(threshold)])
@@ -68,6 +81,8 @@ class Filtration(nn.Module):
         """Map a difference ``[B, 1, H, W]`` to a mask of the same shape in 0..1."""
         if self.kind == "none":
             return difference
+        if self.kind == "quantile" and self.training:
+            self._follow(difference.detach())
         threshold = self.threshold + (self.threshold.clamp(0, 1) - self.threshold).detach()
         if self.kind == "soft":
             return ((difference - threshold) / self.temperature).sigmoid()
@@ -75,6 +90,11 @@ class Filtration(nn.Module):
             return (torch.sign(difference - threshold) + 1) / 2
         mask: Tensor = _HardMask.apply(difference, threshold, self.temperature)
         return mask
+
+    def _follow(self, difference: Tensor) -> None:
+        values = difference.flatten()
+        above = values.topk(max(int(self.share * values.numel()), 1)).values[-1]
+        self.threshold.lerp_(above, _FOLLOWED)
 
 
 def _read_single_number(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -10,8 +10,9 @@ from srtod.selfrec.config import SelfReconstructionConfig
 from srtod.selfrec.difference import DIFFERENCES
 from srtod.selfrec.enhancement import ENHANCEMENTS
 from srtod.selfrec.filtration import Filtration, resize_mask
+from srtod.selfrec.objects import object_map_loss, painted_over, touched_by
 from srtod.selfrec.predictor import MaskPredictor, box_loss, distillation_loss
-from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS, reconstruction_loss
+from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS, LiteHead, reconstruction_loss
 
 
 class SelfReconstructionOutput(NamedTuple):
@@ -23,6 +24,7 @@ class SelfReconstructionOutput(NamedTuple):
         difference: ``[B, 1, H, W]``.
         mask: ``[B, 1, h, w]``, of the lowest level's size: that which enhances it, or would.
         logits: of the predicted mask, ``[B, 1, h, w]``; None where the mask is made from the difference.
+        object_logits: of the map of objects, ``[B, 1, H, W]``; None in evaluation mode, or without one.
     """
 
     levels: tuple[Tensor, ...]
@@ -30,6 +32,7 @@ class SelfReconstructionOutput(NamedTuple):
     difference: Tensor
     mask: Tensor
     logits: Tensor | None
+    object_logits: Tensor | None
 
 
 class SelfReconstruction(nn.Module):
@@ -60,11 +63,17 @@ class SelfReconstruction(nn.Module):
             threshold=config.threshold,
             surrogate=config.surrogate,
             temperature=config.temperature,
+            share=config.share,
             learned=enhancement.reads == "mask" and config.mask == "difference",
         )
         self.predictor = None if config.mask == "difference" else MaskPredictor(channels)
         self.enhancement = enhancement(channels, self.stride)
         self.further = nn.ModuleList(enhancement(channels, stride) for stride in strides[1 : config.levels])
+        self.object_map: LiteHead | None = (
+            LiteHead(channels, self.stride, planes=1) if config.object_map_weight else None
+        )
+        self.passes: Tensor | None
+        self.register_buffer("passes", torch.zeros(()) if config.opens_after else None)
 
     def forward(
         self, levels: Sequence[Tensor], image: Tensor, valid: Tensor | None = None
@@ -77,20 +86,25 @@ class SelfReconstruction(nn.Module):
             valid: bool ``[B, 1, H, W]``, False in the padding; None where nothing is padded.
         """
         height, width = image.shape[-2:]
-        reconstruction = self.head(levels[0])[..., :height, :width]
+        if self.passes is not None and self.training:
+            self.passes += 1
+        rebuilt_from = levels[0] if self.config.reconstruction_gradient == "backbone" else levels[0].detach()
+        reconstruction = self.head(rebuilt_from)[..., :height, :width]
         rebuilt = reconstruction
         if valid is not None and self.config.padding == "exclude":
             rebuilt = torch.where(valid, reconstruction, image)
         difference = DIFFERENCES[self.config.difference](rebuilt, image)
         logits = None if self.predictor is None else self.predictor(levels[0])
-        source = difference if logits is None else logits
-        masks = self._masks(source)
+        masks = self._masks(difference if logits is None else logits)
         if self.enhancement.reads == "pixels":
             pixels = image if self.config.enhancement == "image" else image - rebuilt
             enhanced = self._with(levels, [pixels] * len(masks))
         else:
             enhanced = self._with(levels, masks)
-        return SelfReconstructionOutput(enhanced, reconstruction, difference, masks[0], logits)
+        objects = None
+        if self.object_map is not None and self.training:
+            objects = self.object_map.logits(levels[0])[..., :height, :width]
+        return SelfReconstructionOutput(enhanced, reconstruction, difference, masks[0], logits, objects)
 
     def enhanced(
         self, levels: Sequence[Tensor], image: Tensor, valid: Tensor | None = None
@@ -104,6 +118,20 @@ class SelfReconstruction(nn.Module):
             return self._with(levels, self._masks(self.predictor(levels[0])))
         return self(levels, image, valid).levels
 
+    def enhanced_by(self, levels: Sequence[Tensor], mask: Tensor) -> tuple[Tensor, ...]:
+        """Enhance the lowest levels by a mask from elsewhere, to find out what the own one is good for.
+
+        Args:
+            levels: the pyramid, lowest level ``[B, C, h, w]`` first.
+            mask: ``[B, 1, h, w]`` in 0..1.
+
+        Raises:
+            ValueError: the enhancement reads no mask.
+        """
+        if self.enhancement.reads != "mask":
+            raise ValueError(f"enhancement {self.config.enhancement!r} reads no mask")
+        return self._with(levels, self._resized(mask))
+
     def losses(
         self,
         output: SelfReconstructionOutput,
@@ -112,16 +140,23 @@ class SelfReconstruction(nn.Module):
         boxes: Sequence[Tensor],
         ignore: Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """Losses by name: ``loss_reconstruction``, and ``loss_mask`` where the mask is predicted.
+        """Losses by name: ``loss_reconstruction``; ``loss_mask`` where it is predicted; ``loss_object_map``.
 
         Args:
             output: of :meth:`forward`.
             image: ``[B, 3, H, W]``, RGB in 0..1, padding 0.
             valid: bool ``[B, 1, H, W]``, False in the padding; None where nothing is padded.
-            boxes: of the objects of each image, ``[N, 4]`` in pixels; read with ``mask="boxes"``.
+            boxes: of the objects of each image, ``[N, 4]`` in pixels; read where objects teach something.
             ignore: regions of each image that are neither object nor background, ``[R, 4]``.
         """
-        losses = {"loss_reconstruction": self.loss(output.reconstruction, image, valid)}
+        losses = {"loss_reconstruction": self._reconstruction_loss(output, image, valid, boxes, ignore)}
+        if output.object_logits is not None:
+            objects = touched_by(boxes, image)
+            counted = objects | ~touched_by(ignore, image)
+            taught = object_map_loss(
+                output.object_logits, objects, counted if valid is None else counted & valid
+            )
+            losses["loss_object_map"] = self.config.object_map_weight * taught
         if output.logits is None:
             return losses
         cells = None if valid is None else resize_mask(valid.float(), self.stride, "max") > 0
@@ -130,6 +165,24 @@ class SelfReconstruction(nn.Module):
         else:
             taught = box_loss(output.logits, boxes, ignore, stride=self.stride, valid=cells)
         return losses | {"loss_mask": self.config.mask_weight * taught}
+
+    def _reconstruction_loss(
+        self,
+        output: SelfReconstructionOutput,
+        image: Tensor,
+        valid: Tensor | None,
+        boxes: Sequence[Tensor],
+        ignore: Sequence[Tensor],
+    ) -> Tensor:
+        if self.config.target == "image":
+            return self.loss(output.reconstruction, image, valid)
+        objects = touched_by(boxes, image)
+        unknown = objects | touched_by(ignore, image)
+        if valid is not None:
+            unknown |= ~valid
+        if self.config.target == "background":
+            return self.loss(output.reconstruction, image, ~unknown)
+        return self.loss(output.reconstruction, painted_over(image, unknown), ~unknown | objects)
 
     def loss(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
         """The weighted :func:`~srtod.selfrec.reconstruction.reconstruction_loss`.
@@ -151,10 +204,15 @@ class SelfReconstruction(nn.Module):
 
     def _masks(self, source: Tensor) -> list[Tensor]:
         """The masks of the enhanced levels, from the difference or from the predicted logits."""
-        if self.predictor is None:
-            return [self._filtered(source, stride) for stride in self.strides]
-        predicted = source.sigmoid()  # of the lowest level's size
-        return [resize_mask(predicted, stride // self.stride, "max") for stride in self.strides]
+        if self.predictor is not None:
+            return self._resized(source.sigmoid())
+        if self.config.mask_gradient == "threshold":
+            source = source.detach()
+        return [self._filtered(source, stride) for stride in self.strides]
+
+    def _resized(self, mask: Tensor) -> list[Tensor]:
+        """A mask of the lowest level's size at the size of each level."""
+        return [resize_mask(mask, stride // self.stride, "max") for stride in self.strides]
 
     def _with(self, levels: Sequence[Tensor], shown: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """All levels, the lowest ones enhanced by what is shown of each."""
@@ -162,6 +220,9 @@ class SelfReconstruction(nn.Module):
             enhancement(level, own.to(level.dtype))
             for enhancement, level, own in zip((self.enhancement, *self.further), levels, shown, strict=False)
         ]
+        if self.passes is not None:
+            opened = self.passes > self.config.opens_after
+            enhanced = [torch.where(opened, new, old) for new, old in zip(enhanced, levels, strict=False)]
         return (*enhanced, *levels[len(enhanced) :])
 
     def _filtered(self, difference: Tensor, stride: int) -> Tensor:

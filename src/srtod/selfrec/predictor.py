@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
+
+from srtod.selfrec.objects import touched_by
 
 
 class MaskPredictor(nn.Module):
@@ -50,27 +51,9 @@ def box_loss(
         stride: of the level, in pixels.
         valid: bool ``[B, 1, h, w]``, False in the padding; None where nothing is padded.
     """
-    size = (logits.shape[-2], logits.shape[-1])
-    objects = torch.stack([touched_cells(own, size, stride) for own in boxes])[:, None]
-    counted = objects | ~torch.stack([touched_cells(own, size, stride) for own in ignore])[:, None]
+    objects = touched_by(boxes, logits, stride)
+    counted = objects | ~touched_by(ignore, logits, stride)
     if valid is not None:
         counted &= valid
     loss = sigmoid_focal_loss(logits, objects.to(logits.dtype))
     return (loss * counted).sum() / (objects & counted).sum().clamp(min=1)
-
-
-def touched_cells(boxes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Tell which cells of a level the boxes ``[N, 4]`` (pixels) touch, bool ``[h, w]``.
-
-    Each box adds 1 to a rectangle; the four corners are noted and summed up once for all boxes.
-    """
-    height, width = size
-    corners = boxes.new_zeros(height + 1, width + 1)
-    left, top = (boxes[:, :2] / stride).floor().long().unbind(1)
-    right, bottom = (boxes[:, 2:] / stride).ceil().long().unbind(1)
-    left, right = left.clamp(0, width), right.clamp(0, width)
-    top, bottom = top.clamp(0, height), bottom.clamp(0, height)
-    one = boxes.new_ones(len(boxes))
-    for row, column, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
-        corners.index_put_((row, column), sign * one, accumulate=True)
-    return corners.cumsum(0).cumsum(1)[:height, :width] > 0.5

@@ -52,19 +52,24 @@ class LiteHead(nn.Module):
     Args:
         channels: channels C of the level; C / 4 lie between the two convolutions.
         stride: stride of the level in pixels, a power of two.
+        planes: of what is rebuilt: 3 for an image.
     """
 
-    def __init__(self, channels: int, stride: int) -> None:
+    def __init__(self, channels: int, stride: int, planes: int = 3) -> None:
         super().__init__()
         _doublings(stride)
         hidden = max(channels // 4, 1)
         self.hidden = nn.Conv2d(channels, hidden, kernel_size=3, padding=1)
-        self.output = nn.Conv2d(hidden, 3 * stride**2, kernel_size=3, padding=1)
+        self.output = nn.Conv2d(hidden, planes * stride**2, kernel_size=3, padding=1)
         self.shuffle = nn.PixelShuffle(stride)
 
     def forward(self, level: Tensor) -> Tensor:
         """Map a level ``[B, C, H, W]`` to an image ``[B, 3, stride H, stride W]`` in 0..1."""
-        return self.shuffle(self.output(self.hidden(level).relu())).float().sigmoid()
+        return self.logits(level).sigmoid()
+
+    def logits(self, level: Tensor) -> Tensor:
+        """The same before the sigmoid, float32 ``[B, planes, stride H, stride W]``."""
+        return self.shuffle(self.output(self.hidden(level).relu())).float()
 
 
 RECONSTRUCTION_HEADS: dict[str, type[PaperHead] | type[LiteHead]] = {"paper": PaperHead, "lite": LiteHead}
@@ -81,7 +86,7 @@ def reconstruction_loss(reconstruction: Tensor, image: Tensor, valid: Tensor | N
     error = (reconstruction - image).square().mean(dim=1, keepdim=True)
     if valid is None:
         return error.mean()
-    return ((error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3))).mean()
+    return ((error * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 
 def _doublings(stride: int) -> int:
