@@ -27,6 +27,7 @@ AUTHORS: dict[str, object] = {
     "surrogate": "sign",
     "resize": "nearest",
     "padding": "include",
+    "mask_gradient": "reconstruction",
 }
 OURS: dict[str, object] = AUTHORS | {
     "head": "lite",
@@ -48,10 +49,37 @@ def _row(key: str, label: str, switches: Mapping[str, object] | None, *, anchor:
     return Row(key, label, RECIPE, changes, None if switches is None else plain)
 
 
+GATED = OURS | {"enhancement": "gated", "mask_gradient": "threshold"}
+PAINTED = GATED | {"target": "painted", "filtration": "quantile"}
 ROWS = (
     _row("base", "base", None),
     _row("authors", "the authors' SR-TOD", AUTHORS),
     _row("loss", "reconstruction loss alone, lite head", OURS | {"enhancement": "none"}),
+    _row("loss-paper", "reconstruction loss alone, paper's head", AUTHORS | {"enhancement": "none"}),
+    _row("authors-gated", "authors', behind a gate", AUTHORS | {"enhancement": "gated"}),
+    _row("gated", "ours behind a gate, difference detached", GATED),
+    _row("normalised", "the same, its mean taken out", GATED | {"enhancement": "normalised"}),
+    _row("add", "the mask added", GATED | {"enhancement": "add"}),
+    _row("phases", "gated, the head learns first", GATED | {"opens_after": 200}),
+    _row("head-alone", "gated, the loss teaches the head alone", GATED | {"reconstruction_gradient": "head"}),
+    _row("quantile", "gated, a twentieth of the cells set", GATED | {"filtration": "quantile"}),
+    _row(
+        "relative",
+        "the same of the relative difference",
+        GATED | {"filtration": "quantile", "difference": "relative"},
+    ),
+    _row("background", "the same, no loss on objects", PAINTED | {"target": "background"}),
+    _row("painted", "the same, objects painted over", PAINTED),
+    _row(
+        "high-pass",
+        "control: a high-pass as the mask",
+        GATED | {"filtration": "quantile", "difference": "high-pass", "loss_weight": 0},
+    ),
+    _row(
+        "object-map",
+        "map of objects in training alone",
+        OURS | {"enhancement": "none", "loss_weight": 0, "object_map_weight": 10},
+    ),
     _row("authors-sigmoid", "authors', threshold with a gradient", AUTHORS | {"surrogate": "sigmoid"}),
     _row("authors-max", "authors', max resize", AUTHORS | {"resize": "max"}),
     _row("authors-area", "authors', area resize", AUTHORS | {"resize": "area"}),

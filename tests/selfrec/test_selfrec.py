@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from srtod.selfrec import SelfReconstruction, SelfReconstructionConfig
 from srtod.selfrec.difference import (
     high_frequency_difference,
+    high_pass,
     local_mean,
     pixel_difference,
     relative_difference,
@@ -448,6 +449,14 @@ def test_a_relative_difference_asks_for_more_where_all_is_rough():
     assert found[30, 20] > 0.95
     assert 0.5 < found[30, 100] < 0.8
     assert found[10, 10] == 0
+
+
+def test_a_high_pass_sees_a_dot_and_neither_the_reconstruction_nor_a_flat_image():
+    image = torch.full((1, 3, 20, 20), 0.5)
+    assert high_pass(torch.rand(1, 3, 20, 20), image).abs().max() < 1e-6
+    image[..., 7, 9] = 1.0
+    found = high_pass(torch.zeros_like(image), image)[0, 0]
+    assert found[7, 9] == found.max() == pytest.approx(0.5 * (1 - 1 / 81), abs=1e-5)
 
 
 def test_local_means_are_those_of_the_pixels_inside():

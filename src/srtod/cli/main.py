@@ -19,6 +19,7 @@ from srtod.cli import (
     reproduce,
     serve,
     train,
+    visibility,
 )
 from srtod.cli.options import RecipeCommand
 from srtod.support.errors import SrtodError
@@ -37,6 +38,7 @@ app.command(cls=RecipeCommand)(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(explain.explain)
+app.command()(visibility.visibility)
 app.command()(export.export)
 app.command()(benchmark.benchmark)
 app.add_typer(reproduce.app, name="reproduce")

@@ -1,7 +1,7 @@
 """The one form in which every data set is held, whatever its files look like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,13 @@ class AnnotatedSet:
     def category_id_of(self, label: int) -> int:
         """The number that the set's files give to a class; counted from 1 where they have none."""
         return self.category_ids[label] if self.category_ids else label + 1
+
+    def evenly(self, most: int | None) -> "AnnotatedSet":
+        """Return this set with at most so many images, evenly spaced among all; None keeps all."""
+        if most is None or most >= len(self.records):
+            return self
+        chosen = (number * len(self.records) // most for number in range(most))
+        return replace(self, records=tuple(self.records[index] for index in chosen))
 
     def require_sound(self) -> "AnnotatedSet":
         """Return this set if it has no faults.

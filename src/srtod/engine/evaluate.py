@@ -55,7 +55,7 @@ def detect(
     """
     is_network = isinstance(detector, nn.Module)
     device = next(detector.parameters()).device if is_network else detector.device
-    labels = np.array([-1 if k is None else k for k in match_classes(detector.classes, dataset.classes)])
+    labels = labels_of(detector, dataset.classes)
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
     batches = [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
@@ -71,9 +71,9 @@ def detect(
         task = bar.add_task("detecting", total=len(share))
         for indices, items in zip(batches, loader.load(batches), strict=True):
             outputs = detector(on_device([image for image, _ in sound(items)], device))
-            found += map(_columns, indices, outputs, repeat(labels))
+            found += map(columns_of, indices, outputs, repeat(labels))
             bar.advance(task, len(indices))
-    return _joined(found) if accelerator is None else _joined(gathered(accelerator, _joined(found)))
+    return joined(found) if accelerator is None else joined(gathered(accelerator, joined(found)))
 
 
 def evaluate(
@@ -123,15 +123,20 @@ def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | Non
     return [wanted.index(name) if name in wanted else None for name in known]
 
 
-def _columns(image: int, found: Detections, labels: NDArray[np.int64]) -> SetDetections:
-    """The detections of one image; ``labels`` gives each label of the detector that of the set, or -1."""
+def labels_of(detector: Finder, wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Each label of a detector as that of a data set with these classes, -1 for none; ``[classes]``."""
+    return np.array([-1 if k is None else k for k in match_classes(detector.classes, wanted)])
+
+
+def columns_of(image: int, found: Detections, labels: NDArray[np.int64]) -> SetDetections:
+    """The detections of one image; ``labels`` are :func:`labels_of` its detector."""
     known = labels[found["labels"].cpu().numpy()]
     kept = known >= 0
     boxes, scores = (found[key].float().cpu().numpy()[kept] for key in ("boxes", "scores"))
     return SetDetections(np.full(len(boxes), image), boxes, scores, known[kept])
 
 
-def _joined(parts: Sequence[SetDetections]) -> SetDetections:
+def joined(parts: Sequence[SetDetections]) -> SetDetections:
     """All of them together, in the order of the images."""
     none = SetDetections(
         np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)

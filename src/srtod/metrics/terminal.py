@@ -1,10 +1,12 @@
-"""Metrics as a table in the terminal."""
+"""Metrics as tables in the terminal."""
 
+import numpy as np
 from rich import box
 from rich.table import Table
 
 from srtod.defaults import METRICS
 from srtod.metrics.aitod import Metrics
+from srtod.metrics.visibility import SHOWN, SIZES, Visibility
 
 
 def metrics_table(metrics: Metrics) -> Table:
@@ -27,6 +29,39 @@ def metrics_table(metrics: Metrics) -> Table:
     for name, values in metrics.per_class.items():
         table.add_row(name, *_cells(values))
     return table
+
+
+def visibility_tables(measured: Visibility) -> list[Table]:
+    """Return a table of what each map shows of objects of each size, and one of the interventions, if any."""
+    maps = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"images: {measured.images}, objects: {measured.objects}",
+        caption=(
+            "Area under the ROC curve of a cell's value: 0.5 is chance, 1 shows every object. The mask sets "
+            f"{measured.object_cells_set:.1%} of the cells of objects, {measured.all_cells_set:.1%} of all."
+        ),
+        caption_justify="left",
+    )
+    maps.add_column("map")
+    for size in SIZES:
+        maps.add_column(size, justify="right", no_wrap=True)
+    for name, sizes in measured.auc.items():
+        maps.add_row(name, *("-" if np.isnan(value) else f"{value:.3f}" for value in sizes.values()))
+    if not measured.interventions:
+        return [maps]
+    masks = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        title="the same weights with other masks",
+        caption="Percent, and where 95 % of the values lie when images are drawn with replacement.",
+        caption_justify="left",
+    )
+    masks.add_column("mask", no_wrap=True)
+    for key in SHOWN:
+        masks.add_column(key, justify="right", no_wrap=True)
+    for name, values in measured.interventions.items():
+        masks.add_row(name, *(str(values.get(key, "-")) for key in SHOWN))
+    return [maps, masks]
 
 
 def _cells(values: dict[str, float]) -> list[str]:

@@ -19,7 +19,8 @@ class SelfReconstructionConfig(BaseModel):
         reconstruction_gradient: how far the reconstruction loss reaches: down to the ``backbone``, or it
             teaches its ``head`` alone.
         difference: ``pixel`` (equation 3), ``high-frequency`` (of the high-passed images, paper's table 7),
-            or ``relative`` to the mean difference around each pixel.
+            ``relative`` to the mean difference around each pixel, or as a control ``high-pass``, of the image
+            alone.
         mask: where the mask comes from: the filtered ``difference`` (equation 4); ``distilled``, a small
             predictor on the level that learns to predict that mask, so that predicting rebuilds no image; or
             ``boxes``, the same predictor taught by the annotated boxes, whatever the difference says.
@@ -54,7 +55,7 @@ class SelfReconstructionConfig(BaseModel):
     head: Literal["paper", "lite"] = "paper"
     target: Literal["image", "background", "painted"] = "image"
     reconstruction_gradient: Literal["backbone", "head"] = "backbone"
-    difference: Literal["pixel", "high-frequency", "relative"] = "pixel"
+    difference: Literal["pixel", "high-frequency", "relative", "high-pass"] = "pixel"
     mask: Literal["difference", "distilled", "boxes"] = "difference"
     filtration: Literal["learnable", "fixed", "soft", "quantile", "none"] = "learnable"
     threshold: float = Field(default=4 / 255, ge=0, le=1)

@@ -57,6 +57,20 @@ def relative_difference(reconstruction: Tensor, image: Tensor, *, window: int = 
     return difference / (difference + usual).clamp(min=1e-6)
 
 
+def high_pass(_: Tensor, image: Tensor, *, window: int = 9) -> Tensor:
+    """What the grey image differs by from its local mean: a control that needs no reconstruction.
+
+    Args:
+        image: ``[B, 3, H, W]`` in 0..1.
+        window: side of the local mean in pixels, odd.
+
+    Returns:
+        ``[B, 1, H, W]`` in 0..1.
+    """
+    grey = image.mean(dim=1, keepdim=True)
+    return (grey - local_mean(grey, window)).abs()
+
+
 def local_mean(values: Tensor, window: int) -> Tensor:
     """Mean of ``[B, C, H, W]`` over a square window of odd side around each pixel, as far as it is inside."""
     for kernel in ((window, 1), (1, window)):
@@ -69,4 +83,5 @@ DIFFERENCES = {
     "pixel": pixel_difference,
     "high-frequency": high_frequency_difference,
     "relative": relative_difference,
+    "high-pass": high_pass,
 }

@@ -1,0 +1,57 @@
+"""``srtod visibility``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srtod.assets import SHIPPED
+from srtod.cli.options import Device, Layout, MapWeights, SkipBad
+
+
+def visibility(
+    data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", metavar="DATA")],
+    *,
+    weights: MapWeights = SHIPPED,
+    split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
+    format: Layout = None,
+    images: Annotated[int | None, typer.Option(min=1, help="At most so many, evenly spaced.")] = None,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the images, for the intervals.")] = 200,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.", metavar="FILE")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw them there.", metavar="FILE.png")] = None,
+) -> None:
+    """Measure how well self-reconstruction shows objects, and what its mask is good for.
+
+    For each map the chance that a cell of an object has a larger value than another cell, beside plain
+    filters of the image; and the metrics with other masks in place of the learned one.
+    """
+    from rich.console import Console
+
+    from srtod.engine.visibility import visibility_of_data
+    from srtod.inference import load_detector
+    from srtod.metrics.terminal import visibility_tables
+    from srtod.support.files import atomic_file, require_writable, write_json
+
+    for file in (json, picture):
+        if file is not None:
+            require_writable(file)
+    measured = visibility_of_data(
+        load_detector(weights, device=device),
+        data,
+        split=split,
+        format=format,
+        skip_bad=skip_bad,
+        most=images,
+        resamples=resamples,
+    )
+    for table in visibility_tables(measured):
+        Console().print(table)
+    if json is not None:
+        write_json(json, measured.to_json(), indent=2)
+    if picture is not None:
+        from srtod.plots.visibility import visibility_figure
+
+        with atomic_file(picture) as scratch:
+            visibility_figure(measured).savefig(scratch, format="png", dpi=150)
