@@ -151,8 +151,8 @@ def assignment(positive, negative, ignored=3):
     ("positive", "negative", "expected"),
     [(100, 100, (16, 16)), (5, 100, (5, 27)), (5, 10, (5, 10)), (0, 0, (0, 0))],
 )
-def test_sampler_bounds_the_share_of_positives_and_fills_with_negatives(positive, negative, expected):
-    assigned = assignment(positive, negative)
+def test_sampler_bounds_the_share_of_positives_and_fills_with_negatives(positive, negative, expected, device):
+    assigned = assignment(positive, negative).to(device)
     samples = RandomSampler(32, 0.5)(assigned)
     sampled = assigned[samples.rows[samples.valid]]
     assert (int((sampled >= 0).sum()), int((sampled == BACKGROUND).sum())) == expected
@@ -160,8 +160,8 @@ def test_sampler_bounds_the_share_of_positives_and_fills_with_negatives(positive
     assert len(samples.rows.unique()) == len(samples.rows) == min(32, len(assigned))
 
 
-def test_sampler_without_number_keeps_every_box():
-    assigned = assignment(7, 9)
+def test_sampler_without_number_keeps_every_box(device):
+    assigned = assignment(7, 9).to(device)
     samples = RandomSampler(None, 0.5)(assigned)
     assert torch.equal(assigned[samples.rows], assigned)
     assert int(samples.valid.sum()) == 16

@@ -35,15 +35,15 @@ def test_worse_boxes_of_a_group_go_and_the_rest_comes_best_first(suppress):
 
 
 @pytest.mark.parametrize("suppress", [grouped_nms, nms_in_one_plane])
-def test_many_boxes_of_many_pixels_are_chosen_as_torchvision_does(suppress):
-    boxes, scores, groups = crowd(1000, 20)
+def test_many_boxes_of_many_pixels_are_chosen_as_torchvision_does(suppress, device):
+    boxes, scores, groups = (column.to(device) for column in crowd(1000, 20))
     expected = by_group(boxes, scores, groups)
     assert 500 < len(expected) < 1000
     assert suppress(boxes, scores, groups, 0.5).tolist() == expected
 
 
-def test_large_groups_are_compared_by_place_with_the_same_result(monkeypatch):
-    boxes, scores, groups = crowd(2000, 2, side=300)
+def test_large_groups_are_compared_by_place_with_the_same_result(monkeypatch, device):
+    boxes, scores, groups = (column.to(device) for column in crowd(2000, 2, side=300))
     expected = by_group(boxes, scores, groups)
     monkeypatch.setattr(nms, "_LARGE_GROUP", 500)
     monkeypatch.setattr(nms, "nms_in_one_plane", None)

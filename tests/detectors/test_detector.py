@@ -434,3 +434,11 @@ def test_backbone_weights_of_another_model_are_refused(tmp_path):
     save_file({"conv_stem.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="does not fit the backbone"):
         small(backbone="mobilenetv2_100", pretrained_backbone=tmp_path / "w.safetensors")
+
+
+def test_the_pixels_that_count_are_told_where_something_is_padded_alone():
+    batch = small().preprocess
+    assert batch([torch.rand(3, 64, 96), torch.rand(3, 64, 96)]).valid is None
+    padded = batch([torch.rand(3, 64, 96), torch.rand(3, 50, 70)]).valid
+    assert padded.sum(dim=(1, 2, 3)).tolist() == [64 * 96, 50 * 70]
+    assert padded[1, 0, :50, :70].all()

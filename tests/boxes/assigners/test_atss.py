@@ -43,12 +43,13 @@ def object_by_object(levels, objects, nearest):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("block", [500, 1 << 22])
-def test_equals_the_plain_loop(monkeypatch, seed, block):
+def test_equals_the_plain_loop(monkeypatch, seed, block, device):
     monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
     levels = [random_boxes(200, seed), random_boxes(50, seed + 10), random_boxes(5, seed + 20)]
     objects = random_boxes(30, seed + 30)
     expected = object_by_object(levels, objects, nearest=7)
-    assert ATSSAssigner(nearest=7)(levels, objects).tolist() == expected
+    there = [level.to(device) for level in levels]
+    assert ATSSAssigner(nearest=7)(there, objects.to(device)).tolist() == expected
     assert len(set(expected)) > 10
 
 

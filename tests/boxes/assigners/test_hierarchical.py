@@ -36,11 +36,12 @@ def plain_loop(boxes, objects, *, later_object_wins):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("later_object_wins", [False, True])
 @pytest.mark.parametrize("block", [64, 1 << 22])
-def test_equals_the_plain_loop(monkeypatch, random_boxes, seed, later_object_wins, block):
+def test_equals_the_plain_loop(monkeypatch, random_boxes, seed, later_object_wins, block, device):
     monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
     boxes, objects = random_boxes(150, seed), random_boxes(60, seed + 100)
     near = [objects[:10] + shift for shift in (0, 0.1, 0.1, 0.2, 0.3, 0.4)]
     boxes = torch.cat([boxes, *near])  # some fit well, some tie
+    boxes, objects = boxes.to(device), objects.to(device)
     assigned = HierarchicalAssigner(later_object_wins=later_object_wins)([boxes], objects).tolist()
     assert assigned == plain_loop(boxes, objects, later_object_wins=later_object_wins)
     assert {BACKGROUND, IGNORED} < set(assigned)
