@@ -38,7 +38,7 @@ def test_bright_squares_stand_out_of_the_grey_image_but_not_of_a_constant_mask(s
     measured = visibility(detector(threshold=0.0), squares, resamples=0, progress=False)
     assert measured.images == 4
     assert measured.objects == 9
-    assert measured.auc["gradient of the image"]["tiny"] > 0.7
+    assert measured.auc["gradient"]["tiny"] > 0.7
     assert measured.auc["mask"]["tiny"] == pytest.approx(0.5, abs=0.02)
     assert measured.object_cells_set == measured.all_cells_set == 1
     assert np.isnan(measured.auc["mask"]["small"])
@@ -60,7 +60,7 @@ def test_an_empty_mask_is_that_of_zeros(squares):
 def test_what_reads_no_mask_has_no_interventions(squares):
     measured = visibility(detector(enhancement="none"), squares, resamples=0, progress=False)
     assert measured.interventions == {}
-    assert 0 <= measured.auc["difference, largest of a cell"]["all"] <= 1
+    assert 0 <= measured.auc["difference"]["all"] <= 1
 
 
 def test_regions_to_ignore_are_neither_object_nor_rest(squares):
@@ -95,5 +95,9 @@ def test_the_verb_prints_tables_and_writes_figures(tmp_path, shared):
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert "learned - shuffled" in result.output
-    assert json.loads(figures.read_text())["images"] == 2
+    written = json.loads(figures.read_text())
+    assert written["images"] == 2
+    assert 0 <= written["AUC"]["difference"]["very tiny"] <= 1
+    assert set(written["shares"]["mask"]) == {"object_cells", "all_cells"}
+    assert {"AP", "APvt", "APt", "intervals"} >= set(written["interventions"]["shuffled"])
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

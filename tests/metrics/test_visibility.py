@@ -78,4 +78,4 @@ def test_sizes_without_objects_have_no_row():
 
 def test_what_is_no_number_is_written_as_none():
     measured = Visibility(1, 1, {"mask": {"all": 0.5, "small": float("nan")}}, 1.0, 0.5)
-    assert measured.to_json()["auc"] == {"mask": {"all": 0.5, "small": None}}
+    assert measured.to_json()["AUC"] == {"mask": {"all": 0.5, "small": None}}

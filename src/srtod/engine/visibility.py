@@ -42,11 +42,12 @@ def visibility(
 ) -> Visibility:
     """Measure what the maps of self-reconstruction show of objects, and what the mask is good for.
 
-    Every map is brought to the cells of the lowest level, and its values on the cells that objects touch are
-    compared with those elsewhere: the difference, the mask, the mean absolute activation of the level before
-    and after its enhancement, and as controls that need no detector a high-pass and the gradient of the grey
-    image. Then the detector finds objects with its own mask, with one that is 1 or 0 everywhere, with its own
-    shuffled in space, and with one that is 1 on the cells of the annotated objects.
+    Every map is brought to the cells of the lowest level (the largest value in a cell, unless its name says
+    mean), and its values on the cells that objects touch are compared with those elsewhere: the difference,
+    the mask, the mean absolute activation of the level before and after its enhancement, and as controls that
+    need no detector a high-pass and the gradient of the grey image. Then the detector finds objects with its
+    own mask, with one that is 1 or 0 everywhere, with its own shuffled in space, and with one that is 1 on the
+    cells of the annotated objects.
 
     Args:
         detector: on the device where it is to run.
@@ -181,11 +182,11 @@ def _maps(seen: _Seen) -> dict[str, Tensor]:
     """All maps by name, ``[1, 1, h, w]``, at the cells of the lowest level."""
     output, stride = seen.output, seen.own.stride
     return {
-        "difference, largest of a cell": resize_mask(output.difference, stride, "max"),
-        "difference, mean of a cell": resize_mask(output.difference, stride, "area"),
+        "difference": resize_mask(output.difference, stride, "max"),
+        "difference_mean": resize_mask(output.difference, stride, "area"),
         "mask": output.mask,
-        "level before": seen.levels[0].abs().mean(dim=1, keepdim=True),
-        "level after": output.levels[0].abs().mean(dim=1, keepdim=True),
+        "features_before": seen.levels[0].abs().mean(dim=1, keepdim=True),
+        "features_after": output.levels[0].abs().mean(dim=1, keepdim=True),
         **{name: resize_mask(plain, stride, "max") for name, plain in _controls(seen.batch.raw).items()},
     }
 
@@ -196,8 +197,8 @@ def _controls(image: Tensor) -> dict[str, Tensor]:
     edged = F.pad(grey, (1, 1, 1, 1), mode="replicate")
     across, down = edged[..., 1:-1, 2:] - edged[..., 1:-1, :-2], edged[..., 2:, 1:-1] - edged[..., :-2, 1:-1]
     return {
-        "high-pass of the image": high_pass(image, image),
-        "gradient of the image": torch.hypot(across, down),
+        "high_pass": high_pass(image, image),
+        "gradient": torch.hypot(across, down),
     }
 
 

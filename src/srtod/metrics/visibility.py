@@ -1,7 +1,7 @@
 """How well the values of cells tell those of objects from the others, and what follows from their mask."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,13 +57,21 @@ class Visibility:
     interventions: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values; NaN as None."""
-        plain = asdict(self)
-        plain["auc"] = {
-            name: {size: None if np.isnan(value) else value for size, value in sizes.items()}
-            for name, sizes in self.auc.items()
+        """Return ``AUC`` by map and size (None where there is none), ``shares`` and ``interventions``."""
+        return {
+            "images": self.images,
+            "objects": self.objects,
+            "AUC": {
+                name: {size: None if np.isnan(value) else value for size, value in sizes.items()}
+                for name, sizes in self.auc.items()
+            },
+            "shares": {"mask": {"object_cells": self.object_cells_set, "all_cells": self.all_cells_set}},
+            "interventions": {
+                name: {key: one.value for key, one in metrics.items()}
+                | {"intervals": {key: [one.low, one.high] for key, one in metrics.items()}}
+                for name, metrics in self.interventions.items()
+            },
         }
-        return plain
 
 
 def auc(objects: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> float:
