@@ -29,7 +29,8 @@ def visibility(
     """
     from rich.console import Console
 
-    from srtod.engine.visibility import visibility_of_data
+    from srtod.engine.sets import Source, evaluation_set
+    from srtod.engine.visibility import visibility as measure
     from srtod.inference import load_detector
     from srtod.metrics.terminal import visibility_tables
     from srtod.support.files import atomic_file, require_writable, write_json
@@ -37,15 +38,9 @@ def visibility(
     for file in (json, picture):
         if file is not None:
             require_writable(file)
-    measured = visibility_of_data(
-        load_detector(weights, device=device),
-        data,
-        split=split,
-        format=format,
-        skip_bad=skip_bad,
-        most=images,
-        resamples=resamples,
-    )
+    detector = load_detector(weights, device=device)
+    held_out = evaluation_set(Source(data, split, format, skip_bad)).evenly(images)
+    measured = measure(detector, held_out, resamples=resamples)
     for table in visibility_tables(measured):
         Console().print(table)
     if json is not None:

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srtod.data import read, splits
 from srtod.data.dataset import DetectionDataset, derive_seed
 from srtod.data.loading import Loader, on_device, sound, spare_cores
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.detector import Detector
 from srtod.engine.evaluate import columns_of, joined, labels_of
-from srtod.engine.sets import checked, held_out_split
 from srtod.metrics.visibility import SIZES, Visibility, auc, compared
 from srtod.nn.modes import evaluating
 from srtod.results import SetDetections
@@ -27,7 +24,7 @@ from srtod.selfrec.difference import high_pass
 from srtod.selfrec.filtration import resize_mask
 from srtod.selfrec.objects import touched_cells
 from srtod.support.errors import InputError
-from srtod.support.progress import counting_bar, say
+from srtod.support.progress import counting_bar
 from srtod.types import ImageBatch, Target
 
 OTHERS_AN_IMAGE = 4096
@@ -46,8 +43,8 @@ def visibility(
     mean), and its values on the cells that objects touch are compared with those elsewhere: the difference,
     the mask, the mean absolute activation of the level before and after its enhancement, and as controls that
     need no detector a high-pass and the gradient of the grey image. Then the detector finds objects with its
-    own mask, with one that is 1 or 0 everywhere, with its own shuffled in space, and with one that is 1 on the
-    cells of the annotated objects.
+    own mask, with one that is 1 or 0 everywhere, with its own shuffled in space, and with one that is 1 on
+    the cells of the annotated objects.
 
     Args:
         detector: on the device where it is to run.
@@ -92,35 +89,6 @@ def visibility(
         all_cells_set=cells.share_set(of_objects=False),
         interventions=compared(annotated_set, together, own=LEARNED, resamples=resamples) if found else {},
     )
-
-
-def visibility_of_data(
-    detector: Detector,
-    data: Path,
-    *,
-    split: str | None = None,
-    format: str | None = None,
-    skip_bad: bool = False,
-    most: int | None = None,
-    resamples: int = 200,
-) -> Visibility:
-    """Read data and measure; see :func:`visibility`.
-
-    Args:
-        detector: on the device where it is to run.
-        data: folder or file in a known layout.
-        split: which split; without one ``val``, else ``test``, else the only one.
-        format: layout of the data; recognised where None.
-        skip_bad: go on without what is damaged, and say what that is.
-        most: look at no more images than so many, evenly spaced.
-        resamples: of images, for the intervals.
-
-    Raises:
-        InputError: anything wrong in the data, or weights without self-reconstruction.
-    """
-    chosen = held_out_split(splits(data, format=format)) if split is None else split
-    held_out = checked(read(data, format=format, split=chosen), skip_bad=skip_bad, say=say)
-    return visibility(detector, held_out.evenly(most), resamples=resamples)
 
 
 @dataclass(frozen=True)
