@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from srtod.engine.state import check_output, claim_output, load_state, seed_step
+from srtod.engine.state import check_output, claim_output, clear_output, load_state, seed_step
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
@@ -20,6 +20,34 @@ def test_a_folder_that_is_not_empty_is_refused(tiny_recipe, tmp_path):
     with pytest.raises(InputError, match=r"not the folder of a training run \(no config.yaml\)"):
         prepare_output(tmp_path, tiny_recipe(), resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def unbegun(folder, step=0):
+    """What a run leaves that ended before its first step, or after some."""
+    (folder / "tensorboard").mkdir(parents=True)
+    torch.save({"step": step, "data": {}, "format": 2}, folder / "state.pt")
+    for name in ("config.yaml", "metrics.jsonl"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def test_a_run_that_ended_before_its_first_step_blocks_no_other(tiny_recipe, tmp_path):
+    folder = unbegun(tmp_path / "run")
+    check_output(folder, tiny_recipe(), resume=False)
+    clear_output(folder)
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_nothing_else_is_cleared(tiny_recipe, tmp_path, step):
+    folder = unbegun(tmp_path / "run", step)
+    if step == 0:
+        (folder / "notes.txt").write_text("mine")
+    before = sorted(folder.iterdir())
+    clear_output(folder)
+    assert sorted(folder.iterdir()) == before
+    with pytest.raises(InputError, match="not empty"):
+        check_output(folder, tiny_recipe(), resume=False)
 
 
 @pytest.mark.parametrize("below", ["file", "file/run"])

@@ -24,6 +24,7 @@ from srtod.engine.state import (
     Run,
     check_output,
     claim_output,
+    clear_output,
     load_state,
     save_state,
     save_weights,
@@ -82,6 +83,8 @@ def fit(
     """
     accelerator = start_accelerator(recipe.train, device, output)
     on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
+    if not resume:
+        on_main(accelerator, lambda: clear_output(output))
     dataset, data = training_dataset(recipe, train_set, val_set)
     batches = Batches(dataset, recipe.train, accelerator)
     state = _state_of_all(accelerator, output, data)

@@ -8,6 +8,7 @@ Learning rates, the order of the images and all random numbers are functions of 
 
 import pickle
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ CONFIG, STATE, LOG, LAST, BEST = (
     "last.safetensors",
     "best.safetensors",
 )
+
+TENSORBOARD = "tensorboard"
 
 _MAY_DIFFER = {"about.dataset", "about.source", "train.workers", "train.log_every", "train.save_every"}
 """Keys that may change on resume: they do not touch the weights."""
@@ -167,10 +170,13 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make sure that a run may live in a folder; changes nothing.
 
     Raises:
-        InputError: it is not empty and ``resume`` is not asked for; or ``resume`` is asked for with another
-            recipe, or in a folder that is not of a training run.
+        InputError: it is not empty, other than with a run that ended before its first step, and ``resume`` is
+            not asked for; or ``resume`` is asked for with another recipe, or in a folder that is not of a
+            training run.
     """
     config = output / CONFIG
+    if not resume and _never_began(output):
+        return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         if not resume:
             raise InputError(f"{output}: not empty; go on with --resume, or choose another output folder")
@@ -184,6 +190,25 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
                 f"{config}: the run was started with {key}={old}, now it is {new}; "
                 "resume with the same recipe or train into a new output folder"
             )
+
+
+def clear_output(output: Path) -> None:
+    """Remove a run that ended before its first step, so that another may take its place."""
+    if _never_began(output):
+        shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
+        for name in (STATE, LOG, CONFIG):
+            (output / name).unlink(missing_ok=True)
+
+
+def _never_began(output: Path) -> bool:
+    """Whether a folder has what a run writes before its first step, and nothing else."""
+    path, own = output / STATE, {CONFIG, STATE, LOG, TENSORBOARD}
+    if not path.is_file() or not {entry.name for entry in output.iterdir()} <= own:
+        return False
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"] == 0
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
+        return False
 
 
 def claim_output(output: Path, recipe: Recipe) -> None:
