@@ -39,10 +39,18 @@ def missing_extra(extra: str, need: str, error: ImportError) -> InputError:
     """The error of a package that could not be imported.
 
     Args:
-        extra: of this project, which has the package.
+        extra: of this project, which has the package; an empty text where every installation has it.
         need: what needs it, as a clause.
         error: of the import; where the package is there and broken, it is said why.
     """
     absent = isinstance(error, ModuleNotFoundError) and error.name is not None and "." not in error.name
-    reason = f"{error.name} is not installed" if absent else f"its import fails: {error}"
-    return InputError(f"{need}, but {reason}; run 'uv sync --extra {extra}'")
+    option = f" --extra {extra}" if extra else ""
+    if absent:
+        return InputError(f"{need}, but {error.name} is not installed; run 'uv sync{option}'")
+    advice = f"repair it with 'uv sync --reinstall{option}'"
+    if "libGL" in str(error):
+        advice = (
+            "OpenCV needs that library of the system: install it (Debian: apt install libgl1), or take "
+            "opencv-python-headless in the place of opencv-python"
+        )
+    return InputError(f"{need}, but its import fails: {error}; {advice}")
