@@ -99,6 +99,23 @@ def test_classes_are_kept_apart(merge):
 
 
 @pytest.mark.parametrize("merge", [merge_sightings, suppress_sightings])
+def test_an_object_seen_as_two_classes_is_one_where_that_is_asked_for(merge):
+    windows = torch.tensor([[-torch.inf, 0, 128, 128], [90, 0, torch.inf, 128], [90, 0, torch.inf, 128]])
+    boxes = torch.tensor([[104.0, 60, 112, 66], [104.0, 60, 112, 66], [104.0, 60, 111, 66]])
+    seen = Sightings(boxes, torch.tensor([0.6, 0.9, 0.5]), torch.tensor([0, 1, 2]), windows)
+    assert len(merge(seen).labels) == 3
+    assert merge(seen, classes=True).labels.tolist() == [1]
+
+
+def test_pieces_of_two_classes_are_joined_under_the_better_one():
+    windows = torch.tensor([[-torch.inf, 0, 128, 128], [120, 0, torch.inf, 128]])
+    boxes = torch.tensor([[100.0, 60, 128, 66], [120.0, 60, 150, 66]])
+    seen = Sightings(boxes, torch.tensor([0.6, 0.9]), torch.tensor([0, 1]), windows)
+    joined = merge_sightings(seen, classes=True)
+    assert joined.labels.tolist() == [1] and joined.boxes.tolist() == [[100, 60, 150, 66]]
+
+
+@pytest.mark.parametrize("merge", [merge_sightings, suppress_sightings])
 def test_nothing_is_nothing(merge):
     found = merge(sightings())
     assert found.boxes.shape == (0, 4) and len(found.scores) == len(found.labels) == 0

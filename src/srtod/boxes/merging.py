@@ -52,7 +52,7 @@ class Sightings:
         )
 
 
-def merge_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
+def merge_sightings(seen: Sightings, *, overlap: float = 0.5, classes: bool = False) -> Sightings:
     """Keep one box for each object, whole where any window saw it whole.
 
     Boxes of one window never meet: the detector has told them apart, however close they are. Of different
@@ -66,35 +66,47 @@ def merge_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
     Args:
         seen: of any number of windows that may overlap.
         overlap: the share of a cut box to be covered (1) and the IoU of the same object (2, 3).
+        classes: whatever the class, which is that of the best score; then boxes of one window meet, too, in
+            step 3.
 
     Returns:
         What remains, by descending score; a joined box has the best score of its parts and no window, so that
         it meets all others in step 3.
     """
-    pairs = _pairs_of_windows(seen)
+    if classes:  # the first of those that are joined gives the class
+        seen = seen[seen.scores.argsort(descending=True, stable=True)]
+    pairs = _pairs_of_windows(seen, classes=classes)
     seen, pairs = _without(seen, _covered(seen, pairs, overlap), pairs)
     seen = _joined(seen, _same_cut_object(seen, pairs, overlap))
+    if classes:
+        return suppress_sightings(seen, overlap=overlap, classes=True)
     first, second = _pairs_of_windows(seen)
     same = paired_iou(seen.boxes[first], seen.boxes[second]) > overlap
     return seen[suppress_pairs(seen.scores, first[same], second[same])]
 
 
-def suppress_sightings(seen: Sightings, *, overlap: float = 0.5) -> Sightings:
+def suppress_sightings(seen: Sightings, *, overlap: float = 0.5, classes: bool = False) -> Sightings:
     """Plain non-maximum suppression by class, whatever window a box comes from.
 
     Args:
         seen: of any number of windows.
         overlap: IoU above which the worse of two boxes goes.
+        classes: whatever the class.
 
     Returns:
         What remains, by descending score.
     """
-    return seen[grouped_nms(seen.boxes, seen.scores, seen.labels, overlap)]
+    return seen[grouped_nms(seen.boxes, seen.scores, _groups(seen, classes), overlap)]
 
 
-def _pairs_of_windows(seen: Sightings) -> tuple[Tensor, Tensor]:
-    """Pairs of one class that overlap, or touch at a border, and were seen through different windows."""
-    first, second = overlapping_pairs(_reaching(seen), seen.labels)
+def _groups(seen: Sightings, classes: bool) -> Tensor:
+    """What boxes share that may be one object: their class, or nothing in particular."""
+    return torch.zeros_like(seen.labels) if classes else seen.labels
+
+
+def _pairs_of_windows(seen: Sightings, *, classes: bool = False) -> tuple[Tensor, Tensor]:
+    """Pairs of one class (or of any) that overlap, or touch at a border, and are of different windows."""
+    first, second = overlapping_pairs(_reaching(seen), _groups(seen, classes))
     apart = (seen.windows[first] != seen.windows[second]).any(dim=1)
     return first[apart], second[apart]
 

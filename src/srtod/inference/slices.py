@@ -35,6 +35,8 @@ class Slicing:
             window; an image that fits into one window is looked at once.
         merge: ``greedy`` (:func:`~srtod.boxes.merging.merge_sightings`), which puts cut objects together, or
             ``nms``, plain non-maximum suppression.
+        merge_classes: an object has one class, that of the best score; otherwise one that is seen as two
+            classes comes out twice.
 
     Raises:
         InputError: a value out of range.
@@ -44,6 +46,7 @@ class Slicing:
     overlap: float = SLICE_OVERLAP
     full_image: bool = False
     merge: Merge = "greedy"
+    merge_classes: bool = False
 
     def __post_init__(self) -> None:
         if self.side < SMALLEST_SIDE:
@@ -194,5 +197,5 @@ def _borders(window: Window, size: tuple[int, int]) -> Tensor:
 
 def _merged(seen: Sequence[Sightings], slicing: Slicing) -> Detections:
     merge = merge_sightings if slicing.merge == "greedy" else suppress_sightings
-    found = merge(Sightings.together(seen))
+    found = merge(Sightings.together(seen), classes=slicing.merge_classes)
     return {"boxes": found.boxes, "scores": found.scores, "labels": found.labels}
