@@ -15,6 +15,10 @@ ExportFormat = Literal["onnx", "openvino", "torch"]
 Scale = Literal["full", "light"]
 """How much of a published setting is reproduced."""
 
+Stretch = Literal["auto", "full", "percentiles"] | tuple[float, float]
+"""Which values of more than 8 bits become 0 and 255: the ends of the type's range (``full``), percentiles of
+the image, or two that are given; ``auto`` takes percentiles where the full range would leave few levels."""
+
 PICTURE_SCORE = 0.3
 """Detections below are in the result files and only counted in the pictures."""
 DETECTIONS_PER_IMAGE = 1500

@@ -112,6 +112,19 @@ def test_output_in_the_way_of_a_file(run, make_set, tmp_path):
     assert (tmp_path / "out").read_text() == "a file"
 
 
+def test_inspect_replaces_nothing_unasked_and_the_set_never(run, make_set, tmp_path):
+    root = make_set([1, 1, 5, 5])
+    truth = next(root.glob("*.json"))
+    before = truth.read_text()
+    for options in (("--json", truth), ("--json", truth, "--overwrite")):
+        assert run("inspect", root, *options)[0] == 2
+    assert truth.read_text() == before
+    assert run("inspect", root, "--output", tmp_path / "look")[0] == 0
+    code, _, err = run("inspect", root, "--output", tmp_path / "look")
+    assert code == 2 and "exists; choose another name, or replace it with --overwrite" in err
+    assert run("inspect", root, "--output", tmp_path / "look", "--overwrite")[0] == 0
+
+
 def test_convert_lists_what_is_lost(run, make_set, tmp_path):
     code, out, err = run("convert", make_set([1, 1, 5.5, 5]), tmp_path / "target", "--to", "visdrone")
     assert code == 0, err

@@ -42,6 +42,17 @@ def two_files(tmp_path) -> tuple[str, ...]:
     return ("--annotations", str(tmp_path / "truth.json"), "--detections", str(tmp_path / "found.json"))
 
 
+@pytest.mark.parametrize("name", ["truth.json", "found.json", "other.json"])
+def test_no_file_is_replaced_unasked_and_no_input_ever(srtod, two_files, tmp_path, name):
+    (tmp_path / "other.json").write_text("mine")
+    before = (tmp_path / name).read_text()
+    code, _, err = srtod("evaluate", *two_files, "--json", tmp_path / name)
+    assert code == 2 and name in err and (tmp_path / name).read_text() == before
+    code, _, err = srtod("evaluate", *two_files, "--json", tmp_path / name, "--overwrite")
+    assert code == (0 if name == "other.json" else 2)
+    assert ("AP" in (tmp_path / name).read_text()) == (name == "other.json")
+
+
 @pytest.fixture
 def dataset(tmp_path) -> Path:
     folder = tmp_path / "set"

@@ -67,6 +67,16 @@ def test_what_cannot_be_exported_ends_at_once_with_exit_code_2(run, tmp_path, mo
     assert not (tmp_path / "a.onnx").exists()
 
 
+def test_no_file_is_replaced_unasked_and_the_weights_never(run, small_weights, tmp_path):
+    weights, mine = small_weights / "plain.safetensors", tmp_path / "mine.onnx"
+    mine.write_text("my work")
+    code, err = run("export", "--weights", weights, "--format", "onnx", "--output", mine)
+    assert code == 2 and "exists; choose another name" in err and mine.read_text() == "my work"
+    (tmp_path / "a.bin").write_text("my work")
+    code, err = run("export", "--weights", weights, "--format", "openvino", "--output", tmp_path / "a.xml")
+    assert code == 2 and "a.bin: exists" in err and not (tmp_path / "a.xml").exists()
+
+
 @pytest.mark.parametrize(
     ("format", "name", "words"),
     [

@@ -10,7 +10,7 @@ from safetensors import safe_open
 import srtod
 from srtod.assets import shipped_weights
 from srtod.detectors.systems import SYSTEMS
-from srtod.detectors.weights import write_weights
+from srtod.detectors.weights import weights_file, write_weights
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
@@ -74,3 +74,19 @@ def test_a_full_disk_is_one_line_and_leaves_the_former_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == b"former"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_files_than_weights_are_named(tmp_path):
+    torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(2)}}, tmp_path / "epoch_12.pth")
+    with pytest.raises(InputError, match=r"epoch_12\.pth: a checkpoint of PyTorch, .*srtod\.load_mmdet"):
+        srtod.load(tmp_path / "epoch_12.pth")
+    (tmp_path / "a.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    with pytest.raises(InputError, match=r"a\.safetensors: a pointer of Git LFS, not the file itself"):
+        srtod.load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("names", [("best", "last"), ("last",)])
+def test_the_folder_of_a_run_stands_for_its_weights(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.safetensors").touch()
+    assert weights_file(str(tmp_path)) == tmp_path / f"{names[0]}.safetensors"

@@ -2,9 +2,12 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from srtod.engine.sets import Source, held_out_split, training_records, training_sets
+from srtod.data.dataset import DetectionDataset
+from srtod.engine.sets import Source, common_stretch, held_out_split, training_records, training_sets
 from srtod.support.errors import InputError
 
 
@@ -22,6 +25,21 @@ def test_the_splits_train_and_val_are_taken(folder):
     assert (train.split, len(train.records)) == ("train", 6)
     assert val is not None
     assert (val.split, len(val.records)) == ("val", 3)
+
+
+def test_one_stretch_is_chosen_for_narrow_images_of_16_bits(folder, capsys):
+    assert common_stretch(training_sets(Source(folder))[0]) == "auto"
+    for number, path in enumerate(sorted(folder.glob("images/train*.png"))):
+        with Image.open(path) as image:
+            deep = np.asarray(image.convert("L")).astype(np.uint16) + 50_000 + 10 * number
+        Image.fromarray(deep).save(path)
+    train, _ = training_sets(Source(folder))
+    assert "of 0 to 65535, would be" in " ".join(capsys.readouterr().err.split())
+    low, high = common_stretch(train)
+    assert 50_000 <= low < high <= 50_000 + 255 + 10 * number
+    stretched, _ = training_sets(Source(folder, stretch=(low, high)))
+    assert {record.stretch for record in stretched.records} == {(low, high)}
+    assert np.ptp(DetectionDataset(stretched.records, classes=train.classes)[0][0].numpy()) > 100
 
 
 def test_trainval_stands_in_for_train_and_its_val_is_not_validated_on(folder):

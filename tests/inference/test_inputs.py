@@ -1,5 +1,8 @@
+import http.server
 import os
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from srtod.data import AnnotatedSet, ImageRecord
 from srtod.inference import collect_images, with_annotations
+from srtod.inference.inputs import GivenImage, image_list, search
 from srtod.support.errors import InputError
 
 
@@ -64,6 +68,102 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path, write_ima
     write_image(tmp_path / "a1.png")
     odd = write_image(tmp_path / "a[1].png")
     assert names(collect_images([odd])) == ["a[1].png"]
+
+
+def test_brackets_of_real_folders_are_no_patterns(tmp_path, write_image):
+    folder = tmp_path / "flight [2024] (copy)"
+    for name in ("a [1].png", "b.png"):
+        write_image(folder / name)
+    assert names(collect_images([str(folder / "*.png")])) == ["a [1].png", "b.png"]
+    assert names(collect_images([str(tmp_path / "*" / "a [1].png")])) == ["a [1].png"]
+    assert names(collect_images([folder])) == ["a [1].png", "b.png"]
+
+
+def test_folders_that_match_a_pattern_are_searched(tmp_path, write_image):
+    for name in ("day1/a.png", "day2/b.png", "night/c.png"):
+        write_image(tmp_path / name)
+    assert names(collect_images([str(tmp_path / "day*")])) == ["day1/a.png", "day2/b.png"]
+
+
+def test_the_content_says_what_a_named_file_is(tmp_path, write_image):
+    image = write_image(tmp_path / "a.png").rename(tmp_path / "a.mp4")
+    clip = tmp_path / "clip.jpg"
+    clip.write_bytes(b"\0\0\0\x18ftypisom" + bytes(99))
+    found = search([image, clip])
+    assert found.images == [image] and list(found.videos) == [str(clip)]
+
+
+def test_what_is_left_out_is_said(tmp_path, write_image):
+    write_image(tmp_path / "a.png")
+    for name in ("b.HEIC", "._a.png"):
+        (tmp_path / name).touch()
+    with pytest.warns(UserWarning, match=r"left out: 1 x .*"):
+        assert names(collect_images([tmp_path])) == ["a.png"]
+    assert sorted(search([tmp_path]).notes) == [
+        "left out: 1 x HEIC image: b.HEIC; save them as JPEG or PNG",
+        "left out: 1 x leftover of another program: ._a.png",
+    ]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"no images or videos there; left out: .*HEIC"):
+        search([tmp_path])
+
+
+@pytest.fixture
+def web(tmp_path, write_image):
+    """An address under which the files of a folder are served."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    folder = tmp_path / "www"
+    write_image(folder / "a.png")
+    (folder / "shot").write_bytes((folder / "a.png").read_bytes())
+    (folder / "clip.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(99))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_addresses_of_images_are_images(web, tmp_path):
+    found = search(
+        [f"{web}/a.png?token=secret", f"{web}/shot", f"{web}/clip.mp4", tmp_path / "www" / "a.png"]
+    )
+    images = image_list(found.images)
+    assert [image.file_name for image in images] == ["a-2.png", "shot", "a.png"]
+    assert all((image.read() == images[2].read()).all() for image in images)
+    assert "secret" not in str(images[0].path)
+    assert found.videos == {f"{web}/clip.mp4": False}  # a file, which ends by itself
+
+
+def test_addresses_with_nothing_are_one_line(web):
+    with pytest.raises(InputError) as error:
+        search([f"{web}/none.jpg?token=secret"])
+    assert str(error.value) == f"{web}/none.jpg: nothing is there: 404 File not found"
+    with pytest.raises(InputError, match=r"s3://bucket/a\.png: no address of an image .* add --engine ray"):
+        search(["s3://bucket/a.png"])
+
+
+ARRAYS = {
+    "grey": (lambda pixels: pixels[:, :, 0], 0),
+    "one channel": (lambda pixels: pixels[:, :, :1], 0),
+    "opaque": (lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]), [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_with_other_channels_are_images(name):
+    made, channels = ARRAYS[name]
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    read = GivenImage.of(made(pixels)).read().permute(1, 2, 0).numpy()
+    assert (read.squeeze() == (pixels if channels == [0, 1, 2] else pixels[:, :, :1])).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 2), (6, 8, 5), (2, 6, 8, 3), (6,), (0, 8, 3)])
+def test_arrays_of_no_image_are_refused(shape):
+    with pytest.raises(InputError, match="image 1: an array of uint8"):
+        GivenImage.of(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize(

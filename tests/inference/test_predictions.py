@@ -49,6 +49,21 @@ def test_every_kind_of_source_gives_the_same(detector, path, monkeypatch):
     assert [len(own) for own in mixed] == [len(expected)] * 3
 
 
+@pytest.mark.parametrize("slice", [None, 32])
+def test_deep_images_are_stretched_as_the_weights_say_or_as_is_asked_for(detector, tmp_path, slice):
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.linspace(20, 40, 48 * 64, dtype=np.float32).reshape(48, 64)).save(path)
+    with pytest.raises(InputError, match="pixels of float32, whose range is not known; tell it with"):
+        list(srtod.predict(path, detector, slice=slice))
+    detector.save(tmp_path / "w.safetensors")
+    other = srtod.load(tmp_path / "w.safetensors", stretch=(20.0, 60.0))
+    (asked,) = srtod.predict(path, detector, slice=slice, stretch=(20.0, 60.0))
+    (carried,) = srtod.predict(path, other.eval(), slice=slice)
+    for found in (asked, carried):
+        pixels = found.pixels if slice is None else found.pixels.pixels
+        assert (pixels[0, 0, 0], pixels[-1, -1, 0]) == (0, 128)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -83,7 +98,7 @@ def test_images_are_read_ahead_but_not_all_at_once(detector, tmp_path, write_ima
     for at in range(9):
         write_image(tmp_path / f"{at}.png", seed=at)
     asked, read = [], ImageFile.read
-    monkeypatch.setattr(ImageFile, "read", lambda image: (asked.append(image.image_id), read(image))[1])
+    monkeypatch.setattr(ImageFile, "read", lambda image, _: (asked.append(image.image_id), read(image))[1])
     found = predictions(detector, collect_images([tmp_path]), batch_size=2)
     assert asked == [] and next(found).source.image_id == 1
     assert 4 <= len(asked) <= 6

@@ -42,6 +42,15 @@ def boxes(result):
     return sorted(tuple(map(round, one.bbox.to_xyxy())) for one in result.object_prediction_list)
 
 
+@pytest.mark.parametrize("kind", ["RGBA", "grey"])
+def test_arrays_of_other_channels_are_images(picture, kind):
+    opaque = np.full(picture.shape[:2], 255, np.uint8)
+    image = np.dstack([picture, opaque]) if kind == "RGBA" else picture[:, :, 0]
+    model = SrtodDetectionModel(model=Bright(), confidence_threshold=0.5)
+    model.perform_inference(image)
+    assert [found["boxes"].tolist() for found in model._original_predictions] == [[[10, 20, 157, 76]]]
+
+
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_sahi_slices_for_us(picture, batch_size):
     model = SrtodDetectionModel(model=Bright(), confidence_threshold=0.5)

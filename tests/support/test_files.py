@@ -12,6 +12,7 @@ from srtod.support.files import (
     next_free,
     read_json,
     remove_scratch,
+    require_free,
     require_writable,
     write_json,
     write_text,
@@ -83,6 +84,23 @@ def test_asking_whether_a_file_can_be_written_leaves_all_as_it_is(inside, tmp_pa
     require_writable(Path(inside))
     assert names(tmp_path) == ["file"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_no_result_takes_the_place_of_a_file_unasked_and_of_an_input_never(tmp_path):
+    file, folder = tmp_path / "a.json", tmp_path / "set"
+    require_free(file)
+    file.write_text("mine")
+    with pytest.raises(
+        InputError, match=r"a\.json: exists; choose another name, or replace it with --overwrite"
+    ):
+        require_free(file)
+    require_free(file, overwrite=True, inputs=(None, "drones", folder))
+    folder.mkdir()
+    (folder / "train.json").write_text("truth")
+    (tmp_path / "link.json").symlink_to(file)
+    for path, given in ((file, file), (folder / "train.json", folder), (tmp_path / "link.json", file)):
+        with pytest.raises(InputError, match="is an input, which is never overwritten"):
+            require_free(path, overwrite=True, inputs=(given,))
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

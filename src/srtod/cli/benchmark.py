@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import OneGpu, Precision, parse_size
+from srtod.cli.options import OneGpu, Overwrite, Precision, parse_size
 
 
 def benchmark(
@@ -28,6 +28,7 @@ def benchmark(
     compiled: Annotated[bool, typer.Option("--compile", help="Compile pyramid and reconstruction.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table as JSON, too.", metavar="FILE")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """What each system costs plain, with the paper's head and with the lite head, in one run.
 
@@ -39,11 +40,11 @@ def benchmark(
     from srtod.inference.benchmark import Setting, cost_table, measure, report, steps
     from srtod.inference.speed import prefers_channels_last
     from srtod.support.devices import ONE_GPU, choose_device, require_precision
-    from srtod.support.files import require_writable, write_json
+    from srtod.support.files import require_free, write_json
     from srtod.support.progress import counting_bar
 
     if json is not None:
-        require_writable(json)
+        require_free(json, overwrite=overwrite)
     chosen = choose_device(device, among=ONE_GPU)
     require_precision(precision, chosen)
     kind = chosen.type

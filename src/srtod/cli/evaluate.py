@@ -14,10 +14,13 @@ from srtod.cli.options import (
     HeldOutSplit,
     Layout,
     Merge,
+    MergeClasses,
     Overlap,
+    Overwrite,
     Precision,
     SkipBad,
     Slice,
+    StretchOption,
     given_options,
     slicing_of,
 )
@@ -39,11 +42,13 @@ def evaluate(
     format: Layout = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    stretch: StretchOption = None,
     batch_size: BatchSize = 1,
     slice: Slice = None,
     overlap: Overlap = None,
     full_image: FullImage = False,
     merge: Merge = None,
+    merge_classes: MergeClasses = False,
     skip_bad: SkipBad = False,
     save_detections: Annotated[
         Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
@@ -56,30 +61,37 @@ def evaluate(
         int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
     ] = DETECTIONS_PER_IMAGE,
     json: Annotated[Path | None, typer.Option(help="Write the metrics there.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Print AI-TOD metrics, of weights on a data set or of two files.
 
     Either DATA and --weights, or --annotations and --detections.
     """
     from srtod.metrics import evaluate_files
-    from srtod.support.files import require_writable
+    from srtod.support.files import require_free
 
-    for file in (json, save_detections):
-        if file is not None:
-            require_writable(file)
+    for file in filter(None, (json, save_detections)):
+        require_free(file, overwrite=overwrite, inputs=(data, annotations, detections, weights))
     if annotations is not None and detections is not None:
         _refuse_options_of_weights(context)
         metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
     elif annotations is None and detections is None and data is not None:
+        from srtod.data.depth import parse_stretch, stretch_of
         from srtod.engine.evaluate import evaluate as evaluate_detector
         from srtod.engine.sets import Source, evaluation_set
         from srtod.inference import in_slices, load_finder
 
-        slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
-        finder = in_slices(load_finder(weights, device=device), slicing, batch_size=batch_size)
+        slicing = slicing_of(
+            slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
+        )
+        finder = in_slices(
+            load_finder(weights, device=device, stretch=parse_stretch(stretch)),
+            slicing,
+            batch_size=batch_size,
+        )
         metrics = evaluate_detector(
             finder,
-            evaluation_set(Source(data, split, format, skip_bad)),
+            evaluation_set(Source(data, split, format, skip_bad, stretch_of(finder))),
             precision=precision,
             batch_size=batch_size,
             detections_per_image=detections_per_image,
@@ -104,7 +116,7 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
 
 
 def _refuse_options_of_weights(context: typer.Context) -> None:
-    of_files = {"annotations", "detections", "detections_per_image", "json"}
+    of_files = {"annotations", "detections", "detections_per_image", "json", "overwrite"}
     given = [name for name in given_options(context) if name not in of_files]
     if given:
         option = "DATA" if given[0] == "data" else f"--{given[0].replace('_', '-')}"

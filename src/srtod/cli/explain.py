@@ -6,13 +6,21 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Annotations, AnnotationsSplit, Device, MapWeights, PictureScore, Precision
+from srtod.cli.options import (
+    Annotations,
+    AnnotationsSplit,
+    Device,
+    MapWeights,
+    PictureScore,
+    Precision,
+    StretchOption,
+)
 from srtod.defaults import PICTURE_SCORE
 from srtod.support.errors import InputError
 
 
 def explain(
-    image: Annotated[Path, typer.Argument(help="The image.", metavar="IMAGE")],
+    image: Annotated[str, typer.Argument(help="The image.", metavar="IMAGE")],
     *,
     weights: MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
@@ -21,9 +29,11 @@ def explain(
     picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
     precision: Precision = "fp32",
+    stretch: StretchOption = None,
 ) -> None:
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
     from srtod.data import read
+    from srtod.data.depth import parse_stretch
     from srtod.inference import collect_images, explain_file, load_detector, with_annotations
 
     images = collect_images([image])
@@ -33,6 +43,11 @@ def explain(
         images = with_annotations(images, read(annotations, split=split).require_sound())
     record = images[0].record
     truth = None if record is None else record.boxes[~record.ignore]
-    detector = load_detector(weights, device=device, precision=precision)
+    detector = load_detector(
+        weights,
+        device=device,
+        precision=precision,
+        stretch=parse_stretch(stretch),
+    )
     explain_file(detector, images[0].path, output, truth=truth, min_score=picture_score)
     typer.echo(f"{output / 'explain.png'}")

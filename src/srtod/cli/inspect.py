@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from srtod.cli.options import Layout, OneSplit
+from srtod.cli.options import Layout, OneSplit, Overwrite
 
 if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
@@ -27,6 +27,7 @@ def inspect(
     json: Annotated[
         Path | None, typer.Option(help="Write the numbers and all faults there.", show_default=False)
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Print statistics and faults of a data set, and draw a picture sheet of it.
 
@@ -36,12 +37,17 @@ def inspect(
     """
     from srtod.data.inspection import inspect_splits
     from srtod.plots.sheet import write_sheets
-    from srtod.support.files import write_json
+    from srtod.support.files import require_free, write_json
 
+    if json is not None:
+        require_free(json, overwrite=overwrite, inputs=(data,))
     inspection = inspect_splits(data, format=format, split=split, progress=True)
     print_inspection(inspection, Console())
+    for annotated, _ in inspection.splits:
+        for note in annotated.stretch_notes():
+            typer.echo(note)
     if output is not None:
-        for path in write_sheets(inspection.splits, output):
+        for path in write_sheets(inspection.splits, output, overwrite=overwrite):
             typer.echo(f"picture sheet: {path}")
     if json is not None:
         write_json(json, inspection.to_json(), indent=2)

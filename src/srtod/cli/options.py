@@ -28,6 +28,9 @@ SkipBad = Annotated[
 HeldOutSplit = Annotated[
     str | None, typer.Option(help="Split to evaluate on; else val or test, if any.", show_default=False)
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace result files that are there; inputs never.")
+]
 Weights = Annotated[
     str, typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones, which is shipped.")
 ]
@@ -41,6 +44,15 @@ MapWeights = Annotated[
     str,
     typer.Option(
         help="Weights with self-reconstruction (.safetensors), a hub id, or drones, which is shipped."
+    ),
+]
+StretchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stretch",
+        help="Values of images of more than 8 bits that become black and white: LOW,HIGH, percentiles (of "
+        "each image), full (range of the type) or auto; default: as trained.",
+        show_default=False,
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
@@ -93,6 +105,12 @@ Merge = Annotated[
 ]
 
 
+MergeClasses = Annotated[
+    bool,
+    typer.Option("--merge-classes", help="Merge slices whatever the class; each object keeps its best one."),
+]
+
+
 class RecipeCommand(TyperCommand):
     """A verb whose unknown options are told the key of the recipe that they may mean."""
 
@@ -127,7 +145,12 @@ def given_options(context: typer.Context) -> dict[str, Any]:
 
 
 def slicing_of(
-    side: int | None, *, overlap: float | None, full_image: bool, merge: defaults.Merge | None
+    side: int | None,
+    *,
+    overlap: float | None,
+    full_image: bool,
+    merge: defaults.Merge | None,
+    merge_classes: bool,
 ) -> "Slicing | None":
     """Put the options of slicing together; None without ``--slice``.
 
@@ -137,12 +160,13 @@ def slicing_of(
     from srtod.inference.slices import Slicing
 
     if side is None:
-        if full_image or overlap is not None or merge is not None:
-            raise InputError("--overlap, --full-image and --merge are about slices; add --slice, such as 640")
+        if full_image or merge_classes or overlap is not None or merge is not None:
+            about = "--overlap, --full-image, --merge and --merge-classes are about slices"
+            raise InputError(f"{about}; add --slice, such as 640")
         return None
     asked: dict[str, Any] = {"overlap": overlap, "merge": merge}
     given = {name: value for name, value in asked.items() if value is not None}
-    return Slicing(side, full_image=full_image, **given)
+    return Slicing(side, full_image=full_image, merge_classes=merge_classes, **given)
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

@@ -14,12 +14,14 @@ from srtod.cli.options import (
     FinderWeights,
     FullImage,
     Merge,
+    MergeClasses,
     Overlap,
     PictureScore,
     Precision,
     ScoreThreshold,
     SkipBad,
     Slice,
+    StretchOption,
     given_options,
     slicing_of,
 )
@@ -36,7 +38,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Images or videos: files, folders, patterns in quotes; streams (rtsp://...).",
+            help="Images and videos: files, folders, patterns in quotes; addresses (https://, rtsp://).",
             metavar="INPUT",
         ),
     ],
@@ -59,11 +61,13 @@ def predict(
     picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
     precision: Precision = "fp32",
+    stretch: StretchOption = None,
     batch_size: BatchSize = 1,
     slice: Slice = None,
     overlap: Overlap = None,
     full_image: FullImage = False,
     merge: Merge = None,
+    merge_classes: MergeClasses = False,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.")] = 1,
     track: Annotated[bool, typer.Option("--track", help="Number the objects of a video.")] = False,
     pictures: Annotated[
@@ -81,15 +85,22 @@ def predict(
     skip_bad: SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
-    from srtod.inference.jobs import JobOptions, run_job
+    from srtod.data.depth import parse_stretch
+    from srtod.inference.jobs import VIDEOS, JobOptions, run_job
     from srtod.support.files import next_free
 
-    slicing = slicing_of(slice, overlap=overlap, full_image=full_image, merge=merge)
+    slicing = slicing_of(
+        slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
+    )
     given = {name: value for name, value in given_options(context).items() if name in JobOptions.model_fields}
+    if stretch is not None:
+        given["stretch"] = parse_stretch(stretch)
     options = JobOptions.of(**given, slicing=slicing)
     folder = output or next_free(OUTPUT, taken=resume)
     done = run_job(inputs, folder, options, weights=weights, in_shards=engine == "ray")
-    _report(done, folder, picture_score if pictures and engine == "local" else None)
+    for number, own in enumerate(done):
+        place = folder / VIDEOS if number else folder
+        _report(own, place, picture_score if pictures and engine == "local" else None)
 
 
 def _report(done: "ImagesDone | VideosDone", folder: Path, picture_score: float | None) -> None:

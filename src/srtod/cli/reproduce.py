@@ -16,6 +16,7 @@ from srtod.cli.options import (
     Layout,
     MapWeights,
     OneGpu,
+    Overwrite,
     PictureScore,
     Precision,
     Settings,
@@ -158,6 +159,7 @@ def _figure(
     picture_score: PictureScore = defaults.PICTURE_SCORE,
     device: Device = "auto",
     precision: Precision = "fp32",
+    overwrite: Overwrite = False,
 ) -> None:
     from srtod.data import read
     from srtod.inference import collect_images, load_detector, with_annotations
@@ -169,7 +171,9 @@ def _figure(
         files = with_annotations(files, read(annotations, split=split).require_sound())
     detector = load_detector(weights, device=device, precision=precision)
     name = str(context.info_name)
-    typer.echo(draw_figure(name, detector, files, output, at=places, min_score=picture_score))
+    typer.echo(
+        draw_figure(name, detector, files, output, at=places, min_score=picture_score, overwrite=overwrite)
+    )
 
 
 for _name, _about in FIGURES.items():

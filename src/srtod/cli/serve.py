@@ -7,7 +7,7 @@ import typer
 
 from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, FinderWeights, Precision, ScoreThreshold
+from srtod.cli.options import Device, FinderWeights, Precision, ScoreThreshold, StretchOption
 
 
 def serve(
@@ -20,6 +20,7 @@ def serve(
     score_threshold: ScoreThreshold = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    stretch: StretchOption = None,
     max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = defaults.UPLOAD_MEGABYTES,
     max_megapixels: Annotated[
         float | None,
@@ -35,12 +36,19 @@ def serve(
 ) -> None:
     """Serve a page to look at detections and maps, and the same for programs (REST)."""
     from srtod import serve as server
+    from srtod.data.depth import parse_stretch
     from srtod.inference import load_finder
 
     given = {"upload_megabytes": max_upload, "waiting": queue, "seconds": timeout}
     limits = server.Limits(**given, **({} if max_megapixels is None else {"megapixels": max_megapixels}))
     server.require_extra()
-    finder = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
+    finder = load_finder(
+        weights,
+        device=device,
+        score_threshold=score_threshold,
+        precision=precision,
+        stretch=parse_stretch(stretch),
+    )
     if max_megapixels is None:
         limits = replace(limits, megapixels=server.fitting_megapixels(finder))
     server.serve(finder, host=host, port=port, limits=limits)

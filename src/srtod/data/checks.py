@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.progress import track
 
-from srtod.data.images import image_size, read_image
+from srtod.data.images import image_size
 from srtod.data.records import AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
 
@@ -20,7 +20,7 @@ def check_images(annotated: AnnotatedSet, *, progress: bool = False) -> Annotate
         annotated: the set to check.
         progress: show a bar on stderr.
     """
-    return _check(annotated, lambda record: read_image(record.path, (record.width, record.height)), progress)
+    return _check(annotated, ImageRecord.read, progress)
 
 
 def check_sizes(annotated: AnnotatedSet, *, progress: bool = False) -> AnnotatedSet:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from srtod.data.images import read_image
 from srtod.data.records import ImageRecord
 from srtod.data.transforms import Transform
 from srtod.types import Target
@@ -66,8 +65,7 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
             InputError: the image cannot be read or has another size than its record.
         """
         record = self.records[index]
-        pixels = read_image(record.path, (record.width, record.height))
-        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        image = torch.from_numpy(record.read()).permute(2, 0, 1)
         seed = derive_seed(self.seed, int(self._epoch), index)
         target: SampleTarget = {
             "boxes": torch.from_numpy(record.boxes).float(),

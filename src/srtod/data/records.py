@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.images import depth_note, read_image
+from srtod.defaults import Stretch
 from srtod.support.errors import InputError
 
+SOME = 50
+"""Images that are looked at where all of them would take long."""
 ANY_CLASS = -1
 """Label of a region to ignore that holds for every class (VisDrone's ignored regions)."""
 
@@ -48,6 +53,7 @@ class ImageRecord:
         annotation_ids: int64 ``[N]``.
         attributes: N mappings of what else the format says of a box (truncation, segmentation, ...); N empty
             ones if left out.
+        stretch: which values of more than 8 bits become 0 and 255.
         fields: what else the format says of the image (COCO: ``video_id``, ``license``, ...).
     """
 
@@ -62,10 +68,15 @@ class ImageRecord:
     annotation_ids: NDArray[np.int64]
     attributes: tuple[Mapping[str, Any], ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    stretch: Stretch = "auto"
 
     def __post_init__(self) -> None:
         if not self.attributes:
             object.__setattr__(self, "attributes", ({},) * len(self.boxes))
+
+    def read(self) -> NDArray[np.uint8]:
+        """Read the image that the boxes are about; see :func:`~srtod.data.images.read_image`."""
+        return read_image(self.path, (self.width, self.height), self.stretch)
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,18 @@ class AnnotatedSet:
             return self
         chosen = (number * len(self.records) // most for number in range(most))
         return replace(self, records=tuple(self.records[index] for index in chosen))
+
+    def stretched(self, stretch: Stretch) -> "AnnotatedSet":
+        """The same set, its images read with this stretch."""
+        records = tuple(replace(record, stretch=stretch) for record in self.records)
+        return self if stretch == "auto" else replace(self, records=records)
+
+    def stretch_notes(self) -> list[str]:
+        """Say of the first of some images that is stretched how."""
+        if any(record.stretch != "auto" for record in self.records):
+            return []
+        notes = (depth_note(record.path) for record in self.evenly(SOME).records)
+        return list(islice(filter(None, notes), 1))
 
     def require_sound(self) -> "AnnotatedSet":
         """Return this set if it has no faults.

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from torch import nn
 
-from srtod.defaults import DETECTIONS_PER_IMAGE
+from srtod.defaults import DETECTIONS_PER_IMAGE, Stretch
 from srtod.heads.base import Head
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstructionConfig
@@ -72,6 +72,7 @@ class DetectorConfig(BaseModel):
         anchor_ratios: height / width; None is the system's own: 1 for ATSS, DyHead and Cascade RPN, else
             0.5, 1 and 2.
         resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
+        stretch: which values of more than 8 bits become 0 and 255, see :data:`srtod.defaults.Stretch`.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
     """
 
@@ -89,6 +90,7 @@ class DetectorConfig(BaseModel):
     anchor_scale: Annotated[Lengths | None, BeforeValidator(_as_tuple)] = None
     anchor_ratios: Lengths | None = None
     resize: Open[tuple[Positive, Positive] | None] = None
+    stretch: Open[Stretch] = "auto"
     score_threshold: Open[Share] = 0.05
     nms_iou: Open[Share] = 0.5
     detections_per_image: Open[Positive] = DETECTIONS_PER_IMAGE

@@ -18,7 +18,7 @@ from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
 from srtod.support import hub
 from srtod.support.errors import InputError, first_line
-from srtod.support.files import atomic_file
+from srtod.support.files import atomic_file, require_content
 from srtod.support.validation import validated
 
 METADATA_KEY = "srtod"
@@ -38,8 +38,9 @@ def weights_file(source: str | Path) -> Path:
     if source == SHIPPED:
         return shipped_weights()
     path = Path(source)
-    if path.is_dir():
-        return path / hub.WEIGHTS
+    if path.is_dir():  # one that Detector.save_pretrained wrote, or a run of train
+        known = (path / name for name in (hub.WEIGHTS, "best.safetensors", "last.safetensors"))
+        return next((file for file in known if file.is_file()), path / hub.WEIGHTS)
     is_name = isinstance(source, str) and source.count("/") == 1 and path.suffix != ".safetensors"
     if not is_name or path.parent.is_dir():
         return path
@@ -89,6 +90,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
+    require_content(path)
+    with path.open("rb") as stream:
+        if stream.read(4).startswith((b"PK\3\4", b"\x80")):  # torch.save, now and earlier
+            raise InputError(
+                f"{path}: a checkpoint of PyTorch, and weights are .safetensors files; MMDetection's are "
+                "loaded in Python with srtod.load_mmdet(detector, file) and saved with detector.save"
+            )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
@@ -10,7 +11,7 @@ from srtod.detectors.zoo import load
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.processes import on_main, together
 from srtod.engine.report import write_training_report
-from srtod.engine.sets import Source, TrainingSets, training_sets
+from srtod.engine.sets import Source, TrainingSets, common_stretch, training_sets
 from srtod.engine.state import CONFIG, STATE
 from srtod.plots import Report
 from srtod.recipes import Recipe, load_recipe, recipe_names
@@ -53,7 +54,9 @@ def train_from_paths(
     resumed = on_main(processes, lambda: resume and (output / STATE).exists())
     with together(processes):
         decode = source.skip_bad or not resumed
+        source = replace(source, stretch=settings.model.stretch)
         sets = training_sets(source, *validation, decode=decode, quiet=quiet)
+        settings, sets = _stretched(settings, sets, quiet=quiet)
     try:
         result = fit(settings, *sets, output, resume=resume, init=init, device=device)
     except KeyboardInterrupt:
@@ -67,6 +70,18 @@ def train_from_paths(
         best = f", the best {result.best}" if result.best else ""
         say(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
     return result
+
+
+def _stretched(settings: Recipe, sets: TrainingSets, *, quiet: bool) -> tuple[Recipe, TrainingSets]:
+    """Let all images be stretched alike where the recipe leaves it open; the weights keep how."""
+    train, val = sets
+    if settings.model.stretch != "auto" or (stretch := common_stretch(train)) == "auto":
+        return settings, sets
+    if not quiet:
+        say(f"model.stretch={list(stretch)}: chosen for all images; the weights carry it")
+    model = settings.model.model_copy(update={"stretch": stretch})
+    both = train.stretched(stretch), None if val is None else val.stretched(stretch)
+    return settings.model_copy(update={"model": model}), both
 
 
 def _report(page: Path, recipe: Recipe, result: FitResult, sets: TrainingSets, device: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from srtod.data.dataset import DetectionDataset
-from srtod.data.images import read_image
 from srtod.data.loading import on_device
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.detectors.detector import Detector
@@ -63,7 +62,7 @@ def write_training_report(
 def _detections(detector: Detector, shown: AnnotatedSet) -> Iterator[Plate]:
     found = detect(detector, DetectionDataset(shown.records, classes=shown.classes), progress=False)
     for index, record in enumerate(shown.records):
-        image = read_image(record.path, (record.width, record.height))
+        image = record.read()
         objects, ignored = record.boxes[~record.ignore], record.boxes[record.ignore]
         scene = Scene(image, *found.of_image(index), shown.classes, truth=objects, ignore=ignored)
         yield Plate(
@@ -75,7 +74,7 @@ def _detections(detector: Detector, shown: AnnotatedSet) -> Iterator[Plate]:
 
 def _maps(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]:
     for record in records:
-        image = read_image(record.path, (record.width, record.height))
+        image = record.read()
         (given,) = on_device([torch.from_numpy(image).permute(2, 0, 1)], detector.device)
         maps = {name: own.cpu().numpy() for name, own in detector.explain(given).items()}
         yield Plate(

@@ -10,7 +10,9 @@ from accelerate.utils import gather_object
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
-from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.data.images import stretched
+from srtod.data.records import SOME, AnnotatedSet, ImageRecord
+from srtod.defaults import Stretch
 from srtod.support.errors import InputError
 from srtod.support.progress import say
 
@@ -27,12 +29,14 @@ class Source:
         split: of it; chosen where None.
         format: the layout; recognised where None.
         skip_bad: go on without what is damaged, and say what that is.
+        stretch: of images of more than 8 bits.
     """
 
     path: Path
     split: str | None = None
     format: str | None = None
     skip_bad: bool = False
+    stretch: Stretch = "auto"
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ class Source:
 
     def read(self, split: str | None) -> AnnotatedSet:
         """Read a split; see :func:`srtod.data.read`."""
-        return read(self.path, format=self.format, split=split)
+        return read(self.path, format=self.format, split=split).stretched(self.stretch)
 
 
 def evaluation_set(source: Source) -> AnnotatedSet:
@@ -118,6 +122,12 @@ def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tupl
     return train.records if images_without_boxes else marked
 
 
+def common_stretch(train: AnnotatedSet) -> Stretch:
+    """Choose one stretch for all images where those of more than 8 bits use little of their range: theirs."""
+    ranges = [found for record in train.evenly(SOME).records if (found := stretched(record.path)) is not None]
+    return (min(low for low, _, _ in ranges), max(high for _, high, _ in ranges)) if ranges else "auto"
+
+
 def held_out_split(names: Sequence[str]) -> str | None:
     """Choose the split to validate or evaluate on: ``val``, else ``test``, else none."""
     return next((name for name in ("val", "test") if name in names), None)
@@ -147,7 +157,8 @@ def checked(
     records = tuple(record for record in annotated.records if record.image_id not in bad)
     sound = replace(annotated, records=records, faults=(*annotated.faults, *faults))
     if not skip_bad:
-        return sound.require_sound()
-    for fault in () if quiet else sound.faults:
-        say(f"left out: {fault}")
+        sound.require_sound()
+    notes = [f"left out: {fault}" for fault in sound.faults] + (sound.stretch_notes() if decode else [])
+    for note in () if quiet else notes:
+        say(note)
     return sound

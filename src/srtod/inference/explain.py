@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from srtod.data.depth import stretch_of
 from srtod.data.images import read_image
 from srtod.defaults import PICTURE_SCORE
 from srtod.detectors.detector import Detector
+from srtod.inference.addresses import Address
 from srtod.inference.inputs import to_tensor
 from srtod.plots import explain_figure
 from srtod.plots.panels import panels_of
@@ -20,7 +22,7 @@ DOTS_PER_INCH = 200
 
 def explain_file(
     detector: Detector,
-    path: str | Path,
+    path: str | Path | Address,
     output: Path,
     *,
     truth: ArrayLike | None = None,
@@ -47,14 +49,14 @@ def explain_file(
             "these weights are of a detector without self-reconstruction, so there are no maps; "
             "take weights trained with self_reconstruction, or use 'srtod predict'"
         )
-    image = read_image(path)
+    image = read_image(path, stretch=stretch_of(detector))
     tensor = to_tensor(image, detector.device)
     with torch.inference_mode():
         found = detector([tensor])[0]
         maps = {name: values.float().cpu().numpy() for name, values in detector.explain(tensor).items()}
     sure = found["boxes"][found["scores"] >= min_score].float().cpu().numpy()
     with atomic_folder(output) as folder:
-        figure = explain_figure(image, maps, truth=truth, detections=sure, title=Path(path).name)
+        figure = explain_figure(image, maps, truth=truth, detections=sure, title=Path(str(path)).name)
         figure.savefig(folder / "explain.png", dpi=DOTS_PER_INCH)
         for panel in panels_of(image, maps):
             panel.picture((image.shape[1], image.shape[0])).save(folder / f"{panel.name}.png")

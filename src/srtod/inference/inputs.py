@@ -1,11 +1,13 @@
-"""Which images to look at: files, folders and patterns, in natural order, and images in memory."""
+"""Which images and videos to look at: files, folders, patterns and addresses; and images in memory."""
 
 import glob
 import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -13,12 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from srtod.data.images import SUFFIXES, image_files, read_image, to_rgb
-from srtod.data.large import open_pixels
+from srtod.data.folders import IMAGES, VIDEOS, Listing, beginning, kind_of, kind_of_content, list_folder
+from srtod.data.images import open_pixels, read_image, to_rgb
 from srtod.data.pixels import LoadedPixels, Pixels
 from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.defaults import Stretch
 from srtod.detectors.border.images import check_image
+from srtod.inference.addresses import Address, is_address, kind_at, without_secrets
 from srtod.support.errors import InputError
+
+_STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt"))
 
 
 @dataclass(frozen=True)
@@ -26,32 +32,32 @@ class ImageFile:
     """An image to look at.
 
     Attributes:
-        path: the file.
+        path: the file, or its address.
         file_name: its path below the folder that holds all inputs, with forward slashes; no two are the same.
         image_id: counted from 1, or the id it has in the annotations.
         record: what the annotations say of it, where there are any.
     """
 
-    path: Path
+    path: Path | Address
     file_name: str
     image_id: int | str
     record: ImageRecord | None = None
 
-    def read(self) -> Tensor:
+    def read(self, stretch: Stretch = "auto") -> Tensor:
         """Return uint8 ``[3, H, W]``, a view of pixels ``[H, W, 3]``.
 
         Raises:
             InputError: it cannot be read.
         """
-        return torch.from_numpy(read_image(self.path)).permute(2, 0, 1)
+        return torch.from_numpy(read_image(self.path, stretch=stretch)).permute(2, 0, 1)
 
-    def open(self) -> Pixels:
+    def open(self, stretch: Stretch = "auto") -> Pixels:
         """Prepare to read it piece by piece, however large it is.
 
         Raises:
             InputError: it cannot be read.
         """
-        return open_pixels(self.path)
+        return open_pixels(self.path, stretch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +78,18 @@ class GivenImage:
 
     @classmethod
     def of(cls, image: object, number: int = 1) -> "GivenImage":
-        """Take a NumPy array ``[H, W, 3]`` (uint8, RGB), a Pillow image or a tensor ``[3, H, W]``.
+        """Take a NumPy array (uint8, RGB ``[H, W, 3]``, with opacity or grey), a Pillow image or a tensor.
 
         Raises:
             InputError: something else.
         """
+        if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
+            grey_or_opaque = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 4))
+            image = (
+                Image.fromarray(image.squeeze(2) if image.shape[2:] == (1,) else image)
+                if grey_or_opaque
+                else image
+            )
         if isinstance(image, Image.Image):
             image = to_rgb(ImageOps.exif_transpose(image))
         if isinstance(image, np.ndarray):
@@ -91,11 +104,11 @@ class GivenImage:
         assert isinstance(image, Tensor)
         return cls(image.detach(), number)
 
-    def read(self) -> Tensor:
+    def read(self, stretch: Stretch = "auto") -> Tensor:
         """Return the tensor."""
         return self.tensor
 
-    def open(self) -> Pixels:
+    def open(self, stretch: Stretch = "auto") -> Pixels:
         """Return its pixels, in 8 bits."""
         return LoadedPixels(pixels_of(self.tensor))
 
@@ -123,8 +136,8 @@ def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
     """List the images of what a user calls a source.
 
     Args:
-        source: a path of an image or a folder, a pattern, an image in memory as :meth:`GivenImage.of` takes
-            it, or a list of those.
+        source: a path of an image or a folder, a pattern, an address of HTTP, an image in memory as
+            :meth:`GivenImage.of` takes it, or a list of those.
 
     Raises:
         InputError: no images there, or something else was given.
@@ -145,29 +158,86 @@ def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
 
 
 def collect_images(inputs: Iterable[str | Path]) -> list[ImageFile]:
-    """List the images of files, folders (with their sub-folders) and patterns such as ``"day1/*.png"``.
+    """List the images of files, folders (sub-folders, too), patterns such as ``"day1/*.png"``, addresses.
 
     Images of a folder follow one another as a person would count them (``2.jpg`` before ``10.jpg``); a file
-    that is named twice is taken once.
+    that is named twice is taken once. What is left out (see :func:`~srtod.data.folders.list_folder`) is a
+    warning.
 
     Raises:
         InputError: an input does not exist, or holds no images, or an image's path is not UTF-8.
     """
-    paths = list(dict.fromkeys(path for text in inputs for path in _expand(Path(text))))
-    if not paths:
+    found = search(inputs)
+    for note in found.notes:
+        warnings.warn(note, stacklevel=2)
+    if not found.images:
         raise InputError("no images were given; name files, folders or patterns")
+    return image_list(found.images)
+
+
+@dataclass
+class Found:
+    """What inputs name.
+
+    Attributes:
+        images: paths and addresses of images.
+        videos: paths and addresses of videos and streams; whether each is one that does not end by itself.
+        notes: what was left out, a line each.
+    """
+
+    images: list[Path | Address] = field(default_factory=list)
+    videos: dict[str, bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def search(inputs: Iterable[str | Path]) -> Found:
+    """Find images and videos among files, folders, patterns and addresses; a file is what its content says.
+
+    Raises:
+        InputError: an input does not exist, or holds neither images nor videos.
+    """
+    found = Found()
+    for text in map(str, inputs):
+        if is_address(text):
+            _add_address(found, text)
+            continue
+        listing = _listing(Path(text))
+        notes = listing.notes()
+        if not (listing.images or listing.videos):
+            raise InputError(_nothing(Path(text), notes))
+        found.images += sorted(map(_absolute, listing.images), key=natural_key)
+        found.videos |= dict.fromkeys(map(str, sorted(listing.videos, key=natural_key)), False)
+        found.notes += notes
+    found.images = list(dict.fromkeys(found.images))
+    return found
+
+
+def image_list(places: Sequence[Path | Address]) -> list[ImageFile]:
+    """Give images their names, below the folder that holds all files, and numbers.
+
+    Raises:
+        InputError: a path is not UTF-8, or the files lie on several drives.
+    """
+    paths = [place for place in places if isinstance(place, Path)]
     for path in paths:
         _require_utf8(path)
     try:
-        root = Path(os.path.commonpath([path.parent for path in paths]))
+        root = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
     except ValueError as error:
         raise InputError(
             f"the images lie on several drives: {error}; take them one drive at a time"
         ) from error
-    return [
-        ImageFile(path, path.relative_to(root).as_posix(), number)
-        for number, path in enumerate(paths, start=1)
-    ]
+    names: dict[str, Path | Address] = {path.relative_to(root).as_posix(): path for path in paths}
+    for place in places:
+        if isinstance(place, Address):
+            name = PurePosixPath(place.name)
+            copies = (f"{name.stem}-{number}{name.suffix}" for number in count(2))
+            names[next(free for free in (str(name), *islice(copies, len(places))) if free not in names)] = (
+                place
+            )
+    numbers = {place: number for number, place in enumerate(places, start=1)}
+    images = [ImageFile(place, name, numbers[place]) for name, place in names.items()]
+    return sorted(images, key=lambda image: numbers[image.path])
 
 
 def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> list[ImageFile]:
@@ -179,10 +249,10 @@ def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> li
         InputError: an image that is not in the data set, or two images for one record.
     """
     records = {record.file_name: record for record in annotated.records}
-    users: dict[str, Path] = {}
+    users: dict[str, Path | Address] = {}
     named = []
     for image in images:
-        record = _find_record(image.path, records)
+        record = _find_record(image, records)
         if record is None:
             raise InputError(
                 f"{image.path}: not among the {len(records)} images of {annotated.source}; leave it out"
@@ -210,21 +280,52 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _expand(path: Path) -> list[Path]:
+def _listing(path: Path) -> Listing:
+    """What a file, a folder or a pattern stands for; a file that is named is an image if it is no video."""
+    listing = Listing()
     if path.is_dir():
-        found = image_files(path)
-        if not found:
-            raise InputError(
-                f"{path}: no images in this folder; known endings: {', '.join(sorted(SUFFIXES))}"
-            )
-        return sorted(map(_absolute, found), key=natural_key)
+        return list_folder(path)
     if path.exists():
-        return [_absolute(path)]
-    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
-    found = [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
-    if not found:
-        raise InputError(f"{path}: no such file or folder, and no image matches it as a pattern")
-    return sorted(map(_absolute, found), key=natural_key)
+        kind = kind_of_content(beginning(path)) or kind_of(path)
+        (listing.videos if kind == "video" else listing.images).append(path)
+        return listing
+    for match in _matches(path):
+        if match.is_dir():
+            listing.extend(list_folder(match))
+        else:
+            listing.add(match)
+    return listing
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """What matches a pattern; the part of it that is there is no pattern, such as a folder ``[2024]``."""
+    known = next(above for above in (*pattern.parents, Path()) if above.exists())
+    rest = str(pattern.relative_to(known))
+    found = glob.glob(rest, root_dir=known, recursive=True) or glob.glob(  # noqa: PTH207 - with a folder
+        rest.replace("[", "[[]"), root_dir=known, recursive=True
+    )
+    return sorted(known / match for match in found)
+
+
+def _nothing(path: Path, notes: Sequence[str]) -> str:
+    """Why an input names nothing."""
+    if not path.is_dir() and not _matches(path):
+        return f"{path}: no such file or folder, and no image or video matches it as a pattern"
+    known = f"known endings: {', '.join(sorted(IMAGES | VIDEOS))}"
+    return f"{path}: no images or videos there; {'; '.join(notes) or known}"
+
+
+def _add_address(found: Found, text: str) -> None:
+    scheme, ending = text.partition("://")[0].lower(), PurePosixPath(without_secrets(text)).suffix.lower()
+    if scheme not in _STREAMS:
+        raise InputError(
+            f"{without_secrets(text)}: no address of an image or a stream; for stores add --engine ray"
+        )
+    kind, ends = kind_at(text) if scheme in ("http", "https") else (None, False)
+    if kind == "image" or (kind is None and ending in IMAGES):
+        found.images.append(Address(text))
+    else:
+        found.videos[text] = not ends
 
 
 def _absolute(path: Path) -> Path:
@@ -240,7 +341,7 @@ def _require_utf8(path: Path) -> None:
         raise InputError(f"{shown}: the name is not UTF-8; rename the file or folder") from error
 
 
-def _find_record(path: Path, records: dict[str, ImageRecord]) -> ImageRecord | None:
-    parts = path.parts[1:]
+def _find_record(image: ImageFile, records: dict[str, ImageRecord]) -> ImageRecord | None:
+    parts = image.path.parts[1:] if isinstance(image.path, Path) else (image.file_name,)
     endings = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((records[ending] for ending in endings if ending in records), None)

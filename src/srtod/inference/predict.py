@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from srtod.assets import SHIPPED
-from srtod.defaults import Precision
+from srtod.data.depth import stretch_of
+from srtod.defaults import Precision, Stretch
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
@@ -39,6 +40,7 @@ def predict(
     device: str = "auto",
     precision: Precision = "fp32",
     batch_size: int = 1,
+    stretch: Stretch | None = None,
 ) -> Iterator[Prediction]:
     """Find objects in images, one :class:`~srtod.inference.prediction.Prediction` each, in their order.
 
@@ -54,6 +56,7 @@ def predict(
             hand stays where it is.
         precision: of the network's arithmetic.
         batch_size: images, or slices of one, that go through the network together.
+        stretch: which values of files of more than 8 bits become 0 and 255; None: as trained.
 
     Yields:
         The prediction of each image. No more than some batches of images are held.
@@ -72,7 +75,7 @@ def predict(
         )
     else:
         finder = _AtHand(weights, score_threshold, precision)
-    return predictions(finder, images, batch_size=batch_size, slicing=slicing)
+    return predictions(finder, images, batch_size=batch_size, slicing=slicing, stretch=stretch)
 
 
 def load_detector(
@@ -81,6 +84,7 @@ def load_detector(
     device: str = "auto",
     score_threshold: float | None = None,
     precision: Precision = "fp32",
+    stretch: Stretch | None = None,
 ) -> InferenceDetector:
     """Load a detector for inference, made fast (see :func:`~srtod.inference.speed.for_inference`).
 
@@ -89,6 +93,7 @@ def load_detector(
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...
         score_threshold: overrides the threshold in the file.
         precision: of the network's arithmetic.
+        stretch: overrides that of the weights.
 
     Raises:
         InputError: bad weights, an unknown device or one that is not there or does not do the precision, a
@@ -96,7 +101,8 @@ def load_detector(
     """
     chosen = choose_device(device)
     require_precision(precision, chosen)
-    changes = {} if score_threshold is None else {"score_threshold": score_threshold}
+    given = {"score_threshold": score_threshold, "stretch": stretch}
+    changes = {name: value for name, value in given.items() if value is not None}
     detector = load(weights, **changes).to(chosen)
     channels_last = prefers_channels_last(chosen.type, precision)
     return for_inference(detector, channels_last=channels_last, precision=precision)
@@ -108,16 +114,20 @@ def load_finder(
     device: str = "auto",
     score_threshold: float | None = None,
     precision: Precision = "fp32",
+    stretch: Stretch | None = None,
 ) -> Finder:
     """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
-    Exported files run on the CPU in fp32, with the threshold that they were exported with.
+    Exported files run on the CPU in fp32, with the threshold that they were exported with; ``stretch``
+    overrides theirs, too.
 
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
     """
     if not is_exported(weights):
-        return load_detector(weights, device=device, score_threshold=score_threshold, precision=precision)
+        return load_detector(
+            weights, device=device, score_threshold=score_threshold, precision=precision, stretch=stretch
+        )
     if device not in ("auto", "cpu"):
         raise InputError(f"{weights}: exported files run on the CPU here; leave --device {device} out")
     if precision != "fp32":
@@ -127,7 +137,7 @@ def load_finder(
             f"{weights}: the score threshold is fixed in an exported file; export the weights again with "
             f"--score-threshold {score_threshold}"
         )
-    return open_exported(weights)
+    return open_exported(weights, stretch)
 
 
 def predictions(
@@ -138,6 +148,7 @@ def predictions(
     slicing: Slicing | None = None,
     on_bad: OnBad | None = None,
     on_pass: Callable[..., None] = lambda *_, **__: None,
+    stretch: Stretch | None = None,
 ) -> Iterator[Prediction]:
     """Return the predictions, made as they are asked for; no more than some batches of images are held.
 
@@ -151,15 +162,17 @@ def predictions(
         on_bad: called with each image that cannot be read, which is then left out; None raises instead.
         on_pass: in slices, called with the image's name, how many of its slices were just looked at, and the
             ``total`` of them.
+        stretch: of files of more than 8 bits; None: as the finder wants it.
 
     Raises:
         InputError: an image cannot be read, or ``batch_size`` is not positive.
     """
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: it must be at least 1")
+    stretch = stretch_of(finder) if stretch is None else stretch
     if slicing is None:
-        return _whole(finder, images, batch_size, on_bad or _raise)
-    return _in_slices(finder, images, slicing, batch_size, on_bad or _raise, on_pass)
+        return _whole(finder, images, batch_size, on_bad or _raise, stretch)
+    return _in_slices(finder, images, slicing, batch_size, on_bad or _raise, on_pass, stretch)
 
 
 class _AtHand:
@@ -190,9 +203,9 @@ def _raise(_: AnyImage, error: InputError) -> None:
 
 
 def _whole(
-    finder: Finder, images: Sequence[AnyImage], batch_size: int, on_bad: OnBad
+    finder: Finder, images: Sequence[AnyImage], batch_size: int, on_bad: OnBad, stretch: Stretch
 ) -> Iterator[Prediction]:
-    items = _read_ahead(images, 2 * batch_size)
+    items = _read_ahead(images, 2 * batch_size, stretch)
     while batch := list(islice(items, batch_size)):
         sound = [(image, item.result()) for image, item in batch if item.exception() is None]
         with torch.inference_mode():
@@ -206,18 +219,20 @@ def _whole(
                 on_bad(image, error)
 
 
-def _read_ahead(images: Sequence[AnyImage], ahead: int) -> Iterator[tuple[AnyImage, Future[Tensor]]]:
+def _read_ahead(
+    images: Sequence[AnyImage], ahead: int, stretch: Stretch
+) -> Iterator[tuple[AnyImage, Future[Tensor]]]:
     """Yield images in order while threads decode the next ones, which leaves Python's lock free.
 
     Processes would hand them over through shared memory, of which containers have less than photographs need.
     """
     left = iter(images)
     with ThreadPoolExecutor(READERS) as pool:
-        waiting = deque((image, pool.submit(image.read)) for image in islice(left, ahead))
+        waiting = deque((image, pool.submit(image.read, stretch)) for image in islice(left, ahead))
         try:
             while waiting:
                 image, item = waiting.popleft()
-                waiting.extend((following, pool.submit(following.read)) for following in islice(left, 1))
+                waiting.extend((own, pool.submit(own.read, stretch)) for own in islice(left, 1))
                 yield image, item
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -230,10 +245,11 @@ def _in_slices(
     batch_size: int,
     on_bad: OnBad,
     on_pass: Callable[..., None],
+    stretch: Stretch,
 ) -> Iterator[Prediction]:
     for image in images:
         try:
-            pixels = image.open()
+            pixels = image.open(stretch)
             seen = partial(on_pass, image.file_name, total=slicing.passes(pixels.size))
             found = find_in_slices(finder, pixels, slicing, batch_size=batch_size, on_pass=seen)
         except InputError as error:

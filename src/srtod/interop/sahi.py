@@ -10,7 +10,7 @@ from sahi.prediction import ObjectPrediction
 from sahi.utils.compatibility import fix_full_shape_list, fix_shift_amount_list
 
 from srtod.inference import load_finder
-from srtod.inference.inputs import to_tensor
+from srtod.inference.inputs import GivenImage, to_tensor
 from srtod.types import Detections, Finder
 
 
@@ -33,12 +33,13 @@ class SrtodDetectionModel(DetectionModel):
         self.category_mapping = {str(label): name for label, name in enumerate(model.classes)}
 
     def perform_inference(self, image: NDArray[np.uint8]) -> None:
-        """Find the objects of one image ``[H, W, 3]``, RGB."""
+        """Find the objects of one image, see :meth:`GivenImage.of <srtod.inference.inputs.GivenImage.of>`."""
         self.perform_batch_inference([image])
 
     def perform_batch_inference(self, images: list[NDArray[np.uint8]]) -> None:
         """Find the objects of some images at once."""
-        tensors = [to_tensor(np.ascontiguousarray(image), self.model.device) for image in images]
+        given = [GivenImage.of(image, number).tensor for number, image in enumerate(images, start=1)]
+        tensors = [to_tensor(tensor, self.model.device) for tensor in given]
         with torch.inference_mode():
             self._original_predictions = self.model(tensors)
 

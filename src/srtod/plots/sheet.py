@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from srtod.data.images import read_image
 from srtod.data.inspection import Statistics, object_sizes
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.plots.crops import Crop, choose_crops
@@ -15,7 +14,7 @@ from srtod.plots.marks import LegendEntry, draw_legend, join, shorten
 from srtod.plots.palette import FAINT, INK, PAPER, TRUTH, font
 from srtod.plots.scene import Scene
 from srtod.support.errors import InputError
-from srtod.support.files import atomic_file
+from srtod.support.files import atomic_file, require_free
 
 COLUMNS = 4
 TILE = 464
@@ -62,15 +61,19 @@ def draw_sheet(annotated: AnnotatedSet, statistics: Statistics, *, images: int =
     return join([legend, *(ImageOps.expand(row, (_GAP, 0, 0, _GAP), PAPER) for row in rows)], down=True)
 
 
-def write_sheets(inspected: Iterable[tuple[AnnotatedSet, Statistics]], folder: Path) -> list[Path]:
+def write_sheets(
+    inspected: Iterable[tuple[AnnotatedSet, Statistics]], folder: Path, *, overwrite: bool = False
+) -> list[Path]:
     """Write a sheet a split, ``sheet-<split>.png``, and return the files.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: a sheet is there, and ``overwrite`` does not allow to replace it, or the folder cannot be
+            written to.
     """
     paths = []
     for annotated, statistics in inspected:
         path = folder / f"sheet-{annotated.split or annotated.format}.png"
+        require_free(path, overwrite=overwrite)
         with atomic_file(path) as scratch:
             draw_sheet(annotated, statistics).save(scratch)
         paths.append(path)
@@ -84,7 +87,7 @@ def _choose(records: Sequence[ImageRecord], count: int) -> list[tuple[ImageRecor
     for index in np.unique(np.linspace(0, len(marked) - 1, min(count, len(marked))).round().astype(int)):
         record = marked[index]
         try:
-            chosen.append((record, read_image(record.path, (record.width, record.height))))
+            chosen.append((record, record.read()))
         except InputError:
             continue
     return chosen

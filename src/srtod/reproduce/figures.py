@@ -14,16 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from srtod.data.depth import stretch_of
 from srtod.data.images import read_image
 from srtod.defaults import PICTURE_SCORE
 from srtod.detectors.detector import Detector
 from srtod.inference import ImageFile
+from srtod.inference.addresses import Address
 from srtod.inference.inputs import to_tensor
 from srtod.plots.panels import DIFFERENCE_COLOURS, FEATURE_COLOURS, Panel, level_name, panels_of
 from srtod.plots.zoom import ZoomRow, zoom_figure
 from srtod.selfrec.difference import high_frequency_difference, pixel_difference
 from srtod.support.errors import InputError
-from srtod.support.files import atomic_file, require_writable
+from srtod.support.files import atomic_file, require_free
 
 MAPS = {
     "figure-1": ("p2_before", "reconstruction", "difference"),
@@ -49,6 +51,7 @@ def draw_figure(
     *,
     at: Sequence[tuple[float, float]] = (),
     min_score: float = PICTURE_SCORE,
+    overwrite: bool = False,
 ) -> Path:
     """Draw one of the paper's figures, a row for each image, and write it as PNG, PDF or SVG.
 
@@ -62,13 +65,14 @@ def draw_figure(
         output: a file whose ending says the format, or a folder, which gets ``NAME.png``.
         at: x and y in pixels for each image, or empty.
         min_score: detections below are not looked at.
+        overwrite: replace a file that is there, but no image.
 
     Returns:
         The file that was written.
 
     Raises:
         InputError: the detector has no self-reconstruction, an image cannot be read or holds no object, a
-            place lies outside of its image, or the output cannot be written.
+            place lies outside of its image, or the output is there or cannot be written.
     """
     if detector.config["self_reconstruction"] is None:
         raise InputError(
@@ -78,7 +82,7 @@ def draw_figure(
     if at and len(at) != len(images):
         raise InputError(f"--at: {len(at)} places for {len(images)} images; give one for each image, or none")
     path = _file(name, output)
-    require_writable(path)
+    require_free(path, overwrite=overwrite, inputs=[str(image.path) for image in images])
     rows = [
         _row(MAPS[name], detector, image, place, min_score)
         for image, place in zip(images, at or [None] * len(images), strict=True)
@@ -118,7 +122,7 @@ def _row(
     place: tuple[float, float] | None,
     min_score: float,
 ) -> ZoomRow:
-    pixels = read_image(image.path)
+    pixels = read_image(image.path, stretch=stretch_of(detector))
     size = (pixels.shape[1], pixels.shape[0])
     if place is not None:
         box, note = _at(place, size, image.path)
@@ -129,7 +133,9 @@ def _row(
     return ZoomRow(panels["input"], maps, box.clip(0, np.tile(size, 2)), note)
 
 
-def _at(place: tuple[float, float], size: tuple[int, int], path: Path) -> tuple[NDArray[np.float64], str]:
+def _at(
+    place: tuple[float, float], size: tuple[int, int], path: Path | Address
+) -> tuple[NDArray[np.float64], str]:
     (x, y), (width, height) = place, size
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(f"--at {x:g},{y:g}: outside of {path}, which is {width} x {height} pixels")

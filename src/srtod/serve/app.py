@@ -35,7 +35,7 @@ _SAID_OF = {
     400: "asked for under a foreign name",
     408: "the bytes took too long to arrive",
     413: "too many bytes or pixels, or more than memory takes",
-    415: "no image, or not sent as a form",
+    415: "not sent as a form",
     422: "the image cannot be read, or an option is wrong",
     500: "the server failed",
     503: "busy; the header Retry-After says for how many seconds",
@@ -141,16 +141,13 @@ async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.ui
     """Have a job done on the image of a file, within the limits."""
     queue: JobQueue = request.app.state.queue
     limits: Limits = request.app.state.limits
-    kind = file.content_type or ""
-    if not kind.startswith("image/") and kind != "application/octet-stream":
-        raise HTTPException(415, "that is no image; send one, such as JPEG, PNG or TIFF")
     data = await file.read()
     if len(data) > limits.upload_bytes:
         raise HTTPException(413, too_large(limits))
-    upload = ImageBytes(clean_name(file.filename), data)
+    upload, stretch = ImageBytes(clean_name(file.filename), data), request.app.state.served.stretch
     try:
         async with asyncio.timeout(limits.seconds):
-            return await asyncio.wrap_future(queue.submit(lambda: job(limits.read(upload))))
+            return await asyncio.wrap_future(queue.submit(lambda: job(limits.read(upload, stretch))))
     except BusyError as busy:
         raise HTTPException(503, str(busy), {"Retry-After": str(busy.retry_after)}) from None
     except TimeoutError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from srtod import defaults
 from srtod.data.images import ImageBytes, TooManyPixels, image_size, read_image
+from srtod.defaults import Stretch
 from srtod.detectors.detector import Detector
 from srtod.support.errors import InputError
 from srtod.types import Finder
@@ -78,7 +79,7 @@ class Limits:
         """Largest image in pixels."""
         return int(self.megapixels * MEGA)
 
-    def read(self, upload: ImageBytes) -> NDArray[np.uint8]:
+    def read(self, upload: ImageBytes, stretch: Stretch = "auto") -> NDArray[np.uint8]:
         """Decode what was sent as ``srtod predict`` reads files: uint8 ``[H, W, 3]``, RGB, EXIF applied.
 
         An image of too many pixels is refused by its header, and one of more than twice as many once its
@@ -96,7 +97,7 @@ class Limits:
                 f"most, twice that once its sides are filled up to multiples of {_CELL}; cut it into tiles, "
                 "or use 'srtod predict'"
             )
-        return read_image(upload)
+        return read_image(upload, stretch=stretch)
 
 
 def fitting_megapixels(finder: Finder) -> float:

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from srtod import __version__
+from srtod.data.depth import stretch_of
 from srtod.detectors.detector import Detector
 from srtod.inference.inputs import to_tensor
 from srtod.inference.speed import InferenceDetector
@@ -37,7 +38,7 @@ class Served:
     """
 
     def __init__(self, finder: Finder) -> None:
-        self.finder = finder
+        self.finder, self.stretch = finder, stretch_of(finder)
         self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
         self._plain = None if self._detector is None else _without_enhancement(self._detector)
         why = NO_RECONSTRUCTION if isinstance(finder, Detector) else NO_LEVELS

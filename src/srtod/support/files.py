@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -134,6 +134,27 @@ def require_writable(path: Path) -> None:
         raise _unwritable(path, error, begun=False) from error
 
 
+def require_free(path: Path, *, overwrite: bool = False, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Make sure, before the work, that a file can hold its result without taking the place of another.
+
+    Args:
+        path: the file to be.
+        overwrite: one that is there may be replaced.
+        inputs: what the work reads; neither that nor what lies in it is ever replaced.
+
+    Raises:
+        InputError: the file is there, or as :func:`atomic_file`.
+    """
+    require_writable(path)
+    if not path.exists():
+        return
+    real = path.resolve()
+    if any(given is not None and real.is_relative_to(Path(given).resolve()) for given in inputs):
+        raise InputError(f"{path}: is an input, which is never overwritten; choose another name")
+    if not overwrite:
+        raise InputError(f"{path}: exists; choose another name, or replace it with --overwrite")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     with atomic_file(path) as scratch:
@@ -143,6 +164,26 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
     """Write ``value`` as strict JSON (no NaN), whole or not at all."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Tell whether a file that begins like this is what Git leaves in the place of one that LFS holds."""
+    return start.startswith(b"version https://git-lfs")
+
+
+def require_content(path: Path) -> None:
+    """Make sure that a file is not what Git leaves in the place of one that LFS holds.
+
+    Raises:
+        InputError: it is, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if is_lfs_pointer(start):
+        raise InputError(f"{path}: a pointer of Git LFS, not the file itself; fetch it with 'git lfs pull'")
 
 
 def read_json(path: Path) -> Any:
@@ -164,6 +205,7 @@ def read_json(path: Path) -> Any:
     except RecursionError as error:
         raise InputError(f"{path}: not usable JSON: nested too deeply") from error
     except json.JSONDecodeError as error:
+        require_content(path)
         raise InputError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error

@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from srtod.data.images import image_files, image_size, read_image
+from srtod.data.folders import image_files
+from srtod.data.images import image_size, read_image
 from srtod.support.errors import InputError
 from srtod.swarm.light import LIGHTS
 from srtod.swarm.noise import Field

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from srtod.inference.jobs import JobOptions, run, run_job, shards
@@ -48,6 +50,28 @@ def test_weights_are_told_by_the_content_of_their_file(asked, tmp_path, monkeypa
     assert len({digest for digest, _ in told.values()}) == 1
     (tmp_path / "hub" / hub.WEIGHTS).write_text("newer weights")
     assert asked("owner/name")[0] != told["owner/name"][0]
+
+
+def test_images_and_videos_of_a_folder_are_both_looked_at(tmp_path, write_image, sees_all, monkeypatch):
+    monkeypatch.setattr(run, "load_finder", lambda *_, **__: sees_all())
+    folder, out, weights = tmp_path / "in", tmp_path / "out", tmp_path / "w.safetensors"
+    weights.write_text("weights")
+    write_image(folder / "a.png")
+    with av.open(str(folder / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            pixels = np.zeros((48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    asked = JobOptions(every=2, picture_score=0.5, progress=False)
+    images, videos = run_job([str(folder)], out, asked, weights=weights)
+    assert (images.images, videos.videos, videos.frames) == (1, 1, 2)
+    assert (out / "detections.json").exists() and (out / "videos" / "clip.jsonl").exists()
+    again = run_job([str(folder)], out, asked.model_copy(update={"resume": True}), weights=weights)
+    assert [type(done) for done in again] == [type(images), type(videos)]
+    with pytest.raises(InputError, match="--shard-size is about --engine ray; leave it out for images"):
+        run_job([str(folder)], tmp_path / "other", JobOptions(shard_size=3), weights=weights)
 
 
 def test_a_gpu_cannot_be_chosen_by_its_number(asked):

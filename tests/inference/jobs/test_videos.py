@@ -381,10 +381,108 @@ def test_a_stream_that_is_not_there_hides_the_password(tmp_path, finds_squares):
 
 def test_odd_sizes_are_filled_up(tmp_path):
     with video_file(tmp_path / "a.mp4", Fraction(10), (65, 49)) as add:
-        for _ in range(3):
-            add(np.zeros((49, 65, 3), np.uint8))
+        for index in range(3):
+            add(np.zeros((49, 65, 3), np.uint8), index / 10)
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (66, 50)
+
+
+def timed(path, times, *, size=(64, 48), cover="", codec="libx264"):
+    """A video whose frames have these times, and beside it a cover picture: before, after or attached."""
+    with av.open(str(path), "w") as container:
+        order = ["video", *(["cover"] if cover else [])]
+        streams = {}
+        for kind in reversed(order) if cover in ("before", "attached") else order:
+            streams[kind] = container.add_stream(codec if kind == "video" else "mjpeg", rate=RATE)
+            width, height = size if kind == "video" else (384, 216)
+            streams[kind].width, streams[kind].height = width, height
+            streams[kind].pix_fmt = "yuv420p" if kind == "video" else "yuvj420p"
+        streams["video"].codec_context.time_base = Fraction(1, 1000)
+        if cover == "attached":
+            streams["cover"].disposition = av.stream.Disposition.attached_pic
+        for kind, shown in (("cover", [0.0] if cover else []), ("video", times)):
+            for time in shown:
+                pixels = np.zeros((streams[kind].height, streams[kind].width, 3), np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+                container.mux(streams[kind].encode(frame))
+            if shown:
+                container.mux(streams[kind].encode())
+    return path
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("cover", ["before", "after", "attached"])
+def test_a_cover_picture_is_not_the_video(tmp_path, finds_squares, cover, ending):
+    path = timed(tmp_path / f"a.{ending}", [index / RATE for index in range(8)], cover=cover)
+    done = predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(pictures=False))
+    assert (done.frames, done.notes) == (8, ())
+
+
+def test_of_several_videos_in_a_file_the_largest_is_taken_and_said(tmp_path, finds_squares):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("libx264", rate=RATE) for _ in range(2)]
+        for stream, (width, height) in zip(streams, ((64, 48), (128, 96)), strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for _ in range(6):
+            for stream in streams:
+                pixels = np.zeros((stream.height, stream.width, 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode())
+    done = predict_videos(finds_squares, [video(tmp_path / "a.mkv")], tmp_path / "out")
+    assert done.frames == 6 and "has 2 streams of pictures; the one of 128 x 96 pixels" in done.notes[0]
+
+
+def told_times(folder):
+    return [line["time"] for line in lines(folder / "a.jsonl")]
+
+
+def duration(path):
+    """Seconds from the beginning of a video to the end of its last frame."""
+    with av.open(str(path)) as container:
+        return float(container.duration) / av.time_base
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_an_annotated_video_lasts_as_long_as_its_source(tmp_path, finds_squares, every):
+    times = [0.0, 0.1, 0.2, 0.9, 1.0, 1.1, 2.5, 2.6, 2.7]
+    path = timed(tmp_path / "a.mp4", times)
+    predict_videos(finds_squares, [video(path)], tmp_path / "out", JobOptions(every=every))
+    assert told_times(tmp_path / "out") == pytest.approx(times[::every])
+    with av.open(str(tmp_path / "out" / "a.mp4")) as annotated:
+        shown = [float(frame.time) for frame in annotated.decode(video=0)]
+    assert shown == pytest.approx(times[::every], abs=0.002)
+    assert duration(tmp_path / "out" / "a.mp4") == pytest.approx(duration(path), abs=0.35)
+
+
+def test_times_begin_at_0(tmp_path, finds_squares):
+    path = timed(tmp_path / "a.mkv", [5.0, 5.1, 5.2])
+    predict_videos(finds_squares, [video(path)], tmp_path / "out")
+    assert told_times(tmp_path / "out") == pytest.approx([0, 0.1, 0.2])
+
+
+def test_times_go_on_where_the_clock_jumps_back():
+    clock = decoding._Clock(Fraction(1, 10))
+    told = [3.0, 3.1, None, 3.3, 0.0, 0.1, None, 0.4]
+    assert list(map(clock.tell, told)) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8])
+
+
+def test_videos_that_follow_one_another_in_a_file_are_one(tmp_path, finds_squares):
+    parts = [
+        timed(tmp_path / f"{name}.ts", [0.0, 0.1, 0.2], size=size)
+        for name, size in (("x", (64, 48)), ("y", (128, 96)))
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    predict_videos(finds_squares, [video(tmp_path / "a.ts")], tmp_path / "out")
+    times = told_times(tmp_path / "out")
+    assert len(times) == 6 and times[0] == 0 and times == sorted(set(times))
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path, finds_squares):
+    (tmp_path / "a.mp4").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(InputError, match=r"a\.mp4: a pointer of Git LFS, not the file itself"):
+        predict_videos(finds_squares, [video(tmp_path / "a.mp4")], tmp_path / "out")
 
 
 def test_frames_are_turned_upright():

@@ -48,25 +48,21 @@ def test_names_are_numbered_until_they_are_free(tmp_path, files, names):
         ("http://host/a.mp4", "host-a.mp4", "http://host/a.mp4"),
     ],
 )
-def test_streams_have_names_without_secrets(address, name, shown):
+def test_streams_have_names_without_secrets(monkeypatch, address, name, shown):
+    monkeypatch.setattr("srtod.inference.inputs.kind_at", lambda _: (None, False))
     (video,) = collect_videos([address])
     assert video.live and video.location == address
     assert (video.name, str(video)) == (name, shown)
 
 
-def test_images_are_no_videos_and_do_not_go_with_them(tmp_path):
+def test_images_are_no_videos_and_what_is_missing_is_named(tmp_path):
     image, clip = touch(tmp_path / "both" / "a.png"), touch(tmp_path / "both" / "a.mp4")
     assert collect_videos([image]) == []
-    assert collect_videos([tmp_path / "none.mp4"]) == []
     for inputs in ([clip, image], [tmp_path / "both"], [str(tmp_path / "both" / "*")]):
-        with pytest.raises(InputError, match="images and videos are looked at one after the other"):
-            collect_videos(inputs)
-
-
-@pytest.mark.parametrize("missing", ["typo.mp4", "typo*.mp4", "empty"])
-def test_what_is_not_there_is_named(tmp_path, missing):
-    clip = touch(tmp_path / "a.mp4")
+        assert [video.location for video in collect_videos(inputs)] == [str(clip)]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError) as error:
-        collect_videos([clip, tmp_path / missing])
-    assert str(error.value) == f"{tmp_path / missing}: no such file or folder, or no video in it"
+    for missing in ("typo.mp4", "typo*.mp4"):
+        with pytest.raises(InputError, match="no such file or folder, and no image or video matches it"):
+            collect_videos([clip, tmp_path / missing])
+    with pytest.raises(InputError, match="empty: no images or videos there; known endings: "):
+        collect_videos([clip, tmp_path / "empty"])

@@ -10,6 +10,7 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+from srtod.data.folders import files_like
 from srtod.data.formats import coco
 from srtod.data.formats.layout import Splits, name_splits, split_name
 from srtod.support.errors import InputError
@@ -28,7 +29,7 @@ def find(path: Path, version: int | None = None) -> Splits:
     Raises:
         InputError: both versions lie there and none is chosen: they annotate the same images differently.
     """
-    files = [path] if path.is_file() else [*path.glob("*.json"), *path.glob("*/*.json")]
+    files = [path] if path.is_file() else files_like(path, "*.json", "*/*.json")
     versions: dict[int, list[Path]] = defaultdict(list)
     for file in files:
         if file.suffix == ".json" and _NAME.fullmatch(file.stem):

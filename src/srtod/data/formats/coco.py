@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.coco_json import CocoFile, collector_paused, read_coco
 from srtod.data.formats.entries import Entries, is_id
@@ -91,7 +92,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 
 def _annotation_files(folder: Path) -> list[Path]:
     """The JSON files that most look like annotations: named after splits, or else the nearest."""
-    groups = [sorted(folder.glob(pattern)) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
+    groups = [files_like(folder, pattern) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
     named = [[file for file in group if _split_of(file)] for group in groups]
     files = next(filter(None, named), None) or next(filter(None, groups), [])
     # Beside instances_val2017.json lie captions and keypoints of the same images.

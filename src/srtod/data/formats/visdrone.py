@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from srtod.data.folders import files_like, image_files
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
-from srtod.data.images import image_files
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.support.files import write_text
 
@@ -43,8 +43,8 @@ def find(path: Path) -> Splits:
     if _is_split(path):
         return {split_name(path.name): partial(_read, path, split_name(path.name), path)}
     # Unpacked into a folder of its own, an archive is a folder in a folder of the same name.
-    nested = (folder / folder.name for folder in path.glob("*/"))
-    folders = [folder for folder in (*path.glob("*/"), *nested) if _is_split(folder)]
+    nested = (folder / folder.name for folder in files_like(path, "*/"))
+    folders = [folder for folder in (*files_like(path, "*/"), *nested) if _is_split(folder)]
     named = name_splits(folders, lambda folder: split_name(folder.name) or folder.name)
     return {split: partial(_read, folder, split, path) for split, folder in named.items()}
 
@@ -78,7 +78,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 
 
 def _is_split(folder: Path) -> bool:
-    return (folder / "images").is_dir() and any((folder / "annotations").glob("*.txt"))
+    return (folder / "images").is_dir() and bool(files_like(folder / "annotations", "*.txt"))
 
 
 def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
@@ -86,7 +86,7 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
     parse = partial(_parse, labels={number: label for label, number in enumerate(numbers)})
     builder = SetBuilder(folder, "visdrone", split, classes)
     images = {path.stem: path for path in image_files(folder / "images")}
-    texts = {path.stem: path for path in (folder / "annotations").glob("*.txt")}
+    texts = {path.stem: path for path in files_like(folder / "annotations", "*.txt")}
     for image_id, stem in enumerate(sorted(images.keys() | texts.keys()), start=1):
         if stem not in images:
             what = f"missing image: there is no images/{stem}.jpg; restore it or remove this file"

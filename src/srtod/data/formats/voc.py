@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from srtod.data.folders import files_like, image_files
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, read_class_names, read_lines
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
-from srtod.data.images import image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 from srtod.support.files import write_text
@@ -26,10 +26,10 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 def find(path: Path) -> Splits:
     """Find the splits at ``path``, the folder above ``Annotations``."""
-    if not any((path / "Annotations").glob("*.xml")):
+    if not files_like(path / "Annotations", "*.xml"):
         return {}
     # Lists of one class ("car_train.txt") have a second column.
-    lists = [file for file in sorted((path / "ImageSets" / "Main").glob("*.txt")) if "_" not in file.stem]
+    lists = [file for file in files_like(path / "ImageSets" / "Main", "*.txt") if "_" not in file.stem]
     names = {file.stem: file for file in lists} or {"": None}
     return {split: partial(_read, path, split, file) for split, file in names.items()}
 
@@ -90,7 +90,7 @@ def _parse_all(root: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
     """The annotations of all splits by stem (only all of them name all classes), and what is broken."""
     trees: dict[str, ET.Element] = {}
     broken: dict[str, str] = {}
-    for file in sorted((root / "Annotations").glob("*.xml")):
+    for file in files_like(root / "Annotations", "*.xml"):
         try:
             trees[file.stem] = ET.parse(file).getroot()
         except (ET.ParseError, OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from srtod.data.folders import files_like, image_files
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
@@ -25,7 +26,6 @@ from srtod.data.formats.layout import (
     split_name,
 )
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
-from srtod.data.images import image_files
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 from srtod.support.files import write_text
@@ -94,12 +94,12 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """Image folders by split, where the folders alone name the splits."""
-    pairs = [(folder.name, root / "images" / folder.name) for folder in root.glob("labels/*/")]
-    pairs += [(folder.parent.name, folder.parent / "images") for folder in root.glob("*/labels/")]
+    pairs = [(folder.name, root / "images" / folder.name) for folder in files_like(root, "labels/*/")]
+    pairs += [(folder.parent.name, folder.parent / "images") for folder in files_like(root, "*/labels/")]
     found = {
         split_name(name): images for name, images in sorted(pairs) if split_name(name) and images.is_dir()
     }
-    if not found and (root / "images").is_dir() and any((root / "labels").rglob("*.txt")):
+    if not found and (root / "images").is_dir() and files_like(root / "labels", "**/*.txt"):
         return {"": root / "images"}
     return found
 
@@ -134,7 +134,7 @@ def _classes(root: Path, config_file: Path | None, config: Mapping[str, Any]) ->
         raise InputError(
             f"{config_file}: 'names' must be a list of different names, or map 0, 1, 2 ... to them"
         )
-    files = (file for place in ("", "*/", "*/*/") for file in sorted(root.glob(f"{place}{CLASSES_FILE}")))
+    files = (file for place in ("", "*/", "*/*/") for file in files_like(root, f"{place}{CLASSES_FILE}"))
     if (found := next(files, None)) is None:
         raise InputError(
             f"{root}: no class names; add {CLASSES_FILE} with one name a line, or data.yaml with 'names'"

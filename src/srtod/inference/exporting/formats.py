@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from srtod.boxes.candidates import Candidates
+from srtod.defaults import Stretch
 from srtod.detectors.border.images import check_images
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.detector import Detector
@@ -18,7 +19,7 @@ from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.trace import Run, require_exportable, traced
 from srtod.support.errors import InputError, first_line
-from srtod.support.files import require_writable
+from srtod.support.files import require_content, require_free
 from srtod.types import Detections
 
 
@@ -28,7 +29,7 @@ class ExportedDetector:
     device = torch.device("cpu")
 
     def __init__(self, run: Run, config: DetectorConfig) -> None:
-        self.classes = config.classes
+        self.classes, self.config = config.classes, config.model_dump()
         self._run, self._preprocess = run, Preprocess(resize=config.resize)
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
@@ -61,43 +62,51 @@ FORMATS = {
 }
 
 
-def export(detector: Detector, output: str | Path, *, format: str) -> None:
+def export(detector: Detector, output: str | Path, *, format: str, overwrite: bool = False) -> None:
     """Write a detector into a file that other runtimes take, whole or not at all.
 
     Args:
         detector: stays as it is.
         output: the file; its ending must be that of the format.
         format: a name of :data:`FORMATS`.
+        overwrite: replace a file that is there.
 
     Raises:
-        InputError: an unknown format, another ending, a place that cannot be written to, a detector that
-            cannot be exported, or the extra ``export`` is not installed.
+        InputError: an unknown format, another ending, a file that is there, a place that cannot be written
+            to, a detector that cannot be exported, or the extra ``export`` is not installed.
     """
-    _require_place(Path(output), format)
+    _require_place(Path(output), format, overwrite=overwrite)
     require_exportable(detector)
     FORMATS[format].write(traced(detector), description(detector.config), Path(output))
 
 
 def export_weights(
-    weights: str | Path, output: str | Path, *, format: str, score_threshold: float | None = None
+    weights: str | Path,
+    output: str | Path,
+    *,
+    format: str,
+    score_threshold: float | None = None,
+    overwrite: bool = False,
 ) -> None:
     """:func:`export` what :func:`srtod.load` takes; ``score_threshold`` overrides that of the weights.
 
     Raises:
         InputError: as :func:`export`, the place before the weights are read; and bad weights.
     """
-    _require_place(Path(output), format)
+    _require_place(Path(output), format, overwrite=overwrite, weights=weights)
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
-    export(load(weights, **changes), output, format=format)
+    export(load(weights, **changes), output, format=format, overwrite=overwrite)
 
 
-def _require_place(path: Path, format: str) -> None:
+def _require_place(path: Path, format: str, *, overwrite: bool, weights: str | Path | None = None) -> None:
     if format not in FORMATS:
         raise InputError(f"--format {format}: use {', '.join(FORMATS)}")
     suffix = FORMATS[format].suffix
     if path.suffix.lower() != suffix:
         raise InputError(f"{path}: a file of the format {format} ends in {suffix}; name it so")
-    require_writable(path)
+    beside = [path.with_suffix(".bin")] if suffix == ".xml" else []  # where OpenVINO keeps the numbers
+    for file in (path, *beside):
+        require_free(file, overwrite=overwrite, inputs=(weights,))
 
 
 def is_exported(path: str | Path) -> bool:
@@ -105,8 +114,12 @@ def is_exported(path: str | Path) -> bool:
     return Path(path).suffix.lower() in {own.suffix for own in FORMATS.values()}
 
 
-def open_exported(path: str | Path) -> ExportedDetector:
+def open_exported(path: str | Path, stretch: Stretch | None = None) -> ExportedDetector:
     """Open a file that :func:`export` wrote.
+
+    Args:
+        path: the file.
+        stretch: overrides that of the file; it is about reading images, not in the program.
 
     Raises:
         InputError: missing, damaged or not ours, or its runtime is not installed.
@@ -114,6 +127,7 @@ def open_exported(path: str | Path) -> ExportedDetector:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such exported file")
+    require_content(path)
     read = next(own.read for own in FORMATS.values() if own.suffix == path.suffix.lower())
     try:
         run, text = read(path)
@@ -123,4 +137,7 @@ def open_exported(path: str | Path) -> ExportedDetector:
         raise InputError(f"{path}: not a readable exported file: {first_line(error)}") from error
     if not text:
         raise InputError(f"{path}: was not written by srtod export, which says in the file what it finds")
-    return ExportedDetector(run, described(text, where=path))
+    config = described(text, where=path)
+    return ExportedDetector(
+        run, config if stretch is None else config.changed({"stretch": stretch}, where="stretch")
+    )

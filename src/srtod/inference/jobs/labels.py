@@ -58,6 +58,7 @@ def _record(
     scores = np.array([row["score"] for row in line["detections"]])
     kept = np.flatnonzero((scores >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
     labels = [category_ids.index(row["category_id"]) for row in line["detections"]]
+    assert isinstance(image.path, Path)  # images at addresses are refused before
     return ImageRecord(
         image_id=image.image_id,
         file_name=image.file_name,

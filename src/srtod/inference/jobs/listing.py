@@ -3,14 +3,16 @@
 import posixpath
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from srtod.data.folders import IMAGES, junk
 from srtod.data.formats.layout import read_lines
-from srtod.data.images import SUFFIXES
-from srtod.inference.inputs import collect_images
+from srtod.inference.addresses import Address, is_address
+from srtod.inference.inputs import search
 from srtod.support.errors import InputError, first_line
+from srtod.support.progress import say
 
 MANIFEST = ".txt"
 
@@ -38,10 +40,16 @@ def local_copy(image: str) -> Generator[Path]:
     Raises:
         InputError: it cannot be fetched.
     """
-    if not _is_address(image):
+    if not is_address(image):
         yield Path(image)
         return
     with TemporaryDirectory() as scratch:
+        if image.lower().startswith("http"):
+            address = Address(image)
+            path = Path(scratch) / address.name
+            path.write_bytes(address.data)
+            yield path
+            return
         path = Path(scratch) / posixpath.basename(image)
         try:
             store, inside = _store(image)
@@ -52,11 +60,16 @@ def local_copy(image: str) -> Generator[Path]:
 
 
 def _expand(given: str) -> Iterable[str]:
-    if _is_address(given):
+    if is_address(given) and not given.lower().startswith("http"):
         return _under(given)
     if given.lower().endswith(MANIFEST):
         return _manifest(Path(given))
-    return [str(image.path) for image in collect_images([given])]
+    found = search([given])
+    for note in found.notes:
+        say(note)
+    if not found.images:
+        raise InputError(f"{given}: no images there")
+    return [place.url if isinstance(place, Address) else str(place) for place in found.images]
 
 
 def _manifest(path: Path) -> Iterator[str]:
@@ -64,7 +77,7 @@ def _manifest(path: Path) -> Iterator[str]:
     if not lines:
         raise InputError(f"{path}: no images in this list; write a path or an address a line")
     for line in lines:
-        if _is_address(line):
+        if is_address(line):
             yield line
         elif not (path.parent / line).is_file():
             raise InputError(f"{path}: {line}: no such image; give paths relative to this file, or addresses")
@@ -78,9 +91,12 @@ def _under(address: str) -> list[str]:
         found = sorted(store.find(inside))
     except Exception as error:
         raise _unreachable(address, error) from error
-    images = [store.unstrip_protocol(path) for path in found if Path(path).suffix.lower() in SUFFIXES]
+    below = [path for path in found if Path(path).suffix.lower() in IMAGES]
+    images = [store.unstrip_protocol(path) for path in below if not junk(PurePosixPath(path).parts)]
+    if len(images) < len(below):
+        say(f"left out: {len(below) - len(images)} hidden files and leftovers of other programs in {address}")
     if not images:
-        raise InputError(f"{address}: no images there; known endings: {', '.join(sorted(SUFFIXES))}")
+        raise InputError(f"{address}: no images there; known endings: {', '.join(sorted(IMAGES))}")
     return images
 
 
@@ -88,10 +104,6 @@ def _store(address: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     return url_to_fs(address)
-
-
-def _is_address(text: str) -> bool:
-    return "://" in text
 
 
 def _unreachable(address: str, error: Exception) -> InputError:

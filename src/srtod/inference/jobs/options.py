@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout, Precision
+from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout, Precision, Stretch
 from srtod.inference.slices import Slicing
 from srtod.support.errors import InputError
 from srtod.support.validation import validated
@@ -16,6 +16,7 @@ _ABOUT: dict[str, tuple[Kind, ...]] = {
     "annotations": ("images",),
     "split": ("images",),
     "labels": ("images",),
+    "stretch": ("images", "--engine ray"),
     "pictures": ("images", "videos"),
     "picture_score": ("images", "videos"),
     "every": ("videos",),
@@ -35,6 +36,7 @@ class JobOptions(BaseModel):
         score_threshold: keep detections of at least this score; None: as trained.
         batch_size: images, frames, or slices of one, that go through the network together.
         slicing: look at each image in slices; then it may be larger than what is read whole.
+        stretch: which values of images of more than 8 bits become 0 and 255; None: as trained.
         skip_bad: leave out what cannot be read, instead of stopping.
         resume: go on with the job in the output folder.
         progress: show a bar on standard error, and notes as they come.
@@ -56,6 +58,7 @@ class JobOptions(BaseModel):
     score_threshold: float | None = None
     batch_size: int = Field(default=1, ge=1)
     slicing: Slicing | None = None
+    stretch: Stretch | None = None
     skip_bad: bool = False
     resume: bool = False
     progress: bool = True
@@ -78,16 +81,16 @@ class JobOptions(BaseModel):
         """
         return validated(cls, given, where="predict")
 
-    def require(self, kind: Kind) -> None:
-        """Make sure that what was asked for is about this kind of job.
+    def require(self, *kinds: Kind) -> None:
+        """Make sure that what was asked for is about one of these kinds of job.
 
         Raises:
             InputError: an option is about others, or about something that is not asked for.
         """
         for name in sorted(self.model_fields_set & _ABOUT.keys()):
-            if kind not in _ABOUT[name]:
+            if not set(kinds) & set(_ABOUT[name]):
                 raise InputError(
-                    f"{_flag(name)} is about {' and '.join(_ABOUT[name])}; leave it out for {kind}"
+                    f"{_flag(name)} is about {' and '.join(_ABOUT[name])}; leave it out for {kinds[0]}"
                 )
         if "split" in self.model_fields_set and self.annotations is None:
             raise InputError("--split is about --annotations; add them or leave it out")
@@ -97,7 +100,7 @@ class JobOptions(BaseModel):
 
     def deciding(self, *names: str) -> dict[str, Any]:
         """What decides the results, as plain values: what is always so, and the options of these names."""
-        always = {"slicing", "score_threshold", "precision"}
+        always = {"slicing", "score_threshold", "precision", "stretch"}
         return self.model_dump(mode="json", include=always | set(names))
 
 

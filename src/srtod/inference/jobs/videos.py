@@ -145,7 +145,7 @@ class _Results:
         self._tracks = Tracks(rate, min_score=options.picture_score) if options.track else None
         self._lines = Lines(path)
         stack.callback(self._lines.close)
-        self._draw: Callable[[NDArray[np.uint8]], None] | None = None
+        self._draw: Callable[[NDArray[np.uint8], float], None] | None = None
 
     def add(self, frame: Frame, rows: Rows, *, is_new: bool) -> None:
         """Take a frame's detections as they stand in its line, be it new or of an earlier run."""
@@ -159,16 +159,16 @@ class _Results:
             drawn = np.flatnonzero(scores >= self._options.picture_score).tolist()
             tracks = ["" if not numbers or numbers[own] is None else f"#{numbers[own]} " for own in drawn]
             texts = [f"{track}{scores[own]:.2f}" for track, own in zip(tracks, drawn, strict=True)]
-            self._write(draw_frame(frame.pixels, boxes[drawn], labels[drawn], texts))
+            self._write(draw_frame(frame.pixels, boxes[drawn], labels[drawn], texts), frame.time)
         self.frames += 1
         self.detections += len(rows)
 
-    def _write(self, picture: NDArray[np.uint8]) -> None:
+    def _write(self, picture: NDArray[np.uint8], time: float) -> None:
         if self._draw is None:
             size = picture.shape[1], picture.shape[0]
             opening = video_file(self._path.with_suffix(".mp4"), self._rate, size)
             self._draw = self._stack.enter_context(opening)
-        self._draw(picture)
+        self._draw(picture, time)
 
 
 def _found(

@@ -1,26 +1,32 @@
 """Frames of videos and streams, decoded by PyAV (FFmpeg) on the processor, whatever the machine."""
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.inference.addresses import WAIT, is_address
 from srtod.inference.video.sources import Video
 from srtod.support.errors import InputError, SrtodError, missing_extra
+from srtod.support.files import require_content
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-WAIT = 10.0
-"""Seconds until a stream that says nothing is taken for broken."""
 MOST_DAMAGED = 100
 """So many packets in a row that cannot be decoded end the video."""
+PROBED = 200
+"""Packets by which moving pictures are told from covers, where a file has several streams."""
+MOVING = 3
+"""A stream with so many of them moves."""
 COMPLETE = 0.95
 """A file that gives less than this part of the frames that it announces is said to end early."""
 
@@ -31,7 +37,7 @@ class Frame:
 
     Attributes:
         index: counted from 0, frames that were passed over included.
-        time: seconds since the video's beginning.
+        time: seconds since the first frame; they go on where the clock of the file jumps back.
         pixels: uint8 ``[H, W, 3]``, RGB, upright.
     """
 
@@ -62,10 +68,10 @@ class OpenVideo:
             SrtodError: the stream broke.
             InputError: the file cannot be decoded any further.
         """
-        count = 0
+        count, clock = 0, _Clock(1 / self.rate)
         for decoded in self._decoded():
+            time = clock.tell(decoded.time)
             if count % every == 0:
-                time = float(count / self.rate) if decoded.time is None else decoded.time
                 yield Frame(count, time, upright(decoded.to_ndarray(format="rgb24"), decoded.rotation))
             count += 1
         if count == 0:
@@ -104,6 +110,23 @@ class OpenVideo:
             raise InputError(f"{self._video}: damaged: {reason}; replace it") from error
 
 
+class _Clock:
+    """Times that begin at 0 and grow, whatever the file says."""
+
+    def __init__(self, step: Fraction) -> None:
+        self._step, self._last = float(step), -float(step)
+        self._shift: float | None = None
+
+    def tell(self, told: float | None) -> float:
+        """Return the time of the next frame, for which the file says this one, or none."""
+        time = self._last + self._step if told is None or self._shift is None else told + self._shift
+        if time <= self._last:
+            time = self._last + self._step
+        self._shift = self._shift if told is None else time - told
+        self._last = time
+        return time
+
+
 @contextmanager
 def open_video(video: Video) -> Generator[OpenVideo]:
     """Open a video file or a stream.
@@ -116,18 +139,40 @@ def open_video(video: Video) -> Generator[OpenVideo]:
     except ImportError as error:
         raise missing_extra("video", f"{video}: videos are decoded by PyAV", error) from error
     # In a relative path, FFmpeg takes what comes before a colon for a protocol.
-    location = video.location if video.live else str(Path(video.location).absolute())
+    location = video.location if is_address(video.location) else str(Path(video.location).absolute())
     try:
-        container = av.open(location, timeout=WAIT if video.live else None)
+        container = av.open(location, timeout=WAIT if is_address(location) else None)
     except (av.error.FFmpegError, OSError) as error:
-        what = "cannot be reached" if video.live else "not a video that can be read"
+        if Path(location).is_file():
+            require_content(Path(location))
+        what = "cannot be reached" if is_address(location) else "not a video that can be read"
         raise InputError(f"{video}: {what}: {error.strerror or error}") from error
     with container:
         if not container.streams.video:
             raise InputError(f"{video}: holds no pictures, only sound or data; name a video")
-        stream = container.streams.video[0]
+        stream, notes = _choose(video, location, container.streams.video)
         stream.thread_type = "AUTO"
-        yield OpenVideo(video, container, stream)
+        opened = OpenVideo(video, container, stream)
+        opened.notes += notes
+        yield opened
+
+
+def _choose(video: Video, location: str, streams: Sequence["VideoStream"]) -> tuple["VideoStream", list[str]]:
+    """Choose the stream with moving pictures, no cover picture, and of several the largest; say which."""
+    import av
+
+    packets: Counter[int] = Counter()
+    if len(streams) > 1 and not is_address(location):
+        with suppress(av.error.FFmpegError), av.open(location) as again:
+            probed = islice(again.demux(*again.streams.video), PROBED)
+            packets.update(packet.stream.index for packet in probed if packet.size)
+    real = [own for own in streams if not own.disposition & av.stream.Disposition.attached_pic] or streams
+    moving = [own for own in real if packets[own.index] >= MOVING] or real
+    chosen = max(moving, key=lambda own: own.width * own.height)
+    if len(moving) == 1:
+        return chosen, []
+    size = f"{chosen.width} x {chosen.height}"
+    return chosen, [f"{video}: has {len(moving)} streams of pictures; the one of {size} pixels is looked at"]
 
 
 def _announced(container: "InputContainer", stream: "VideoStream", rate: Fraction) -> int | None:
