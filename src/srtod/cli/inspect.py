@@ -44,7 +44,7 @@ def inspect(
     inspection = inspect_splits(data, format=format, split=split, progress=True)
     print_inspection(inspection, Console())
     for annotated, _ in inspection.splits:
-        for note in annotated.stretch_notes():
+        for note in (*annotated.notes, *annotated.stretch_notes()):
             typer.echo(note)
     if output is not None:
         for path in write_sheets(inspection.splits, output, overwrite=overwrite):

@@ -158,7 +158,7 @@ def checked(
     sound = replace(annotated, records=records, faults=(*annotated.faults, *faults))
     if not skip_bad:
         sound.require_sound()
-    notes = [f"left out: {fault}" for fault in sound.faults] + (sound.stretch_notes() if decode else [])
-    for note in () if quiet else notes:
+    notes = [*sound.notes, *(f"left out: {fault}" for fault in sound.faults)]
+    for note in () if quiet else [*notes, *(sound.stretch_notes() if decode else ())]:
         say(note)
     return sound

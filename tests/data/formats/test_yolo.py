@@ -127,3 +127,18 @@ def test_class_file_must_name_each_class_once(tmp_path, make_split, names):
     (tmp_path / "classes.txt").write_text(names)
     with pytest.raises(InputError, match=r"classes\.txt: must name every class once"):
         data.read(tmp_path)
+
+
+def test_leftovers_of_other_programs_are_no_images_and_are_counted(tmp_path, make_split):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    hidden = ("images/._a.jpg", "labels/._a.txt", "._classes.txt", "images/.ipynb_checkpoints/a.jpg")
+    for name in (*hidden, "images/b.HEIC"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["a.jpg"] and not annotated.faults
+    assert sorted(note.removeprefix(f"{tmp_path}: ") for note in annotated.notes) == [
+        "left out: 1 x HEIC image: b.HEIC; save them as JPEG or PNG",
+        "left out: 2 x leftover of another program: ._a.jpg, a.jpg",
+    ]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.folders import list_folder
 from srtod.data.formats.layout import read_lines
 from srtod.data.images import image_size
 from srtod.data.records import AnnotatedSet, Fault, ImageRecord
@@ -71,6 +72,13 @@ class SetBuilder:
     def note(self, what: str) -> None:
         """Note something that the user should know and that costs nothing."""
         self._notes.append(f"{self.source}: {what}")
+
+    def image_files(self, folder: Path) -> list[Path]:
+        """List the image files of a folder, and note what is left out there."""
+        listing = list_folder(folder)
+        for note in listing.notes():
+            self.note(note)
+        return listing.images
 
     def reject(self, error: InputError, image_id: int | str) -> None:
         """Note that an image or its annotation file cannot be read; the error begins with the file's name."""

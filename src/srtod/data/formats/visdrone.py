@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from srtod.data.folders import files_like, image_files
+from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
@@ -85,7 +85,7 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
     classes, numbers = _classes((folder, root, folder.parent))
     parse = partial(_parse, labels={number: label for label, number in enumerate(numbers)})
     builder = SetBuilder(folder, "visdrone", split, classes)
-    images = {path.stem: path for path in image_files(folder / "images")}
+    images = {path.stem: path for path in builder.image_files(folder / "images")}
     texts = {path.stem: path for path in files_like(folder / "annotations", "*.txt")}
     for image_id, stem in enumerate(sorted(images.keys() | texts.keys()), start=1):
         if stem not in images:

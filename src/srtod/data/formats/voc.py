@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from srtod.data.folders import files_like, image_files
+from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, read_class_names, read_lines
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
@@ -63,7 +63,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 def _read(root: Path, split: str, list_file: Path | None) -> AnnotatedSet:
     trees, broken = _parse_all(root)
     builder = SetBuilder(list_file or root, "voc", split, _classes(root, trees))
-    images = {path.stem: path for path in image_files(root / "JPEGImages")}
+    images = {path.stem: path for path in builder.image_files(root / "JPEGImages")}
     stems = (
         [line.strip() for line in read_lines(list_file)]
         if list_file

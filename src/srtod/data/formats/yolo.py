@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from srtod.data.folders import files_like, image_files
+from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
@@ -161,7 +161,7 @@ def _read(
 def _images(builder: SetBuilder, place: Path, root: Path) -> Iterator[tuple[str, Path]]:
     """The images of a folder, or of a text file that lists them."""
     if place.is_dir():
-        yield from ((path.relative_to(place).as_posix(), path) for path in image_files(place))
+        yield from ((path.relative_to(place).as_posix(), path) for path in builder.image_files(place))
         return
     finder = ImageFinder([root, place.parent])
     for line in filter(None, map(str.strip, read_lines(place))):
