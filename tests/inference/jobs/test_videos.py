@@ -120,7 +120,7 @@ def test_frames_are_passed_over_and_times_stay(tmp_path, finds_squares):
     assert [(line["frame"], line["time"]) for line in told] == [(0, 0.0), (5, 0.5), (10, 1.0)]
     assert finds_squares.frames == 3
     with av.open(str(tmp_path / "out" / "a.mp4")) as annotated:
-        assert annotated.streams.video[0].average_rate == RATE / 5
+        assert annotated.duration / av.time_base == pytest.approx(1.2)  # as the source
 
 
 @pytest.mark.parametrize("setting", [JobOptions(batch_size=5), JobOptions(slicing=Slicing(64, 0.25))])
@@ -380,7 +380,7 @@ def test_a_stream_that_is_not_there_hides_the_password(tmp_path, finds_squares):
 
 
 def test_odd_sizes_are_filled_up(tmp_path):
-    with video_file(tmp_path / "a.mp4", Fraction(10), (65, 49)) as add:
+    with video_file(tmp_path / "a.mp4", Fraction(10), (65, 49), lambda: 0.3) as add:
         for index in range(3):
             add(np.zeros((49, 65, 3), np.uint8), index / 10)
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -453,7 +453,7 @@ def test_an_annotated_video_lasts_as_long_as_its_source(tmp_path, finds_squares,
     with av.open(str(tmp_path / "out" / "a.mp4")) as annotated:
         shown = [float(frame.time) for frame in annotated.decode(video=0)]
     assert shown == pytest.approx(times[::every], abs=0.002)
-    assert duration(tmp_path / "out" / "a.mp4") == pytest.approx(duration(path), abs=0.35)
+    assert duration(tmp_path / "out" / "a.mp4") == pytest.approx(duration(path), abs=0.25)
 
 
 def test_times_begin_at_0(tmp_path, finds_squares):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def _look(finder: Finder, video: Video, path: Path, options: JobOptions, line: d
         raise InputError(f"{video}: a stream cannot be gone on with; choose another --output")
     with ExitStack() as stack:
         opened = stack.enter_context(open_video(video))
-        results = _Results(opened.rate / options.every, options, path, stack)
+        results = _Results(opened, options, path, stack)
         bar = stack.enter_context(counting_bar(2, shown=options.progress))
         total = None if opened.total is None else -(-opened.total // options.every)
         task = bar.add_task(video.name, total=total)
@@ -139,10 +138,11 @@ class _Results:
     Both files are opened with the first frame, so that a video without any leaves none.
     """
 
-    def __init__(self, rate: Fraction, options: JobOptions, path: Path, stack: ExitStack) -> None:
+    def __init__(self, video: OpenVideo, options: JobOptions, path: Path, stack: ExitStack) -> None:
         self.frames = self.detections = 0
-        self._rate, self._options, self._path, self._stack = rate, options, path, stack
-        self._tracks = Tracks(rate, min_score=options.picture_score) if options.track else None
+        self._video, self._options, self._path, self._stack = video, options, path, stack
+        self._rate = video.rate / options.every
+        self._tracks = Tracks(self._rate, min_score=options.picture_score) if options.track else None
         self._lines = Lines(path)
         stack.callback(self._lines.close)
         self._draw: Callable[[NDArray[np.uint8], float], None] | None = None
@@ -166,7 +166,7 @@ class _Results:
     def _write(self, picture: NDArray[np.uint8], time: float) -> None:
         if self._draw is None:
             size = picture.shape[1], picture.shape[0]
-            opening = video_file(self._path.with_suffix(".mp4"), self._rate, size)
+            opening = video_file(self._path.with_suffix(".mp4"), self._rate, size, lambda: self._video.end)
             self._draw = self._stack.enter_context(opening)
         self._draw(picture, time)
 

@@ -52,6 +52,7 @@ class OpenVideo:
     Attributes:
         rate: frames a second.
         total: how many frames it has, as far as it tells; None for a stream.
+        end: seconds from the first frame to the end of the last one that was decoded.
         notes: what was wrong with it so far, one line each.
     """
 
@@ -59,7 +60,7 @@ class OpenVideo:
         self._video, self._container, self._stream = video, container, stream
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25).limit_denominator(1001)
         self.total = None if video.live else _announced(container, stream, self.rate)
-        self.notes: list[str] = []
+        self.end, self.notes = 0.0, list[str]()
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield each ``every``-th frame, beginning with the first.
@@ -71,6 +72,7 @@ class OpenVideo:
         count, clock = 0, _Clock(1 / self.rate)
         for decoded in self._decoded():
             time = clock.tell(decoded.time)
+            self.end = time + float(1 / self.rate)
             if count % every == 0:
                 yield Frame(count, time, upright(decoded.to_ndarray(format="rgb24"), decoded.rotation))
             count += 1
@@ -160,6 +162,7 @@ def open_video(video: Video) -> Generator[OpenVideo]:
 def _choose(video: Video, location: str, streams: Sequence["VideoStream"]) -> tuple["VideoStream", list[str]]:
     """Choose the stream with moving pictures, no cover picture, and of several the largest; say which."""
     import av
+    import av.stream
 
     packets: Counter[int] = Counter()
     if len(streams) > 1 and not is_address(location):

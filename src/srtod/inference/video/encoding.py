@@ -22,14 +22,15 @@ _CODECS = ("libx264", "mpeg4")
 
 @contextmanager
 def video_file(
-    path: Path, rate: Fraction, size: tuple[int, int]
+    path: Path, rate: Fraction, size: tuple[int, int], ends: Callable[[], float]
 ) -> Generator[Callable[[NDArray[np.uint8], float], None]]:
     """Open a video file that is written whole or not at all.
 
     Args:
         path: ending in ``.mp4``.
-        rate: frames a second; what the last one is shown by.
+        rate: frames a second.
         size: width and height of the first frame; odd sides are filled up by a row or a column.
+        ends: says when the last frame ends, in seconds; asked when all are there.
 
     Yields:
         What appends a frame, uint8 ``[H, W, 3]``, RGB, and the time when it is shown, in seconds; it stays
@@ -46,9 +47,12 @@ def video_file(
         # Fine enough for objects of a few pixels.
         stream.options = {"crf": "16", "preset": "veryfast"} if codec == "libx264" else {"qscale": "2"}
 
+        last = -1
+
         def write(packets: "Sequence[Packet]") -> None:
             for packet in packets:
-                packet.duration = round(TICKS / rate)  # of the last frame; the others end with the next
+                is_last = packet.pts == last
+                packet.duration = max(1, round(ends() * TICKS) - last) if is_last else round(TICKS / rate)
                 container.mux(packet)
 
         def add(pixels: NDArray[np.uint8], time: float) -> None:
@@ -57,7 +61,9 @@ def video_file(
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             if (frame.width, frame.height) != (width, height):
                 frame = frame.reformat(width, height)
-            frame.time_base, frame.pts = Fraction(1, TICKS), round(time * TICKS)
+            nonlocal last
+            last = max(round(time * TICKS), last + 1)
+            frame.time_base, frame.pts = Fraction(1, TICKS), last
             write(stream.encode(frame))
 
         yield add
