@@ -327,7 +327,9 @@ def test_images_smaller_than_a_cell_are_searched_and_trained_on(system):
 def test_one_tiny_image_is_too_little_for_batch_norm_to_count():
     detector = small(norm_eval=False).train()
     image, target = torch.rand(3, 20, 30), targets()[1]
-    with pytest.raises(InputError, match=r"images\[0\]: a batch of one image of 32 x 32 .* norm_eval=True"):
+    with pytest.raises(
+        InputError, match=r"images\[0\]: a batch of one image of 32 x 32 .* model.norm_eval=true"
+    ):
         detector([image], [target])
     assert all(loss.isfinite() for loss in detector([image] * 2, [target] * 2).values())
 

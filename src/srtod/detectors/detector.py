@@ -291,5 +291,6 @@ def _too_small(batch: ImageBatch) -> str:
     height, width = batch.normalised.shape[-2:]
     return (
         f"images[0]: a batch of one image of {width} x {height} pixels with padding is too small for "
-        "BatchNorm in training mode; give larger images or batches, or build with norm_eval=True"
+        "BatchNorm in training mode; give larger images or batches, or build with norm_eval=True "
+        "(--set model.norm_eval=true)"
     )
