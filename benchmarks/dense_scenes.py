@@ -32,7 +32,7 @@ from srtod.boxes.coders import DeltaCoder
 from srtod.detectors.systems.two_stage import RFLASwitches
 from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.retina import delta_loss
-from srtod.heads.rpn import ProposalLimits, best_proposals
+from srtod.heads.rpn import LevelPrediction, ProposalLimits, best_proposals
 from srtod.support.files import write_json
 from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.provenance import provenance
@@ -126,8 +126,14 @@ def two_stage(count: int, device: torch.device) -> Case:
     """A case that chooses proposals from all anchors, then detections from the classes of 3,000 boxes."""
     levels = anchors(device)
     draw = torch.Generator(device).manual_seed(0)
-    logits = [torch.randn(1, len(level), generator=draw, device=device) for level in levels]
-    deltas = [torch.zeros_like(level)[None] for level in levels]
+    predictions = [
+        LevelPrediction(
+            level,
+            torch.randn(1, len(level), generator=draw, device=device),
+            torch.zeros_like(level)[None],
+        )
+        for level in levels
+    ]
     limits = ProposalLimits(candidates=PROPOSALS, kept=PROPOSALS)
     boxes = levels[0][spread_anchors(count, device)].repeat(-(-PROPOSALS // count), 1)[:PROPOSALS]
     boxes = boxes + torch.rand(PROPOSALS, 1, generator=draw, device=device)
@@ -135,7 +141,7 @@ def two_stage(count: int, device: torch.device) -> Case:
     probabilities[:, 0] = torch.rand(PROPOSALS, generator=draw, device=device) / 2 + 0.5
 
     def call() -> Tensor:
-        best_proposals(logits, deltas, levels, _size(device), coder=DeltaCoder(), limits=limits)
+        best_proposals(predictions, _size(device), coder=DeltaCoder(), limits=limits)
         rows, labels = (probabilities > LIMITS.score_threshold).nonzero().unbind(1)
         found = Candidates(torch.zeros_like(rows), boxes[rows], probabilities[rows, labels], labels)
         return found.best(images=1, iou=LIMITS.nms_iou, most=LIMITS.per_image).boxes

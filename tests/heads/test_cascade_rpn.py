@@ -39,8 +39,7 @@ def head(channels=8, scale=2.0):
         regions=RegionAssigner(strides=STRIDES, anchor_scale=scale),
         assigner=MaxIoUAssigner(positive_iou=0.7, negative_iou=0.7, minimum_iou=0.3, match_low_quality=True),
         sampler=RandomSampler(None, 0.5),
-        training_limits=ProposalLimits(50, 20, 0.8),
-        test_limits=ProposalLimits(50, 10, 0.8),
+        limits=(ProposalLimits(50, 20, 0.8), ProposalLimits(50, 10, 0.8)),
     )
 
 

@@ -24,8 +24,7 @@ def box_loss(target_shrink):
         anchors=AnchorGenerator(strides=[8], scales=[1.0], ratios=[1.0]),
         assigner=takes_the_first_object,
         sampler=RandomSampler(None, positive_share=0.5),
-        training_limits=limits,
-        test_limits=limits,
+        limits=(limits, limits),
         target_shrink=target_shrink,
     )
     image = torch.zeros(1, 3, 8, 8)

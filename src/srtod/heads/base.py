@@ -6,27 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from srtod.boxes.candidates import Candidates, DetectionLimits
-from srtod.heads.losses import SummedLoss
 from srtod.types import ImageBatch, Truth
-
-
-class ProposalNetwork(nn.Module, ABC):
-    """Levels to proposals: the first stage of a two-stage head."""
-
-    @abstractmethod
-    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
-        """Proposals under the limits of the current mode, as :meth:`Candidates.best` orders them.
-
-        Args:
-            levels: ``[B, C, h, w]`` each.
-            sizes: (height, width) of each image without padding, int64 ``[B, 2]``.
-        """
-
-    @abstractmethod
-    def loss_and_propose(
-        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
-        """Losses by name, not yet divided, and proposals (detached) of each image."""
 
 
 class Head(nn.Module, ABC):

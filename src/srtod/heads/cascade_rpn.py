@@ -1,7 +1,6 @@
 """Cascade RPN: proposals in two steps, the second looking where the first points (Vu et al., 2019)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +8,17 @@ from torch import Tensor, nn
 from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
-from srtod.boxes.candidates import Candidates
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler
-from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import SummedLoss, iou_loss
 from srtod.heads.matching import match, matched
-from srtod.heads.rpn import ProposalLimits, best_proposals, objectness_loss, samples_counted
+from srtod.heads.rpn import (
+    LevelPrediction,
+    ProposalLimits,
+    ProposalNetwork,
+    objectness_loss,
+    samples_counted,
+)
 from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d
 from srtod.nn.initialisation import near_zero
 from srtod.types import ImageBatch, Truth
@@ -23,13 +26,18 @@ from srtod.types import ImageBatch, Truth
 _CELLS_PER_POSITIVE = 200
 """The first step's loss is divided as if one cell in so many were positive (guided anchoring)."""
 
+_BOX_WEIGHT = 7.0
+"""Factor of the box loss ``1 - IoU`` of both steps."""
+
+_OBJECTNESS_WEIGHT = 0.7
+
 
 class FirstStep(nn.Module):
     """Box deltas of the anchors, from a 3x3 convolution that is dilated to reach as far as they do."""
 
-    def __init__(self, channels: int, *, dilation: int = 3) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=dilation, dilation=dilation)
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=3, dilation=3)
         self.deltas = nn.Conv2d(channels, 4, kernel_size=1)
         near_zero(self.conv)
         near_zero(self.deltas)
@@ -102,64 +110,32 @@ def sampling_offsets(boxes: Tensor, size: tuple[int, int], stride: int) -> Tenso
     return offsets.flatten(2).transpose(1, 2).reshape(len(boxes), -1, h, w)
 
 
-class LevelPrediction(NamedTuple):
-    """What both steps predict for the n cells of a level, or of all levels together.
-
-    Attributes:
-        anchors: ``[1, n, 4]``, the same for every image.
-        first: deltas of the anchors, ``[B, n, 4]``.
-        refined: the boxes that these make of the anchors, clipped, ``[B, n, 4]``, detached.
-        logits: objectness of the refined boxes, ``[B, n]``.
-        second: their deltas, ``[B, n, 4]``.
-    """
-
-    anchors: Tensor
-    first: Tensor
-    refined: Tensor
-    logits: Tensor
-    second: Tensor
-
-
 class CascadeRPN(ProposalNetwork):
     """Refine one anchor a cell without scoring it, then score and refine the result.
 
     Args:
         channels: of the levels.
-        anchors: makes one anchor a cell.
         regions: gives cells to objects in the first step.
-        assigner: matches refined boxes to objects in the second step.
-        sampler: samples the refined boxes that the losses see.
-        training_limits, test_limits: how many proposals go on.
-        box_weight: factor of the box loss ``1 - IoU`` of both steps.
-        objectness_weight: factor of the second step's objectness loss.
+        anchors, assigner, sampler, limits: see :class:`~srtod.heads.rpn.ProposalNetwork`; one anchor a cell,
+            and boxes are the refined ones.
     """
 
     def __init__(
         self,
         *,
         channels: int,
-        anchors: AnchorGenerator,
         regions: RegionAssigner,
+        anchors: AnchorGenerator,
         assigner: Assigner,
         sampler: RandomSampler,
-        training_limits: ProposalLimits,
-        test_limits: ProposalLimits,
-        box_weight: float = 7.0,
-        objectness_weight: float = 0.7,
+        limits: tuple[ProposalLimits, ProposalLimits],
     ) -> None:
-        super().__init__()
-        self.anchors = anchors
+        coder = DeltaCoder((0.05, 0.05, 0.1, 0.1))
+        super().__init__(anchors=anchors, assigner=assigner, sampler=sampler, limits=limits, coder=coder)
         self.regions = regions
-        self.assigner = assigner
-        self.sampler = sampler
-        self.training_limits = training_limits
-        self.test_limits = test_limits
-        self.box_weight = box_weight
-        self.objectness_weight = objectness_weight
         self.first = FirstStep(channels)
         self.second = SecondStep(channels)
         self.first_coder = DeltaCoder((0.1, 0.1, 0.5, 0.5))
-        self.second_coder = DeltaCoder((0.05, 0.05, 0.1, 0.1))
 
     def forward(self, levels: Sequence[Tensor], sizes: Tensor) -> list[LevelPrediction]:
         """Predict for each cell of each level ``[B, C, h, w]``; sizes of the images are int64 ``[B, 2]``."""
@@ -169,38 +145,27 @@ class CascadeRPN(ProposalNetwork):
         for level, own, stride in zip(levels, anchors, self.anchors.strides, strict=True):
             features, first = self.first(level)
             refined = self.first_coder.decode(own, first.detach(), bounds)
-            logits, second = self.second(features, refined, stride)
-            predictions.append(LevelPrediction(own[None], first, refined, logits, second))
+            predictions.append(LevelPrediction(refined, *self.second(features, refined, stride), first))
         return predictions
 
-    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
-        """Proposals of all images under the limits of the current mode."""
-        return self._propose(self(levels, sizes), sizes)
-
-    def loss_and_propose(
-        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
-        """Losses of both steps, numbered, and proposals (detached) of each image."""
-        predictions = self(levels, batch.size_table)
-        together = LevelPrediction(*(torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True)))
-        losses = self._losses(together, level_sizes(levels), batch, truths)
-        with torch.no_grad():
-            proposals = self._propose(predictions, batch.size_table)
-            return losses, [own.boxes for own in proposals.by_image(len(batch.sizes))]
-
-    def _losses(
+    def losses(
         self,
-        predicted: LevelPrediction,
+        predictions: Sequence[LevelPrediction],
         sizes: list[tuple[int, int]],
         batch: ImageBatch,
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
-        logits = predicted.logits
+        """Losses of both steps, numbered."""
+        every, logits, deltas, first = (torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True))
+        anchors = torch.cat(self.anchors(sizes, logits.device))
         first_box, second_box, objectness, count = logits.new_zeros(4).unbind()
         for index, truth in enumerate(truths):
             rows = self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device)
-            first_box = first_box + self._first_loss(predicted, index, rows, sizes, truth)
-            refined = predicted.refined[index]
+            own = slice(None) if rows is None else torch.cat(rows)
+            assigned = self.regions(sizes, truth.boxes)[own]
+            boxes = self.first_coder.decode(anchors[own], first[index, own], None)
+            first_box = first_box + iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
+            refined = every[index]
             samples = match(
                 refined.split([h * w for h, w in sizes]),
                 truth,
@@ -208,41 +173,14 @@ class CascadeRPN(ProposalNetwork):
                 sampler=self.sampler,
                 rows=rows,
             )
-            boxes = self.second_coder.decode(
-                refined[samples.rows], predicted.second[index, samples.rows], None
-            )
-            second_box = second_box + iou_loss(
-                boxes, matched(truth.boxes, samples.assigned), samples.positive
-            )
+            boxes = self.coder.decode(refined[samples.rows], deltas[index, samples.rows], None)
+            objects = matched(truth.boxes, samples.assigned)
+            second_box = second_box + iou_loss(boxes, objects, samples.positive)
             objectness = objectness + objectness_loss(logits[index, samples.rows], samples)
             count = count + samples_counted(samples)
         cells = logits.new_full((), logits.numel())
         return {
-            "loss_rpn_box_1": SummedLoss(self.box_weight * _CELLS_PER_POSITIVE * first_box, cells),
-            "loss_rpn_objectness_2": SummedLoss(self.objectness_weight * objectness, count),
-            "loss_rpn_box_2": SummedLoss(self.box_weight * second_box, count),
+            "loss_rpn_box_1": SummedLoss(_BOX_WEIGHT * _CELLS_PER_POSITIVE * first_box, cells),
+            "loss_rpn_objectness_2": SummedLoss(_OBJECTNESS_WEIGHT * objectness, count),
+            "loss_rpn_box_2": SummedLoss(_BOX_WEIGHT * second_box, count),
         }
-
-    def _first_loss(
-        self,
-        predicted: LevelPrediction,
-        index: int,
-        rows: Sequence[Tensor] | None,
-        sizes: list[tuple[int, int]],
-        truth: Truth,
-    ) -> Tensor:
-        """Summed box loss of one image's cells that are to find an object."""
-        own = slice(None) if rows is None else torch.cat(list(rows))
-        assigned = self.regions(sizes, truth.boxes)[own]
-        boxes = self.first_coder.decode(predicted.anchors[0, own], predicted.first[index, own], None)
-        return iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
-
-    def _propose(self, predictions: Sequence[LevelPrediction], sizes: Tensor) -> Candidates:
-        return best_proposals(
-            [level.logits for level in predictions],
-            [level.second for level in predictions],
-            [level.refined for level in predictions],
-            sizes,
-            coder=self.second_coder,
-            limits=self.training_limits if self.training else self.test_limits,
-        )

@@ -1,7 +1,9 @@
-"""Region proposal network: levels to boxes that may hold something (Faster R-CNN)."""
+"""Proposals: levels to boxes that may hold something (Faster R-CNN's region proposal network)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,6 @@ from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.candidates import Candidates, best_of_level
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler, Samples
-from srtod.heads.base import ProposalNetwork
 from srtod.heads.losses import SummedLoss, smooth_l1
 from srtod.heads.matching import match, matched
 from srtod.nn.initialisation import near_zero
@@ -34,16 +35,109 @@ class ProposalLimits:
     nms_iou: float = 0.7
 
 
-def objectness_loss(logits: Tensor, samples: Samples) -> Tensor:
-    """Summed binary cross-entropy of the sampled anchors, given the logits ``[K]`` of these."""
-    positive, valid = samples.positive.to(logits.dtype), samples.valid.to(logits.dtype)
-    return F.binary_cross_entropy_with_logits(logits, positive, weight=valid, reduction="sum")
+class LevelPrediction(NamedTuple):
+    """What is predicted for the N boxes of one level that may become proposals.
+
+    Attributes:
+        boxes: ``[N, 4]``, or each image's own ``[B, N, 4]``.
+        logits: their objectness, ``[B, N]``.
+        deltas: ``[B, N, 4]``.
+        first: deltas that made the boxes of the anchors, ``[B, N, 4]``; None where they are the anchors.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    deltas: Tensor
+    first: Tensor | None = None
 
 
-def samples_counted(samples: Samples) -> Tensor:
-    """One image's part of the losses' divisor: positive and negative samples, at least one of each."""
-    positive = samples.positive.sum()
-    return positive.clamp(min=1) + (samples.valid.sum() - positive).clamp(min=1)
+class ProposalNetwork(nn.Module, ABC):
+    """Levels to proposals: the first stage of a two-stage head.
+
+    Args:
+        anchors: makes the anchors.
+        assigner: matches boxes to objects.
+        sampler: samples the boxes that the losses see.
+        limits: how many proposals go on in training and in test.
+        coder: meaning of the deltas.
+    """
+
+    def __init__(
+        self,
+        *,
+        anchors: AnchorGenerator,
+        assigner: Assigner,
+        sampler: RandomSampler,
+        limits: tuple[ProposalLimits, ProposalLimits],
+        coder: DeltaCoder,
+    ) -> None:
+        super().__init__()
+        self.anchors = anchors
+        self.assigner = assigner
+        self.sampler = sampler
+        self.training_limits, self.test_limits = limits
+        self.coder = coder
+
+    @abstractmethod
+    def forward(self, levels: Sequence[Tensor], sizes: Tensor) -> list[LevelPrediction]:
+        """Predict for the boxes of each level ``[B, C, h, w]``; sizes of the images are int64 ``[B, 2]``."""
+
+    @abstractmethod
+    def losses(
+        self,
+        predictions: Sequence[LevelPrediction],
+        sizes: list[tuple[int, int]],
+        batch: ImageBatch,
+        truths: Sequence[Truth],
+    ) -> dict[str, SummedLoss]:
+        """Losses by name, not yet divided; ``sizes`` are the (h, w) of the levels in cells."""
+
+    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
+        """Proposals under the limits of the current mode, as :meth:`Candidates.best` orders them.
+
+        Args:
+            levels: ``[B, C, h, w]`` each.
+            sizes: (height, width) of each image without padding, int64 ``[B, 2]``.
+        """
+        return self._best(self(levels, sizes), sizes)
+
+    def loss_and_propose(
+        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
+    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
+        """Losses by name, not yet divided, and proposals (detached) of each image."""
+        predictions = self(levels, batch.size_table)
+        losses = self.losses(predictions, level_sizes(levels), batch, truths)
+        with torch.no_grad():
+            proposals = self._best(predictions, batch.size_table)
+            return losses, [own.boxes for own in proposals.by_image(len(batch.sizes))]
+
+    def _best(self, predictions: Sequence[LevelPrediction], sizes: Tensor) -> Candidates:
+        limits = self.training_limits if self.training else self.test_limits
+        return best_proposals(predictions, sizes, coder=self.coder, limits=limits)
+
+
+def best_proposals(
+    predictions: Sequence[LevelPrediction], sizes: Tensor, *, coder: DeltaCoder, limits: ProposalLimits
+) -> Candidates:
+    """Choose the proposals of all images: the best of each level, then NMS within the levels.
+
+    Args:
+        predictions: of each level.
+        sizes: (height, width) of each image in pixels, int64 ``[B, 2]``.
+        coder: meaning of the deltas.
+        limits: how many go on.
+
+    Returns:
+        As :meth:`Candidates.best` orders them; their groups are the levels.
+    """
+    chosen = []
+    for number, level in enumerate(predictions):
+        best, _ = best_of_level(
+            level.logits[..., None], level.deltas, level.boxes, sizes, coder=coder, most=limits.candidates
+        )
+        chosen.append(best._replace(groups=torch.full_like(best.groups, number)))
+    every = Candidates.together(chosen).with_area()
+    return every.best(images=sizes.shape[0], iou=limits.nms_iou, most=limits.kept)
 
 
 class RegionProposalNetwork(ProposalNetwork):
@@ -51,10 +145,7 @@ class RegionProposalNetwork(ProposalNetwork):
 
     Args:
         channels: of the levels.
-        anchors: makes the anchors.
-        assigner: matches anchors to objects.
-        sampler: samples the anchors that the losses see.
-        training_limits, test_limits: how many proposals go on.
+        anchors, assigner, sampler, limits: see :class:`ProposalNetwork`.
         beta: of the smooth L1 box loss; 0 is plain L1.
         border: anchors that cross the image's edge by more than this many pixels take no part in training;
             None lets all take part.
@@ -69,72 +160,45 @@ class RegionProposalNetwork(ProposalNetwork):
         anchors: AnchorGenerator,
         assigner: Assigner,
         sampler: RandomSampler,
-        training_limits: ProposalLimits,
-        test_limits: ProposalLimits,
+        limits: tuple[ProposalLimits, ProposalLimits],
         beta: float = 0.0,
         border: float | None = None,
         target_shrink: float | None = None,
     ) -> None:
-        super().__init__()
-        self.anchors = anchors
-        self.assigner = assigner
-        self.sampler = sampler
-        self.training_limits = training_limits
-        self.test_limits = test_limits
+        super().__init__(
+            anchors=anchors, assigner=assigner, sampler=sampler, limits=limits, coder=DeltaCoder()
+        )
         self.beta = beta
         self.border = border
         self.target_shrink = target_shrink
-        self.coder = DeltaCoder()
         self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors.per_cell, kernel_size=1)
         self.deltas = nn.Conv2d(channels, 4 * anchors.per_cell, kernel_size=1)
         for layer in (self.conv, self.objectness, self.deltas):
             near_zero(layer)
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Predict for each anchor of each level.
-
-        Args:
-            levels: ``[B, C, h, w]`` each.
-
-        Returns:
-            Objectness logits ``[B, h w A]`` and deltas ``[B, h w A, 4]``, one of each a level.
-        """
-        logits, deltas = [], []
-        for level in levels:
+    def forward(self, levels: Sequence[Tensor], sizes: Tensor) -> list[LevelPrediction]:
+        """Predict for each anchor of each level ``[B, C, h, w]``, whatever the images' sizes."""
+        predictions = []
+        anchors = self.anchors(level_sizes(levels), levels[0].device)
+        for level, own in zip(levels, anchors, strict=True):
             features = self.conv(level).relu()
-            logits.append(per_anchor(self.objectness(features), 1).squeeze(2))
-            deltas.append(per_anchor(self.deltas(features), 4))
-        return logits, deltas
+            logits = per_anchor(self.objectness(features), 1).squeeze(2)
+            predictions.append(LevelPrediction(own, logits, per_anchor(self.deltas(features), 4)))
+        return predictions
 
-    def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
-        """Proposals of all images under the limits of the current mode."""
-        return self._propose(*self(levels), self._anchors(levels), sizes)
-
-    def loss_and_propose(
-        self, levels: Sequence[Tensor], batch: ImageBatch, truths: Sequence[Truth]
-    ) -> tuple[dict[str, SummedLoss], list[Tensor]]:
-        """Losses of the sampled anchors, and proposals (detached) of each image."""
-        logits, deltas = self(levels)
-        anchors = self._anchors(levels)
-        losses = self._losses(torch.cat(logits, 1), torch.cat(deltas, 1), anchors, levels, batch, truths)
-        with torch.no_grad():
-            proposals = self._propose(logits, deltas, anchors, batch.size_table)
-            return losses, [own.boxes for own in proposals.by_image(len(batch.sizes))]
-
-    def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        return self.anchors(level_sizes(levels), levels[0].device)
-
-    def _losses(
+    def losses(
         self,
-        logits: Tensor,
-        deltas: Tensor,
-        anchors: list[Tensor],
-        levels: Sequence[Tensor],
+        predictions: Sequence[LevelPrediction],
+        sizes: list[tuple[int, int]],
         batch: ImageBatch,
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
-        everywhere, sizes = torch.cat(anchors), level_sizes(levels)
+        """Losses of the sampled anchors."""
+        anchors = [level.boxes for level in predictions]
+        everywhere = torch.cat(anchors)
+        logits = torch.cat([level.logits for level in predictions], dim=1)
+        deltas = torch.cat([level.deltas for level in predictions], dim=1)
         score_loss, box_loss, count = logits.new_zeros(3).unbind()
         for index, truth in enumerate(truths):
             samples = match(
@@ -168,41 +232,14 @@ class RegionProposalNetwork(ProposalNetwork):
         beyond = (x1 < -self.border) | (y1 < -self.border)
         return ~(beyond | (x2 >= width + self.border) | (y2 >= height + self.border))
 
-    def _propose(
-        self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], sizes: Tensor
-    ) -> Candidates:
-        limits = self.training_limits if self.training else self.test_limits
-        return best_proposals(logits, deltas, anchors, sizes, coder=self.coder, limits=limits)
+
+def objectness_loss(logits: Tensor, samples: Samples) -> Tensor:
+    """Summed binary cross-entropy of the sampled anchors, given the logits ``[K]`` of these."""
+    positive, valid = samples.positive.to(logits.dtype), samples.valid.to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, positive, weight=valid, reduction="sum")
 
 
-def best_proposals(
-    logits: Sequence[Tensor],
-    deltas: Sequence[Tensor],
-    anchors: Sequence[Tensor],
-    sizes: Tensor,
-    *,
-    coder: DeltaCoder,
-    limits: ProposalLimits,
-) -> Candidates:
-    """Choose the proposals of all images: the best of each level, then NMS within the levels.
-
-    Args:
-        logits: objectness ``[B, N_l]`` of each level.
-        deltas: ``[B, N_l, 4]`` of each level.
-        anchors: ``[N_l, 4]`` of each level, or ``[B, N_l, 4]``.
-        sizes: (height, width) of each image in pixels, int64 ``[B, 2]``.
-        coder: meaning of the deltas.
-        limits: how many go on.
-
-    Returns:
-        As :meth:`Candidates.best` orders them; their groups are the levels.
-    """
-    chosen = []
-    for number, level in enumerate(zip(logits, deltas, anchors, strict=True)):
-        own_logits, own_deltas, own_anchors = level
-        best, _ = best_of_level(
-            own_logits[..., None], own_deltas, own_anchors, sizes, coder=coder, most=limits.candidates
-        )
-        chosen.append(best._replace(groups=torch.full_like(best.groups, number)))
-    every = Candidates.together(chosen).with_area()
-    return every.best(images=sizes.shape[0], iou=limits.nms_iou, most=limits.kept)
+def samples_counted(samples: Samples) -> Tensor:
+    """One image's part of the losses' divisor: positive and negative samples, at least one of each."""
+    positive = samples.positive.sum()
+    return positive.clamp(min=1) + (samples.valid.sum() - positive).clamp(min=1)

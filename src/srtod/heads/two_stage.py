@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from srtod.boxes.candidates import Candidates
-from srtod.heads.base import Head, ProposalNetwork
+from srtod.heads.base import Head
 from srtod.heads.box_head import CascadeBoxHead
 from srtod.heads.losses import averaged
+from srtod.heads.rpn import ProposalNetwork
 from srtod.types import ImageBatch, Truth
 
 

@@ -43,13 +43,11 @@ def _proposals(config: CascadeRPNConfig, pyramid: Pyramid) -> CascadeRPN:
     anchors = scaled_anchors(config, pyramid, ratios=(1.0,))
     if anchors.per_cell != 1:
         raise InputError("cascade-rpn has one anchor a cell: give one anchor_scale and one of anchor_ratios")
-    training, test = proposal_limits(config, anchors, nms_iou=0.8)
     return CascadeRPN(
         channels=pyramid.channels,
         anchors=anchors,
         regions=RegionAssigner(strides=pyramid.strides, anchor_scale=anchors.scales[0]),
         assigner=MaxIoUAssigner(positive_iou=0.7, negative_iou=0.7, minimum_iou=0.3, match_low_quality=True),
         sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
-        training_limits=training,
-        test_limits=test,
+        limits=proposal_limits(config, anchors, nms_iou=0.8),
     )

@@ -25,6 +25,9 @@ from srtod.heads.rpn import ProposalLimits, RegionProposalNetwork
 from srtod.pyramids.base import Pyramid
 from srtod.support.errors import InputError
 
+RPN_ASSIGNER = MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
+"""Which anchors are to find an object, as in Faster R-CNN."""
+
 
 class TwoStageConfig(DetectorConfig):
     """The options of every two-stage system.
@@ -139,10 +142,11 @@ def proposal_limits(
     candidates = (
         config.rpn_candidates or config.rpn_proposals or (2000, enough_candidates(config, anchors.per_cell))
     )
-    return (
-        ProposalLimits(candidates=candidates[0], kept=kept[0], nms_iou=nms_iou),
-        ProposalLimits(candidates=candidates[1], kept=kept[1], nms_iou=nms_iou),
+    training, test = (
+        ProposalLimits(candidates=most, kept=number, nms_iou=nms_iou)
+        for most, number in zip(candidates, kept, strict=True)
     )
+    return training, test
 
 
 def rpn(
@@ -152,44 +156,43 @@ def rpn(
     *,
     beta: float,
     border: float | None,
-    rfla: RFLASwitches | None = None,
+    assigner: Assigner = RPN_ASSIGNER,
+    target_shrink: float | None = None,
 ) -> RegionProposalNetwork:
     """A region proposal network on these anchors."""
-    training, test = proposal_limits(config, anchors)
     return RegionProposalNetwork(
         channels=pyramid.channels,
         anchors=anchors,
-        assigner=proposal_assigner(rfla),
+        assigner=assigner,
         sampler=RandomSampler(config.rpn_samples, positive_share=0.5),
-        training_limits=training,
-        test_limits=test,
+        limits=proposal_limits(config, anchors),
         beta=beta,
         border=border,
-        target_shrink=rfla.shrink if rfla and rfla.shrunk_targets else None,
+        target_shrink=target_shrink,
     )
 
 
 def rcnn_proposals(
     config: RCNNConfig, pyramid: Pyramid, *, beta: float, border: float | None
 ) -> RegionProposalNetwork:
-    """A region proposal network; its anchors have the size of receptive fields with RFLA."""
-    if config.rfla is None:
-        anchors = scaled_anchors(config, pyramid)
-    else:
-        anchors = receptive_field_anchors(config, pyramid, config.rfla)
-    return rpn(config, pyramid, anchors, beta=beta, border=border, rfla=config.rfla)
-
-
-def proposal_assigner(switches: RFLASwitches | None) -> Assigner:
-    """Hierarchical assignment with RFLA, else max IoU as in Faster R-CNN."""
-    if switches is None:
-        return MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True)
-    first, second = switches.positives
-    return HierarchicalAssigner(
-        first_round=first,
-        second_round=second,
-        shrink=switches.shrink,
-        later_object_wins=switches.later_object_wins,
+    """A region proposal network; with RFLA its anchors and their assignment are those of that paper."""
+    rfla = config.rfla
+    if rfla is None:
+        return rpn(config, pyramid, scaled_anchors(config, pyramid), beta=beta, border=border)
+    first, second = rfla.positives
+    return rpn(
+        config,
+        pyramid,
+        receptive_field_anchors(config, pyramid, rfla),
+        beta=beta,
+        border=border,
+        assigner=HierarchicalAssigner(
+            first_round=first,
+            second_round=second,
+            shrink=rfla.shrink,
+            later_object_wins=rfla.later_object_wins,
+        ),
+        target_shrink=rfla.shrink if rfla.shrunk_targets else None,
     )
 
 
