@@ -265,8 +265,6 @@ class CascadeBoxHead(nn.Module):
         def predict(rows: Tensor) -> tuple[Tensor, Tensor]:
             return stage.predictor(self.pooling.cut(levels, rows))
 
-        return in_groups(predict, rois, self._group(stage))
-
-    def _group(self, stage: BoxStage) -> int | None:
-        """BatchNorm that counts must see all boxes at once, and only once."""
-        return None if trains_batch_norm(stage.predictor) else self.group
+        # BatchNorm that counts must see all boxes at once, and only once.
+        most = None if trains_batch_norm(stage.predictor) else self.group
+        return in_groups(predict, rois, most)

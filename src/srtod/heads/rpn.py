@@ -209,7 +209,10 @@ class RegionProposalNetwork(ProposalNetwork):
                 rows=self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device),
                 valid=self._inside(everywhere, batch.sizes[index]),
             )
-            wanted = self._wanted(everywhere[samples.rows], matched(truth.boxes, samples.assigned))
+            references = everywhere[samples.rows]
+            if self.target_shrink is not None:
+                references = scaled_boxes(references, self.target_shrink)
+            wanted = self.coder.encode(references, matched(truth.boxes, samples.assigned))
             predicted = deltas[index, samples.rows]
             score_loss = score_loss + objectness_loss(logits[index, samples.rows], samples)
             box_loss = box_loss + smooth_l1(predicted, wanted, samples.positive, beta=self.beta)
@@ -218,11 +221,6 @@ class RegionProposalNetwork(ProposalNetwork):
             "loss_rpn_objectness": SummedLoss(score_loss, count),
             "loss_rpn_box": SummedLoss(box_loss, count),
         }
-
-    def _wanted(self, anchors: Tensor, objects: Tensor) -> Tensor:
-        if self.target_shrink is not None:
-            anchors = scaled_boxes(anchors, self.target_shrink)
-        return self.coder.encode(anchors, objects)
 
     def _inside(self, anchors: Tensor, size: tuple[int, int]) -> Tensor | None:
         """Which of ``[N, 4]`` anchors may train in an image of this size, bool ``[N]``; None for all."""

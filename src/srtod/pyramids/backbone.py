@@ -267,8 +267,12 @@ def _load_weights(body: nn.Module, path: Path) -> None:
         raise InputError(f"{path}: not a readable file of plain weights") from error
     given = {_canonical(key): value for key, value in state.items()}
     own = body.state_dict()
-    missing = [key for key, value in own.items() if _shape(given.get(_canonical(key))) != value.shape]
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    missing = [
+        key
+        for key, value in own.items()
+        if getattr(given.get(_canonical(key)), "shape", None) != value.shape
+        and not key.endswith("num_batches_tracked")
+    ]
     if missing:
         raise InputError(
             f"{path}: does not fit the backbone: {len(missing)} of {len(own)} tensors are missing or of "
@@ -276,7 +280,3 @@ def _load_weights(body: nn.Module, path: Path) -> None:
         )
     check_finite(state, str(path))
     body.load_state_dict({key: given.get(_canonical(key), value) for key, value in own.items()})
-
-
-def _shape(tensor: Tensor | None) -> torch.Size | None:
-    return None if tensor is None else tensor.shape

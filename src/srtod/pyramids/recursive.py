@@ -44,7 +44,8 @@ class RecursiveFeaturePyramid(FeaturePyramid):
         with second_backbone.rebuilding() as body:
             for stage, index in FED_STAGES.items():
                 outputs = second_backbone.channels[index]
-                body[stage] = FedStage(body[stage], 4 * branch_channels, outputs)
+                name = f"{stage}.0"
+                body.set_submodule(name, FedBlock(body.get_submodule(name), 4 * branch_channels, outputs))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images ``[B, 3, H, W]`` to levels, lowest first."""
@@ -60,33 +61,16 @@ class RecursiveFeaturePyramid(FeaturePyramid):
         """Features of the second backbone, given the levels of the first pass."""
         features, x = [], images
         for name, part in self.second_backbone.body.named_children():
-            index = FED_STAGES.get(name)
-            x = part(x) if index is None else part(x, self.aspp(first[index]))
+            if name in FED_STAGES:
+                fed, *others = part.children()
+                x = fed(x, self.aspp(first[FED_STAGES[name]]))
+                for block in others:
+                    x = block(x)
+            else:
+                x = part(x)
             if name in STAGES:
                 features.append(x)
         return features
-
-
-class FedStage(nn.ModuleList):
-    """A stage of a ResNet whose first block takes feedback in.
-
-    Args:
-        stage: whose blocks it takes over.
-        inputs: channels of the feedback.
-        outputs: channels of the stage.
-    """
-
-    def __init__(self, stage: nn.Module, inputs: int, outputs: int) -> None:
-        first, *others = stage.children()
-        super().__init__([FedBlock(first, inputs, outputs), *others])
-
-    def forward(self, x: Tensor, feedback: Tensor) -> Tensor:
-        """Map features and feedback, which is as large as what the stage gives out, to features."""
-        first, *others = self
-        x = first(x, feedback)
-        for block in others:
-            x = block(x)
-        return x
 
 
 class FedBlock(nn.Module):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.pyramids.backbone import STRIDES, Backbone
@@ -93,9 +94,9 @@ class BranchedConv(nn.Conv2d):
         if not self.training:
             return super().forward(input)
         branches = zip(input.chunk(len(self.dilations)), self.dilations, strict=True)
-        return torch.cat([self._dilated(own, dilation) for own, dilation in branches])
-
-    def _dilated(self, features: Tensor, dilation: int) -> Tensor:
-        return nn.functional.conv2d(
-            features, self.weight, self.bias, self.stride, dilation, dilation, self.groups
+        return torch.cat(
+            [
+                F.conv2d(own, self.weight, self.bias, self.stride, dilation, dilation, self.groups)
+                for own, dilation in branches
+            ]
         )

@@ -33,7 +33,7 @@ class ATSSAssigner:
         if not len(objects) or not len(boxes):
             return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
         candidates = self._candidates(levels, objects)
-        overlaps = _overlaps(boxes, candidates, objects)
+        overlaps = paired_iou(boxes[candidates], objects[:, None])
         deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
         positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
         positive &= _centres_inside(boxes, candidates, objects)
@@ -58,12 +58,6 @@ def _nearest(points: Tensor, others: Tensor, number: int) -> Tensor:
         distances = (x - others_x).square_().add_((y - others_y).square_())
         nearest[block] = distances.topk(number, dim=1, largest=False).indices
     return nearest
-
-
-def _overlaps(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
-    """IoU of each object with its candidates, ``[G, K]``."""
-    partners = objects[:, None].expand(*candidates.shape, 4)
-    return paired_iou(boxes[candidates.flatten()], partners.reshape(-1, 4)).reshape(candidates.shape)
 
 
 def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
