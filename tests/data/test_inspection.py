@@ -29,7 +29,7 @@ def root(tmp_path, make_coco):
 def test_numbers(root):
     numbers = describe(data.read(root, split="train"))
     assert (numbers.images, numbers.images_without_objects) == (3, 2)
-    assert (numbers.objects, numbers.regions_to_ignore) == (8, 2)
+    assert (numbers.objects, numbers.regions_to_ignore) == (8, 3)
     assert numbers.size_bins == {"<2": 1, "2-8": 2, "8-16": 2, "16-32": 2, ">32": 1}
     assert numbers.mean_size == pytest.approx(118 / 8)
     assert numbers.median_size == pytest.approx(12.25)
@@ -37,7 +37,7 @@ def test_numbers(root):
     assert numbers.classes == {
         "cat": {"objects": 8, "regions_to_ignore": 0, "mean_size": pytest.approx(118 / 8)},
         "dog": {"objects": 0, "regions_to_ignore": 1, "mean_size": None},
-        "(any class)": {"objects": 0, "regions_to_ignore": 1, "mean_size": None},
+        "(any class)": {"objects": 0, "regions_to_ignore": 2, "mean_size": None},
     }
     assert numbers.image_sizes == {"64 x 48": 3}
     assert numbers.published is None
@@ -80,12 +80,13 @@ def test_tables_and_faults_are_printed(root):
     assert line.startswith(f"fault: {root / 'train.json'}, image 1, annotation 23: box (x 0, y 0, width 0")
 
 
-def test_only_the_first_faults_are_printed(tmp_path, make_coco):
+def test_faults_of_one_cause_are_one_line(tmp_path, make_coco):
     make_coco(tmp_path, annotations=[mark(number, 0) for number in range(30)])
     text = printed(inspect_splits(tmp_path))
-    assert text.count("fault: ") == 20
-    assert "and 10 more faults in train; --json lists them all" in text
-    assert "faults: 30" in text
+    assert text.count("fault: ") == 2  # of no size, and there more than once
+    assert "(and 29 more like this)" in text
+    assert "--json lists all 31 faults of train" in text
+    assert "faults: 31" in text
 
 
 def test_what_is_published_of_a_known_set_is_told(root):

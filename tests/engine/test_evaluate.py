@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset
-from srtod.data.records import AnnotatedSet
-from srtod.engine.evaluate import detect, evaluate, match_classes
+from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
+from srtod.engine.evaluate import detect, evaluate, match_classes, on_common_classes
 from srtod.engine.sets import Source, evaluation_set
 from srtod.metrics import evaluate_files
 from srtod.support.errors import InputError
@@ -281,3 +281,16 @@ def test_a_detector_of_ours(squares):
     assert not np.array_equal(halved.scores[:5], results.scores[:5])
     assert halved.scores[0] == pytest.approx(results.scores[0], abs=0.05)
     assert evaluate(detector, squares, progress=False).summary["AP"] >= 0
+
+
+def test_a_class_that_the_weights_do_not_know_is_left_out_and_told(capsys):
+    box = np.array([[1.0, 1.0, 9.0, 9.0], [20.0, 20.0, 30.0, 30.0], [40.0, 40.0, 50.0, 50.0]])
+    labels, ignore = np.array([0, 1, ANY_CLASS]), np.array([False, False, True])
+    record = ImageRecord(1, "a.png", Path("a.png"), 64, 64, box, labels, ignore, np.arange(3))
+    annotated = AnnotatedSet(Path("set"), "coco", "", ("boat", "drone"), (record,), category_ids=(4, 9))
+    common = on_common_classes(annotated, ("bird", "drone"))
+    assert (common.classes, common.category_ids) == (("drone",), (9,))
+    assert common.records[0].labels.tolist() == [0, ANY_CLASS]
+    assert common.records[0].boxes.tolist() == box[1:].tolist()
+    assert "the weights do not know boat" in capsys.readouterr().err
+    assert on_common_classes(annotated, ("bird",)) is annotated

@@ -130,3 +130,41 @@ def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
     assert len(training_records(mixed, images_without_boxes=False)) == 1
     with pytest.raises(InputError, match="no image has a box, so there is nothing to learn"):
         training_records(replace(squares, records=ignoring), images_without_boxes=True)
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_the_only_split_is_not_validated_on_whatever_its_name(folder, name, capsys):
+    (folder / "val.json").unlink()
+    (folder / "train.json").rename(folder / f"{name}.json")
+    train, val = training_sets(Source(folder))
+    assert (train.split, val) == (name, None)
+    assert f"learns from '{name}', the only split there is" in capsys.readouterr().err
+
+
+def test_images_that_are_learned_from_and_validated_on_are_told(folder, capsys):
+    shutil.copy(folder / "train.json", folder / "val.json")
+    content = json.loads((folder / "val.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = f"../train/{image['file_name']}"
+    (folder / "val.json").write_text(json.dumps(content))
+    for image in (folder / "images" / "train").glob("*"):
+        target = folder / "images" / "val" / image.name
+        target.unlink(missing_ok=True)
+        target.symlink_to(image)
+    training_sets(Source(folder))
+    assert "6 of its 6 images are learned from, too" in capsys.readouterr().err
+
+
+def test_an_empty_split_to_validate_on_is_left_out_where_faults_are(folder):
+    change(folder / "val.json", images=[], annotations=[])
+    assert training_sets(Source(folder, skip_bad=True))[1] is None
+
+
+def test_faults_of_one_cause_are_one_line(folder, capsys):
+    content = json.loads((folder / "train.json").read_text())
+    boxes = [annotation | {"bbox": [1, 1, 0, 5]} for annotation in content["annotations"]]
+    change(folder / "train.json", annotations=boxes)
+    training_sets(Source(folder, skip_bad=True))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "has zero or negative size" in line]
+    assert len(lines) == 1
+    assert "more like this)" in lines[0]

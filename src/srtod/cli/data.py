@@ -123,10 +123,13 @@ def _classes(annotated: "AnnotatedSet") -> str:
 
 def _report(sets: "Sequence[AnnotatedSet]", lost: Counter[str], to: str) -> None:
     """Say what was left out of the source, and what the layout cannot hold."""
-    for note in (note for annotated in sets for note in annotated.notes):
-        typer.echo(note)
-    for fault in (fault for annotated in sets for fault in annotated.faults):
-        typer.echo(f"left out or clipped: {fault}")
+    from srtod.data.records import told
+
+    for annotated in sets:
+        for note in annotated.notes:
+            typer.echo(note)
+        for line in told(annotated.faults):
+            typer.echo(f"left out or clipped: {line}")
     for what, count in lost.most_common():
         typer.echo(f"{to} cannot hold {what}: {count:,}")
     if not lost:

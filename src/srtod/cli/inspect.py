@@ -67,14 +67,16 @@ def print_inspection(inspection: "Inspection", console: Console) -> None:
 
 
 def _print_faults(statistics: Sequence["Statistics"], console: Console) -> None:
+    from srtod.data.records import told
+
     for numbers in statistics:
-        for fault in numbers.faults[:_SHOWN_FAULTS]:
-            console.print(f"fault: {fault}", style="red", soft_wrap=True, markup=False, highlight=False)
-        hidden = len(numbers.faults) - _SHOWN_FAULTS
-        if hidden > 0:
-            console.print(
-                f"and {hidden:,} more faults in {numbers.split or 'the set'}; --json lists them all"
-            )
+        for note in numbers.notes:
+            console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
+        causes = told(numbers.faults)
+        for line in causes[:_SHOWN_FAULTS]:
+            console.print(f"fault: {line}", style="red", soft_wrap=True, markup=False, highlight=False)
+        if len(numbers.faults) > len(causes[:_SHOWN_FAULTS]):
+            console.print(f"--json lists all {len(numbers.faults):,} faults of {numbers.split or 'the set'}")
     total = sum(len(numbers.faults) for numbers in statistics)
     console.print(f"faults: {total:,}" if total else "no faults", style="bold red" if total else "green")
 

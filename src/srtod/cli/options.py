@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Layout of the data: coco, visdrone, aitod (aitod-v1, aitod-v2), droneswarms, yolo or voc; "
-        "recognised if left out.",
+        help="Layout of the data: coco, visdrone, aitod (aitod-v1, aitod-v2), droneswarms, yolo, voc, csv, "
+        "cvat, dota or mot; recognised if left out.",
         show_default=False,
     ),
 ]

@@ -49,7 +49,8 @@ def convert(
     """
     check_layout(to)
     sets = [
-        checked(annotated, skip_bad=skip_bad, progress=progress) for annotated in _read(source, format, split)
+        checked(annotated, skip_bad=skip_bad, progress=progress)
+        for annotated in _read(source, format, split, skip_empty=skip_bad)
     ]
     return sets, write_sets(sets, target, to, link=link, progress=progress)
 
@@ -100,11 +101,12 @@ def write_sets(
         return WRITERS[to](sets, scratch, place)
 
 
-def _read(source: Path, format: str | None, split: str | None) -> list[AnnotatedSet]:
+def _read(source: Path, format: str | None, split: str | None, *, skip_empty: bool) -> list[AnnotatedSet]:
     found = find_splits(Path(source), format)
     if split is not None and split not in found:
         raise InputError(f"{source}: no split {split!r}; it has {', '.join(found)}")
-    sets = [read() for name, read in found.items() if split in (None, name)]
+    read_sets = [read() for name, read in found.items() if split in (None, name)]
+    sets = [one for one in read_sets if one.records or not skip_empty] or read_sets
     for annotated in sets[1:]:
         if (annotated.classes, annotated.category_ids) != (sets[0].classes, sets[0].category_ids):
             raise InputError(

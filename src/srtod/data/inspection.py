@@ -30,6 +30,7 @@ class Statistics:
         classes: for each class ``objects``, ``regions_to_ignore`` and ``mean_size``.
         image_sizes: images by ``"width x height"``, the most frequent first.
         faults: what is wrong.
+        notes: what was read otherwise than it is written.
         published: the copy beside what is published of it; ``None`` where the set is not a known one.
     """
 
@@ -46,6 +47,7 @@ class Statistics:
     classes: dict[str, dict[str, float | None]]
     image_sizes: dict[str, int]
     faults: tuple[Fault, ...]
+    notes: tuple[str, ...]
     published: Completeness | None
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def describe(annotated: AnnotatedSet) -> Statistics:
         },
         image_sizes={str(shapes[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
         faults=annotated.faults,
+        notes=annotated.notes,
         published=compare(annotated),
     )
 

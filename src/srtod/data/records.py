@@ -1,6 +1,7 @@
 """The one form in which every data set is held, whatever its files look like."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,12 +22,21 @@ ANY_CLASS = -1
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong in a data set: the file, the image and annotation it is about, and what is wrong."""
+    """Something wrong in a data set: the file, the image and annotation it is about, and what is wrong.
+
+    ``mended``: it was put right in reading and costs nothing, so nobody need stop.
+    """
 
     file: Path
     what: str
     image_id: int | str | None = None
     annotation_id: int | str | None = None
+    mended: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What is wrong without the names and numbers that differ from case to case."""
+        return re.sub(r"\([^)]*\)|'[^']*'|\"[^\"]*\"|\[[^]]*\]|\S*\d\S*|nan|inf", "_", self.what)
 
     def __str__(self) -> str:
         where = [str(self.file)]
@@ -35,6 +45,17 @@ class Fault:
         if self.annotation_id is not None:
             where.append(f"annotation {self.annotation_id}")
         return f"{', '.join(where)}: {self.what}"
+
+
+def told(faults: Iterable[Fault]) -> list[str]:
+    """Say what is wrong, a line a cause: the first example and how many more there are."""
+    groups: dict[str, list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault(fault.cause, []).append(fault)
+    more = (
+        f" (and {len(group) - 1:,} more like this)" if len(group) > 1 else "" for group in groups.values()
+    )
+    return [f"{group[0]}{count}" for group, count in zip(groups.values(), more, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,18 @@ class ImageRecord:
         """Read the image that the boxes are about; see :func:`~srtod.data.images.read_image`."""
         return read_image(self.path, (self.width, self.height), self.stretch)
 
+    def take(self, rows: Sequence[int]) -> "ImageRecord":
+        """Return the image with some of its boxes."""
+        index = np.array(rows, dtype=np.int64)
+        return replace(
+            self,
+            boxes=self.boxes[index],
+            labels=self.labels[index],
+            ignore=self.ignore[index],
+            annotation_ids=self.annotation_ids[index],
+            attributes=tuple(self.attributes[row] for row in rows),
+        )
+
 
 @dataclass(frozen=True)
 class AnnotatedSet:
@@ -85,13 +118,14 @@ class AnnotatedSet:
 
     Attributes:
         source: the file or folder it was read from (an annotation file where there is one).
-        format: ``coco``, ``visdrone``, ``aitod``, ``droneswarms``, ``yolo`` or ``voc``.
+        format: the layout's name, of :data:`srtod.data.formats.READERS`.
         split: ``train``, ``val``, ``test`` ..., or ``""`` where the layout has no splits.
         classes: names in label order.
         records: the sound images with their sound boxes.
         faults: what is wrong: images and boxes left out of ``records``, and boxes clipped to their image.
         category_ids: the data set's own numbers of the classes (COCO), or empty where it has none.
         notes: what was read otherwise than it is written and costs nothing, a line each.
+        left_out: images that are not among ``records`` because something in them is wrong, without boxes.
     """
 
     source: Path
@@ -102,6 +136,7 @@ class AnnotatedSet:
     faults: tuple[Fault, ...] = field(default=())
     category_ids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[ImageRecord, ...] = ()
 
     def category_id_of(self, label: int) -> int:
         """The number that the set's files give to a class; counted from 1 where they have none."""
@@ -126,16 +161,21 @@ class AnnotatedSet:
         notes = (depth_note(record.path) for record in self.evenly(SOME).records)
         return list(islice(filter(None, notes), 1))
 
+    def every_image(self) -> "AnnotatedSet":
+        """Return this set with all its images, for a purpose that asks for their ids and names alone."""
+        return replace(self, records=(*self.records, *self.left_out), faults=(), left_out=())
+
     def require_sound(self) -> "AnnotatedSet":
-        """Return this set if it has no faults.
+        """Return this set if it has no faults but those that are mended.
 
         Raises:
             InputError: the first fault, how many more there are, and what to do.
         """
-        if not self.faults:
+        first, *others = told(fault for fault in self.faults if not fault.mended) or ("",)
+        if not first:
             return self
-        more = f" (and {len(self.faults) - 1} more faults)" if len(self.faults) > 1 else ""
+        more = f" (and {len(others)} more kinds of faults)" if others else ""
         raise InputError(
-            f"{self.faults[0]}{more}; see them all with 'srtod data inspect'; "
+            f"{first}{more}; see them all with 'srtod data inspect'; "
             "train, evaluate, predict and convert can leave out what is damaged with --skip-bad"
         )

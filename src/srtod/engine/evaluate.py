@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import nn
 from srtod import metrics
 from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Loader, on_device, sound, spare_cores
-from srtod.data.records import AnnotatedSet
+from srtod.data.records import ANY_CLASS, AnnotatedSet
 from srtod.engine.processes import gathered, together
 from srtod.metrics import DETECTIONS_PER_IMAGE, Metrics
 from srtod.nn.modes import evaluating
@@ -23,7 +23,7 @@ from srtod.results import SetDetections, coco_results, results_file
 from srtod.support.devices import in_precision
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import atomic_file
-from srtod.support.progress import counting_bar
+from srtod.support.progress import counting_bar, say
 from srtod.types import Detections, Finder
 
 
@@ -101,11 +101,33 @@ def evaluate(
     Raises:
         InputError: as :func:`detect`, or ``save_detections`` cannot be written.
     """
+    annotated = on_common_classes(annotated, detector.classes)
     dataset = DetectionDataset(annotated.records, classes=annotated.classes)
     found = detect(detector, dataset, precision=precision, batch_size=batch_size, progress=progress)
     if save_detections is not None:
         _save(save_detections, found, annotated)
     return metrics.evaluate(annotated, found, detections_per_image=detections_per_image)
+
+
+def on_common_classes(annotated: AnnotatedSet, known: Sequence[str]) -> AnnotatedSet:
+    """Return what a data set marks of the classes that a detector knows; all of it if it knows none."""
+    kept = [label for label, name in enumerate(annotated.classes) if name in known]
+    if not kept or len(kept) == len(annotated.classes):
+        return annotated
+    new = np.full(len(annotated.classes) + 1, -2)  # the last for regions of any class, whose label is -1
+    new[kept], new[-1] = range(len(kept)), ANY_CLASS
+    records = []
+    for record in annotated.records:
+        rows = np.flatnonzero(new[record.labels] > ANY_CLASS - 1)
+        records.append(replace(record, labels=new[record.labels]).take(rows.tolist()))
+    others = [name for name in annotated.classes if name not in known]
+    say(f"{annotated.source}: the weights do not know {', '.join(others)}: evaluated on the other classes")
+    return replace(
+        annotated,
+        classes=tuple(annotated.classes[label] for label in kept),
+        records=tuple(records),
+        category_ids=tuple(annotated.category_ids[label] for label in kept) if annotated.category_ids else (),
+    )
 
 
 def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | None]:

@@ -1,5 +1,6 @@
 """From the paths a user gives to the sets that are trained and validated on."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from accelerate.utils import gather_object
 from srtod.data import read, splits
 from srtod.data.checks import check_images
 from srtod.data.images import stretched
-from srtod.data.records import SOME, AnnotatedSet, ImageRecord
+from srtod.data.records import SOME, AnnotatedSet, ImageRecord, told
 from srtod.defaults import Stretch
 from srtod.support.errors import InputError
 from srtod.support.progress import say
@@ -85,7 +86,10 @@ def training_sets(
             ``val_split`` that is learned from.
     """
     names = source.splits
-    split = source.split or next((name for name in ("train", "trainval") if name in names), None)
+    only = names[0] if len(names) == 1 else None
+    split = source.split or next((name for name in ("train", "trainval") if name in names), only)
+    if split in ("val", "test") and source.split is None and not quiet:
+        say(f"{source.path}: learns from {split!r}, the only split there is")
     train = source.read(split)
     if val_data is not None:
         other = replace(source, path=val_data)
@@ -99,6 +103,10 @@ def training_sets(
             )
         held_out = val_split or held_out_split(others)
         val = None if held_out is None else source.read(held_out)
+    if val is not None and source.skip_bad and not val.records:
+        val = None
+    if val is not None:
+        _tell_shared(train, val, quiet=quiet)
     if val is not None and val.classes != train.classes:
         raise InputError(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
@@ -106,6 +114,17 @@ def training_sets(
         )
     sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
     return sound(train), None if val is None else sound(val)
+
+
+def _tell_shared(train: AnnotatedSet, val: AnnotatedSet, *, quiet: bool) -> None:
+    """Say how many images are validated on that are learned from, too."""
+    learned = {os.path.realpath(record.path) for record in train.records}
+    shared = sum(os.path.realpath(record.path) in learned for record in val.records)
+    if shared and not quiet:
+        say(
+            f"{val.source}: {shared:,} of its {len(val.records):,} images are learned from, too, so that the "
+            "metrics of the validation say little"
+        )
 
 
 def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tuple[ImageRecord, ...]:
@@ -158,7 +177,7 @@ def checked(
     sound = replace(annotated, records=records, faults=(*annotated.faults, *faults))
     if not skip_bad:
         sound.require_sound()
-    notes = [*sound.notes, *(f"left out: {fault}" for fault in sound.faults)]
+    notes = [*sound.notes, *(f"left out: {line}" for line in told(sound.faults))]
     for note in () if quiet else [*notes, *(sound.stretch_notes() if decode else ())]:
         say(note)
     return sound

@@ -77,22 +77,34 @@ def test_box_a_pixel_out_is_clipped_in_silence(tmp_path, make_split):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,2,3,4,1,12,0,0", "unknown category 12"),
-        ("1,2,3,4,1,-1,0,0", "unknown category -1"),
         ("1,2,3,4", "has 4 columns where VisDrone has 8"),
         ("1,2,three,4,1,4,0,0", "could not convert string to float: 'three'"),
         ("1,2,nan,4,1,4,0,0", "has NaN or infinite numbers"),
-        ("1,2,0,4,1,4,0,0", "has zero or negative size"),
-        ("100,2,3,4,1,4,0,0", "lies outside the image"),
         ("1,2,3,4,1,inf,0,0", "must be whole numbers"),
     ],
 )
-def test_bad_line_is_left_out(tmp_path, make_split, line, message):
+def test_a_line_without_a_place_costs_its_image(tmp_path, make_split, line, message):
     annotated = data.read(make_split(tmp_path, a=f"1,2,3,4,1,4,0,0\n{line}\n"))
-    assert len(annotated.records[0].boxes) == 1
+    assert annotated.records == ()
     (fault,) = annotated.faults
     assert (fault.file, fault.image_id) == (tmp_path / "annotations" / "a.txt", 1)
     assert fault.annotation_id == "line 2"
+    assert message in fault.what
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "ignored"),
+    [
+        ("1,2,9,4,1,12,0,0", "unknown category 12", 1),
+        ("1,2,9,4,1,-1,0,0", "unknown category -1", 1),
+        ("1,2,0,4,1,4,0,0", "has zero or negative size", 1),
+        ("100,2,3,4,1,4,0,0", "lies outside the image", 0),
+    ],
+)
+def test_no_object_in_a_known_place_is_a_region_to_ignore(tmp_path, make_split, line, message, ignored):
+    annotated = data.read(make_split(tmp_path, a=f"1,2,3,4,1,4,0,0\n{line}\n"))
+    assert annotated.records[0].ignore.tolist() == [False] + [True] * ignored
+    (fault,) = annotated.faults
     assert message in fault.what
 
 

@@ -64,7 +64,7 @@ def test_list_of_images(tmp_path, make_split):
     annotated = data.read(tmp_path)
     assert [record.file_name for record in annotated.records] == ["images/b.jpg"]
     texts = [str(fault) for fault in annotated.faults]
-    assert "val.txt: file_name '../c.jpg' leaves the folder, which is refused" in texts[0]
+    assert "val.txt: missing image '../c.jpg'" in texts[0]
     assert "val.txt: missing image 'images/d.jpg'" in texts[1]
 
 
@@ -82,9 +82,10 @@ def test_image_without_text_has_no_objects(tmp_path, make_split, make_image):
         ("-1 0.5 0.5 0.1 0.1", "unknown category -1"),
         ("0.5 0.5 0.5 0.1 0.1", "unknown category 0.5"),
         ("nan 0.5 0.5 0.1 0.1", "unknown category nan"),
-        ("cat 0.5 0.5 0.1 0.1", "could not convert string to float: 'cat'"),
+        ("bird 0.5 0.5 0.1 0.1", "unknown category bird"),
+        ("0 0,5 0,5 0,1 0,1", "has commas in its numbers where YOLO has points"),
         ("0 0.5 0.5 0.1", "has 4 columns where YOLO has 5"),
-        ("0 0.1 0.1 0.2 0.2 0.3 0.3", "has 7 columns where YOLO has 5"),
+        ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "has 8 columns where YOLO has 5"),
         ("0 nan 0.5 0.1 0.1", "has NaN or infinite numbers"),
         ("0 0.5 0.5 0 0.1", "has zero or negative size"),
         ("0 30 40 10 10", "lies outside the image"),
@@ -104,12 +105,15 @@ def test_bad_line(tmp_path, make_split, line, message):
     [
         ("names: [cat\n", "data.yaml: not valid YAML: "),
         ("just words\n", "data.yaml: not a YOLO data set"),
-        ("train: images\nnames: 3\n", "data.yaml: 'names' must be a list"),
+        ("train: images\nnames: [[cat], [dog]]\n", "data.yaml: 'names' must be a list"),
+        ("train: images\nnames: {1: cat, 2: dog}\n", "data.yaml: 'names' must be a list"),
+        ("train: images\nnames:\n0: cat\n", "data.yaml: 'names' must be a list"),
+        ("train: images\nnc: 2\nnames: [cat]\n", "data.yaml: nc is 2, 'names' has 1; correct one"),
         ("train: images\nnames: [cat, cat]\n", "data.yaml: 'names' must be a list of different names"),
         ("train: images\nnames: {0: cat, 2: dog}\n", "data.yaml: 'names' must be a list"),
         ("train: pictures\nnames: [cat, dog]\n", "data.yaml: 'pictures' is not there"),
         ("train: /usr\nnames: [cat, dog]\n", "data.yaml: '/usr' leaves the folder, which is refused"),
-        ("train: images\n", "no class names; add classes.txt"),
+        ("train: images\n", "no class names (key 'names'); add classes.txt"),
     ],
 )
 def test_bad_config(tmp_path, make_split, config, message):
@@ -142,3 +146,108 @@ def test_leftovers_of_other_programs_are_no_images_and_are_counted(tmp_path, mak
         "left out: 1 x HEIC image: b.HEIC; save them as JPEG or PNG",
         "left out: 2 x leftover of another program: ._a.jpg, a.jpg",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("[yes, no]", ("yes", "no")),
+        ("{0: on, 1: off}", ("on", "off")),
+        ("[1, 2.0, 007]", ("1", "2.0", "007")),
+        ("[2024-01-01, null]", ("2024-01-01", "null")),
+        ('{"0": cat, "1": dog}', ("cat", "dog")),
+        ("cat", ("cat",)),
+        ("\"['cat', 'dog']\"", ("cat", "dog")),
+    ],
+)
+def test_names_keep_their_words(tmp_path, make_split, names, expected):
+    make_split(tmp_path / "images", tmp_path / "labels", text="")
+    (tmp_path / "data.yaml").write_text(f"train: images\nnames: {names}\n")
+    assert data.read(tmp_path).classes == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 0.45 0.4 0.55 0.4 0.55 0.6 0.45 0.6",
+        "1 0.5 0.5 0.1 0.2 0.87",
+        "1,0.5,0.5,0.1,0.2",
+        "1\t0.5\t0.5\t0.1\t0.2",
+        "dog 0.5 0.5 0.1 0.2",
+        "# by hand\n1.0 0.5 0.5 0.1 0.2",
+    ],
+)
+def test_lines_as_tools_write_them(tmp_path, make_split, line):
+    make_split(tmp_path / "images", tmp_path / "labels", text=line)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (record,) = data.read(tmp_path).require_sound().records
+    assert record.labels.tolist() == [1]
+    assert record.boxes.tolist() == [pytest.approx([28.8, 19.2, 35.2, 28.8])]
+
+
+def test_texts_beside_images_and_in_labels_are_read_alike(tmp_path, make_split):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_split(tmp_path / "images", tmp_path / "images", "b")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert [len(record.boxes) for record in data.read(tmp_path).require_sound().records] == [1, 1]
+
+
+def test_a_flat_folder_of_labelimg(tmp_path, make_split):
+    make_split(tmp_path, tmp_path)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert data.splits(tmp_path) == ("",)
+    assert len(data.read(tmp_path).require_sound().records[0].boxes) == 1
+
+
+def test_boxes_whose_image_is_missing_are_told(tmp_path, make_split):
+    for name in ("a", "b", "c"):
+        make_split(tmp_path / "images", tmp_path / "labels", name)
+    (tmp_path / "images" / "b.jpg").unlink()
+    (tmp_path / "images" / "c.jpg").rename(tmp_path / "images" / "c.heic")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    lost, unread = data.read(tmp_path).faults
+    assert str(lost).endswith("b.txt: its boxes are not read: there is no image of that name")
+    assert str(unread).endswith("there is no image of that name (there is 'c.heic')")
+
+
+def test_a_split_that_is_not_there_is_left_out_and_told(tmp_path, make_split):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "data.yaml").write_text("train: images\nval: no\ntest: ../test/images\nnames: [cat, dog]\n")
+    assert data.splits(tmp_path) == ("train",)
+    assert [note.partition(": ")[2] for note in data.read(tmp_path).notes] == [
+        "the split 'val' is left out: 'no' is not there",
+        "the split 'test' is left out: '../test/images' is not there",
+    ]
+
+
+@pytest.mark.parametrize("path", ["../set", "{root}/set", ""])
+def test_a_file_that_the_user_names_may_lead_elsewhere(tmp_path, make_split, path):
+    make_split(tmp_path / "set" / "images", tmp_path / "set" / "labels")
+    config = tmp_path / "configs" / "own.yaml"
+    config.parent.mkdir()
+    place = "images" if path else "../set/images"
+    config.write_text(f"path: {path.format(root=tmp_path)}\ntrain: {place}\nnames: [cat, dog]\n")
+    assert len(data.read(config).require_sound().records) == 1
+
+
+def test_a_file_in_a_folder_that_the_user_names_may_not(tmp_path, make_split):
+    make_split(tmp_path / "secret" / "images", tmp_path / "secret" / "labels")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "data.yaml").write_text("train: ../secret/images\nnames: [cat, dog]\n")
+    with pytest.raises(InputError, match="leaves the folder, which is refused"):
+        data.read(tmp_path / "set")
+
+
+def test_the_export_of_cvat(tmp_path, make_split):
+    make_split(tmp_path / "obj_train_data", tmp_path / "obj_train_data")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/a.jpg\n")
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+    (tmp_path / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
+    assert data.read(tmp_path).require_sound().records[0].labels.tolist() == [1]
+
+
+def test_the_export_of_label_studio(tmp_path, make_split):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "notes.json").write_text('{"categories": [{"id": 0, "name": "cat"}], "info": {"year": 2026}}')
+    assert data.read(tmp_path).format == "yolo"

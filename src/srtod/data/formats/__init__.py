@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from srtod.data.formats import aitod, coco, droneswarms, visdrone, voc, yolo
+from srtod.data.folders import IMAGES
+from srtod.data.formats import aitod, coco, dota, droneswarms, sequences, table, visdrone, voc, yolo
 from srtod.data.formats.layout import Splits
 from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet
@@ -18,6 +19,10 @@ READERS: Mapping[str, Callable[[Path], Splits]] = {
     "yolo": yolo.find,
     "voc": voc.find,
     "coco": coco.find,
+    "csv": table.find_csv,
+    "cvat": table.find_cvat,
+    "dota": dota.find,
+    "mot": sequences.find,
 }
 """What finds the splits of a layout, by its name; these are recognised."""
 
@@ -56,10 +61,28 @@ def find_splits(path: Path, format: str | None = None) -> Splits:
             found.pop("coco", None)
     if not found:
         wanted = f"no data set in the layout {format!r}" if format else f"no data set ({_list(READERS)})"
-        raise InputError(f"{path}: {wanted} found here; give its folder or its annotation file")
+        raise InputError(f"{path}: {wanted} found here{_seen(path)}; give its folder or its annotation file")
     if len(found) > 1:
         raise InputError(f"{path}: could be {_list(found, ' or ')}; say which with --format")
     return next(iter(found.values()))
+
+
+def _seen(path: Path) -> str:
+    """What lies in a folder instead, and what the nearest layout would need."""
+    if not path.is_dir():
+        return ""
+    kinds = Counter(file.suffix.lower() or file.name for file in path.rglob("*") if file.is_file())
+    images = sum(count for kind, count in kinds.items() if kind in IMAGES)
+    others = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if kind not in IMAGES)
+    if not kinds:
+        return ", it is empty"
+    if kinds[".txt"]:
+        near = "YOLO: images/ beside labels/ with texts of the same names, and classes.txt"
+    elif kinds[".xml"]:
+        near = "VOC: JPEGImages/ beside Annotations/ with XML files of the same names"
+    else:
+        near = "COCO: images/ beside a JSON file with images, annotations and categories"
+    return f" (there are {images:,} images and {others or 'nothing else'}; the nearest layout is {near})"
 
 
 def _list(names: Mapping[str, object], last: str = ", ") -> str:

@@ -1,6 +1,9 @@
 """From what a file says to sound records: the checks that every layout shares."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srtod.data.folders import list_folder
-from srtod.data.formats.layout import read_lines
+from srtod.data.formats.layout import ImageFinder, read_lines
 from srtod.data.images import image_size
-from srtod.data.records import AnnotatedSet, Fault, ImageRecord
+from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
 
 TOLERANCE = 1.0
@@ -30,6 +33,7 @@ class Mark(NamedTuple):
     attributes: Mapping[str, Any] = _NOTHING
     annotation_id: int = 0
     where: str | None = None  # how faults call it in files without ids: "line 3"
+    wrong: str = ""  # why it is no object, though its place is known: a region to ignore
 
 
 class SetBuilder:
@@ -51,7 +55,8 @@ class SetBuilder:
         self.split = split
         self.classes = tuple(classes)
         self.category_ids = tuple(category_ids)
-        self._records: list[ImageRecord] = []
+        self._records: dict[str, list[ImageRecord]] = {}  # by real path: several entries may name one file
+        self._left_out: list[ImageRecord] = []
         self._faults: list[Fault] = []
         self._notes: list[str] = []
         self._annotations_seen = False
@@ -64,10 +69,11 @@ class SetBuilder:
         file: Path | None = None,
         image_id: int | str | None = None,
         annotation_id: int | str | None = None,
+        mended: bool = False,
     ) -> None:
         """Note something that is wrong; ``file`` is the source where none is given."""
         self._annotations_seen |= annotation_id is not None
-        self._faults.append(Fault(file or self.source, what, image_id, annotation_id))
+        self._faults.append(Fault(file or self.source, what, image_id, annotation_id, mended))
 
     def note(self, what: str) -> None:
         """Note something that the user should know and that costs nothing."""
@@ -79,6 +85,15 @@ class SetBuilder:
         for note in listing.notes():
             self.note(note)
         return listing.images
+
+    def note_names(self, finder: ImageFinder) -> None:
+        """Note how many image files are called otherwise than the annotations say."""
+        if finder.elsewhere:
+            said, found = finder.elsewhere[0]
+            self.note(
+                f"{len(finder.elsewhere):,} image files are called otherwise than said, such as {found!r} "
+                f"for {said!r}: found by their base names"
+            )
 
     def reject(self, error: InputError, image_id: int | str) -> None:
         """Note that an image or its annotation file cannot be read; the error begins with the file's name."""
@@ -95,8 +110,12 @@ class SetBuilder:
         *,
         file: Path | None = None,
         fields: Mapping[str, Any] = _NOTHING,
+        lost: bool = False,
     ) -> None:
-        """Add an image with the sound ones of its marks; the others become faults.
+        """Add an image with what is marked in it.
+
+        A mark that is wrong while its place is known becomes a region to ignore, so that nothing learns an
+        object as background. An image goes where the place of a mark is not known.
 
         Args:
             image_id: the set's own id.
@@ -106,28 +125,35 @@ class SetBuilder:
             marks: what is marked in it.
             file: where the marks stand, for faults (default: the source).
             fields: what else is said of the image.
+            lost: leave the image out, because it is missing or something is marked in a place not known.
         """
         self._annotations_seen |= bool(marks)
         given = np.array([mark.box for mark in marks], dtype=np.float64).reshape(-1, 4)
-        boxes, sound, complaints = check_boxes(given, *size)
-        for index, what in complaints.items():
-            name = marks[index].where or marks[index].annotation_id
-            self.fault(what, file=file, image_id=image_id, annotation_id=name)
-        kept = [mark for mark, good in zip(marks, sound, strict=True) if good]
+        boxes, sound, placed, complaints = check_boxes(given, *size)
+        for index, mark in enumerate(marks):
+            if what := mark.wrong or complaints.get(index):
+                name = mark.where or mark.annotation_id
+                self.fault(what, file=file, image_id=image_id, annotation_id=name)
+        ignored = ~sound | np.array([mark.ignore or bool(mark.wrong) for mark in marks], dtype=np.bool_)
+        labels = np.where(sound, np.array([mark.label for mark in marks], dtype=np.int64), ANY_CLASS)
+        kept = np.flatnonzero(placed)
         record = ImageRecord(
             image_id=image_id,
             file_name=file_name,
             path=path,
             width=size[0],
             height=size[1],
-            boxes=boxes[sound],
-            labels=np.array([mark.label for mark in kept], dtype=np.int64),
-            ignore=np.array([mark.ignore for mark in kept], dtype=np.bool_),
-            annotation_ids=np.array([mark.annotation_id for mark in kept], dtype=np.int64),
-            attributes=tuple(mark.attributes for mark in kept),
+            boxes=boxes[kept],
+            labels=labels[kept],
+            ignore=ignored[kept],
+            annotation_ids=np.array([mark.annotation_id for mark in marks], dtype=np.int64)[kept],
+            attributes=tuple(marks[index].attributes for index in kept.tolist()),
             fields=fields,
         )
-        self._records.append(record)
+        if lost or not np.isfinite(given).all():
+            self._left_out.append(record.take([]))
+        else:
+            self._records.setdefault(os.path.realpath(path), []).append(record)
 
     def add_items(
         self,
@@ -156,14 +182,15 @@ class SetBuilder:
         except InputError as error:
             self.reject(error, image_id)
             return
-        marks = []
+        marks, lost = [], False
         for where, item in items:
             self._annotation_id += 1
             try:
                 marks.append(parse(item, size)._replace(annotation_id=self._annotation_id, where=where))
             except ValueError as error:
+                lost = True
                 self.fault(str(error), file=file, image_id=image_id, annotation_id=where)
-        self.add(image_id, file_name, path, size, marks, file=file)
+        self.add(image_id, file_name, path, size, marks, file=file, lost=lost)
 
     def add_text(
         self,
@@ -179,30 +206,63 @@ class SetBuilder:
         except InputError as error:
             self.reject(error, image_id)
             return
-        items = [(f"line {number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
+        told = [(f"line {number}", line) for number, line in enumerate(lines, start=1)]
+        items = [(where, line) for where, line in told if line.partition("#")[0].strip()]
         self.add_items(image_id, file_name, path, items, parse, file=text)
 
     def build(self) -> AnnotatedSet:
         """Return the split; one without images or annotations has that as a fault."""
-        if not self._records and not self._faults:
+        records = tuple(self._together(entries) for entries in self._records.values())
+        merged = sum(len(entries) - 1 for entries in self._records.values())
+        if merged:
+            name = next(entries[0].file_name for entries in self._records.values() if len(entries) > 1)
+            self.note(
+                f"{merged:,} images are there again, such as {name!r}: what is marked in one is put together"
+            )
+        if not records and not self._faults:
             self.fault("no images at all")
-        elif self._records and not self._annotations_seen:
+        elif records and not self._annotations_seen:
             self.fault("no annotations at all: nothing is marked in any image")
         return AnnotatedSet(
             source=self.source,
             format=self.format,
             split=self.split,
             classes=self.classes,
-            records=tuple(self._records),
+            records=records,
             faults=tuple(self._faults),
             category_ids=self.category_ids,
             notes=tuple(self._notes),
+            left_out=tuple(self._left_out),
         )
+
+    def _together(self, entries: Sequence[ImageRecord]) -> ImageRecord:
+        """One image of all entries that name its file, with every box once."""
+        first = entries[0]
+        columns = ("boxes", "labels", "ignore", "annotation_ids")
+        whole = (
+            first
+            if len(entries) == 1
+            else replace(
+                first,
+                attributes=tuple(chain.from_iterable(entry.attributes for entry in entries)),
+                **{name: np.concatenate([getattr(entry, name) for entry in entries]) for name in columns},
+            )
+        )
+        rows = np.column_stack([whole.boxes, whole.labels, whole.ignore])
+        if len(set(map(tuple, rows.tolist()))) == len(rows):
+            return whole
+        _, kept, times = np.unique(rows, axis=0, return_index=True, return_counts=True)
+        if len(entries) == 1:
+            for index in kept[times > 1].tolist():
+                what = f"box {_describe(whole.boxes[index])} is there twice or more (counted once)"
+                number = int(whole.annotation_ids[index])
+                self.fault(what, image_id=whole.image_id, annotation_id=number, mended=True)
+        return whole.take(sorted(kept.tolist()))
 
 
 def check_boxes(
     boxes: NDArray[np.float64], width: int, height: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[int, str]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, str]]:
     """Clip boxes to their image and say what is wrong with them.
 
     A box that reaches out by more than :data:`TOLERANCE` is clipped, kept and complained of; one that has no
@@ -214,15 +274,20 @@ def check_boxes(
         height: of the image.
 
     Returns:
-        The clipped boxes ``[N, 4]``, which of them are sound ``[N]``, and the complaints by index.
+        The clipped boxes ``[N, 4]``, which of them are sound ``[N]``, which have a place in the image all the
+        same ``[N]`` (one without a size: at least a pixel of it), and the complaints by index.
     """
     limits = np.array([width, height, width, height], dtype=np.float64)
-    clipped = np.clip(boxes, 0.0, limits)
     with np.errstate(invalid="ignore"):
         finite = np.isfinite(boxes).all(axis=1)
         sized = np.logical_and(finite, (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        inside = np.logical_and(sized, (clipped[:, 2:] > clipped[:, :2]).all(axis=1))
-        overshoot = np.abs(boxes - clipped).max(axis=1, initial=0.0)
+        least, most = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+        middle = (least + most) / 2
+        grown = np.hstack([np.minimum(least, middle - 0.5), np.maximum(most, middle + 0.5)])
+        clipped = np.clip(np.where(sized[:, None], boxes, grown), 0.0, limits)
+        placed = np.logical_and(finite, (clipped[:, 2:] > clipped[:, :2]).all(axis=1))
+        inside = np.logical_and(sized, placed)
+        overshoot = np.where(sized, np.abs(boxes - clipped).max(axis=1, initial=0.0), 0.0)
     image = f"the image of {width} x {height} pixels"
     reasons = {  # the first that applies
         "has NaN or infinite numbers; correct or remove it": ~finite,
@@ -234,7 +299,7 @@ def check_boxes(
     for reason, applies in reasons.items():
         for index in np.flatnonzero(applies).tolist():
             complaints.setdefault(index, f"box {_describe(boxes[index])} {reason}")
-    return clipped, inside, complaints
+    return clipped, inside, placed, complaints
 
 
 def _describe(box: NDArray[np.float64]) -> str:

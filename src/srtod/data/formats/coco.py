@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -15,14 +16,18 @@ from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.coco_json import CocoFile, collector_paused, read_coco
 from srtod.data.formats.entries import Entries, is_id
-from srtod.data.formats.layout import ImageFinder, Splits, name_splits, split_name
+from srtod.data.formats.layout import ImageFinder, Splits, name_splits, own_name, split_name
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import NameGiver, Place
+from srtod.data.images import image_size
 from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.support.errors import InputError
 from srtod.support.files import write_json
 
 _PREFIX = "instances_"
 _SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
+_NAME_KEYS = ("file_name", "filename", "fileName", "name", "path", "coco_url", "url")
+_IGNORE_KEYS = frozenset({"ignore", "ignored", "isignore", "is_ignore", "is_crowd", "crowd", "difficult"})
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
 
@@ -50,20 +55,43 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     ids = tuple(number for number in file.category_ids if isinstance(number, int))
     builder = SetBuilder(path, format, split, file.classes, ids if len(ids) == len(file.classes) else ())
     finder = ImageFinder(_image_folders(path, split))
-    marks = _marks(builder, file)
+    marks, lost = _marks(builder, file)
     for row, (image_id, image) in enumerate(zip(file.image_ids, file.images.items, strict=True)):
         if row in file.images.wrong:
             builder.fault(f"images[{row}]: {file.images.wrong[row]}", image_id=image_id)
             continue
         assert image_id is not None
-        fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
-        try:
-            builder.add(
-                image_id, *finder.find(_value(image, "file_name")), _size(image), marks[row], fields=fields
-            )
-        except ValueError as error:
-            builder.fault(str(error), image_id=image_id)
+        _add(builder, finder, image_id, image, marks[row], lost=row in lost)
+    for note in file.notes:
+        builder.note(note)
+    builder.note_names(finder)
     return collapse_any_class(builder.build())
+
+
+def _add(
+    builder: SetBuilder,
+    finder: ImageFinder,
+    image_id: int | str,
+    image: Mapping[str, Any],
+    marks: Sequence[Mark],
+    *,
+    lost: bool,
+) -> None:
+    fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
+    said = next((image[key] for key in _NAME_KEYS if image.get(key)), None)
+    if isinstance(said, str) and "://" in said:
+        said = said.rpartition("/")[2]
+    size = _size(image)
+    try:
+        file_name, path = finder.find(said)
+        size = size or image_size(path)
+    except (ValueError, InputError) as error:
+        builder.fault(str(error), image_id=image_id)
+        if size is None or not isinstance(said, str):
+            return
+        file_name, lost = own_name(said), True
+        path = builder.source.parent / file_name
+    builder.add(image_id, file_name, path, size, marks, fields=fields, lost=lost)
 
 
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
@@ -93,10 +121,19 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 def _annotation_files(folder: Path) -> list[Path]:
     """The JSON files that most look like annotations: named after splits, or else the nearest."""
     groups = [files_like(folder, pattern) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
+    groups = [[file for file in group if split_name(file.stem) or _looks_like_coco(file)] for group in groups]
     named = [[file for file in group if _split_of(file)] for group in groups]
     files = next(filter(None, named), None) or next(filter(None, groups), [])
     # Beside instances_val2017.json lie captions and keypoints of the same images.
     return [file for file in files if file.name.startswith(_PREFIX)] or files
+
+
+def _looks_like_coco(file: Path) -> bool:
+    """Whether a file names its images at its beginning or end; label studio's ``notes.json`` does not."""
+    with file.open("rb") as stream:
+        head = stream.read(4096)
+        stream.seek(max(0, file.stat().st_size - 4096))
+        return any(key in part for part in (head, stream.read()) for key in (b'"images"', b'"annotation'))
 
 
 def _split_of(file: Path) -> str:
@@ -116,45 +153,48 @@ def _image_folders(file: Path, split: str) -> Iterator[Path]:
                 base / name / "images",
                 base / name,
             )
-    yield from (base / "images", base / "JPEGImages", base, file.parent)
+    yield from (base / "images", base / "JPEGImages", base / "data", base, file.parent)
 
 
-def _size(image: Mapping[str, Any]) -> tuple[int, int]:
-    width, height = _value(image, "width"), _value(image, "height")
-    for value in (width, height):
-        if not _is_number(value) or not 1 <= value < 2**31 or value != int(value):
-            raise ValueError(f"width {width!r} and height {height!r} must be whole numbers of pixels")
-    return int(width), int(height)
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The width and height that an entry says; None where they are no whole numbers of pixels."""
+    numbers = [image.get(key) for key in ("width", "height")]
+    texts = [f"{value:g}" if _is_number(value) else value for value in numbers]
+    if not all(isinstance(text, str) and text.isdecimal() and 1 <= int(text) < 2**31 for text in texts):
+        return None
+    width, height = (int(str(text)) for text in texts)
+    return width, height
 
 
-def _marks(builder: SetBuilder, file: CocoFile) -> list[list[Mark]]:
-    """The sound annotations of each image; the others become faults."""
+def _marks(builder: SetBuilder, file: CocoFile) -> tuple[list[list[Mark]], set[int]]:
+    """The annotations of each image whose place is known, and the images with others."""
     marks: list[list[Mark]] = [[] for _ in file.image_ids]
+    lost: set[int] = set()
     ids = _annotation_ids(builder, file.annotations)
     boxes = file.boxes.copy()
     boxes[:, 2:] += boxes[:, :2]
-    columns = zip(
-        file.annotations.items,
-        file.image_of.tolist(),
-        ids,
-        file.labels.tolist(),
-        boxes.tolist(),
-        file.crowd.tolist(),
-        strict=True,
-    )
-    wrong = file.annotations.wrong
-    for row, (item, image, number, label, box, crowd) in enumerate(columns):
-        if row in wrong:
-            said = item.get("image_id")
-            builder.fault(wrong[row], image_id=said if is_id(said) else None, annotation_id=number)
-        else:
-            marks[image].append(Mark(tuple(box), label, crowd, _attributes(item, box), number))
-    return marks
+    annotations, columns = file.annotations, (file.image_of, file.labels, boxes, file.crowd)
+    lists = (annotations.positions, annotations.items, ids, *(column.tolist() for column in columns))
+    for position, item, number, image, label, box, crowd in zip(*lists, strict=True):
+        wrong = annotations.wrong.get(position, "")
+        if image >= 0 and not (wrong and isnan(sum(box))):
+            ignore = crowd or _is_ignored(item)
+            marks[image].append(Mark(tuple(box), label, ignore, _attributes(item, box), number, wrong=wrong))
+            continue
+        said = item.get("image_id")
+        builder.fault(wrong, image_id=said if is_id(said) else None, annotation_id=number)
+        lost.add(image)
+    return marks, lost
+
+
+def _is_ignored(annotation: Mapping[str, Any]) -> bool:
+    """Whether a key of other tools says what ``iscrowd`` says."""
+    return any(annotation.get(key) in (1, "1", "true", "True") for key in _IGNORE_KEYS & annotation.keys())
 
 
 def _annotation_ids(builder: SetBuilder, annotations: Entries) -> list[int]:
     """The annotations' own ids; counted anew where they are no different whole numbers."""
-    ids: list[Any] = [item.get("id") for item in annotations.items]
+    ids: list[Any] = annotations.optional("id")
     if set(map(type, ids)) <= {int} and len(set(ids)) == len(ids) and all(abs(one) < 2**63 for one in ids):
         return ids
     builder.note("the ids of annotations are missing, no whole numbers or there twice: counted anew")
@@ -172,12 +212,6 @@ def _attributes(item: Mapping[str, Any], box: Sequence[float]) -> Mapping[str, A
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _value(entry: Mapping[str, Any], key: str) -> Any:
-    if key not in entry:
-        raise ValueError(f"missing key '{key}'")
-    return entry[key]
 
 
 def _annotations(

@@ -1,6 +1,7 @@
 """The JSON of COCO in columns, without image files: what training, prediction and evaluation read."""
 
 import gc
+from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class CocoFile:
         labels: int64 ``[N]``, index of its category, -1 where it has none.
         boxes: float64 ``[N, 4]``, x y width height in pixels, NaN where there is none.
         crowd: bool ``[N]``, ``iscrowd``.
+        notes: what was read otherwise than it is written, a line each.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class CocoFile:
     labels: NDArray[np.int64]
     boxes: NDArray[np.float64]
     crowd: NDArray[np.bool_]
+    notes: tuple[str, ...]
 
 
 def read_coco(path: Path) -> CocoFile:
@@ -51,7 +54,9 @@ def read_coco(path: Path) -> CocoFile:
         InputError: the file cannot be read, is another one, or its categories are unusable.
     """
     images, categories, annotations = _lists(path, read_json(path))
-    category_ids, classes = _classes(categories)
+    notes: list[str] = []
+    annotations = _with_places(annotations, notes)
+    category_ids, classes = _classes(categories, annotations, notes)
     image_ids = images.ids("id")
     index: dict[int | str, int] = {}
     for row, image_id in enumerate(image_ids):
@@ -71,8 +76,9 @@ def read_coco(path: Path) -> CocoFile:
         annotations=annotations,
         image_of=annotations.lookup("image_id", index, "its images"),
         labels=annotations.lookup("category_id", _positions(category_ids), "its categories"),
-        boxes=annotations.boxes("bbox"),
+        boxes=annotations.boxes("bbox", outline_box),
         crowd=np.array(crowd, dtype=bool),
+        notes=tuple(notes),
     )
 
 
@@ -98,7 +104,8 @@ def _lists(path: Path, content: Any) -> tuple[Entries, Entries, Entries]:
             f"{path}: not a COCO annotation file: holds a list, not images, annotations and categories; "
             "are annotations and detections exchanged?"
         )
-    found: dict[str, Any] = {"annotations": [], **content} if isinstance(content, dict) else {}
+    found: dict[str, Any] = content if isinstance(content, dict) else {}
+    found = {"annotations": found.get("annotation", []), **found} if found else {}  # HIT-UAV says annotation
     for key in ("images", "categories", "annotations"):
         if not isinstance(found.get(key), list):
             raise InputError(
@@ -112,8 +119,59 @@ def _lists(path: Path, content: Any) -> tuple[Entries, Entries, Entries]:
     )
 
 
-def _classes(categories: Entries) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
+def _with_places(annotations: Entries, notes: list[str]) -> Entries:
+    """Leave out what only says that an image is empty: a box and a segmentation that are there and empty."""
+    empty = np.array(
+        [not item.get("bbox", True) and not item.get("segmentation") for item in annotations.items],
+        dtype=bool,
+    )
+    if not any(empty):
+        return annotations
+    notes.append(f"{sum(empty):,} annotations without box and outline mark nothing")
+    return annotations.take(~np.array(empty))
+
+
+def outline_box(annotation: Mapping[str, Any]) -> list[float] | None:
+    """Return the box x y width height around polygons or a run-length code; None without any."""
+    outline = annotation.get("segmentation")
+    try:
+        if isinstance(outline, dict):
+            from hotcoco import mask
+
+            height, width = outline["size"]
+            return mask.to_bbox(mask.fr_py_objects(outline, height, width)).tolist()
+        parts = outline if outline and isinstance(outline[0], list) else [outline]
+        points = np.concatenate([np.array(part, dtype=np.float64).reshape(-1, 2) for part in parts])
+        low, high = points.min(axis=0), points.max(axis=0)
+        return [*low.tolist(), *(high - low).tolist()]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) -> Entries:
+    """Leave out categories that only stand above others or for the background, and that nothing refers to."""
+    above = {str(item.get("supercategory")) for item in categories.items}
+    names = Counter(str(item.get("name")) for item in categories.items)
+    used = set(map(str, annotations.optional("category_id")))
+    kept = np.ones(len(categories.items), dtype=bool)
+    for row, item in enumerate(categories.items):
+        name = str(item.get("name"))
+        spare = (
+            name in above - {str(item.get("supercategory"))}
+            or names[name] > 1
+            or name.strip("_") == "background"
+        )
+        if spare and str(item.get("id")) not in used:
+            kept[row] = False
+            notes.append(f"nothing refers to the category {name!r} ({item.get('id')}), so it is no class")
+    return categories if kept.all() or not kept.any() else categories.take(kept)
+
+
+def _classes(
+    categories: Entries, annotations: Entries, notes: list[str]
+) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
     """Ids and names in the order of the ids."""
+    categories = _without_roots(categories, annotations, notes)
     ids, names = categories.ids("id"), categories.ids("name")
     categories.require_sound()
     if not ids:

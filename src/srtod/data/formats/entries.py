@@ -36,7 +36,7 @@ class Entries:
         self.kind = kind
         self.items: list[dict[str, Any]] = list(items)
         self.wrong: dict[int, str] = {}
-        self._positions: Sequence[int] = range(len(items))
+        self.positions: Sequence[int] = range(len(items))
         if not set(map(type, items)) <= {dict}:
             for row, item in enumerate(items):
                 if not isinstance(item, dict):
@@ -45,13 +45,14 @@ class Entries:
     def take(self, which: NDArray[np.bool_]) -> "Entries":
         """Return those where ``which`` (``[N]``) is true; what is wrong with them is noted here."""
         part = copy(self)
-        part._positions = np.flatnonzero(which).tolist()
-        part.items = [self.items[row] for row in part._positions]
+        rows = np.flatnonzero(which).tolist()
+        part.positions = [self.positions[row] for row in rows]
+        part.items = [self.items[row] for row in rows]
         return part
 
     def complain(self, row: int, what: str) -> None:
         """Note what is wrong with an entry, unless something is already."""
-        self.wrong.setdefault(self._positions[row], what)
+        self.wrong.setdefault(self.positions[row], what)
 
     def require_sound(self) -> None:
         """Raise an InputError about the first wrong entry, naming the file, its position and its ids."""

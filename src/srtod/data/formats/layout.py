@@ -2,10 +2,13 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
+from srtod.data.folders import image_files
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 
@@ -72,7 +75,11 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 
 
 class ImageFinder:
-    """Looks image files up in the folders where a layout may keep them.
+    """Looks image files up in the folders where a layout may keep them, whoever wrote their names.
+
+    A name that is not there as it stands is looked for by other spellings (capitals, Unicode forms, endings,
+    url-encoding), then by its base name, if only one file in the folders has it. What is there is found
+    through links: the folder is the user's. No name leads out of the folders.
 
     Args:
         folders: searched in this order; those that do not exist are left out.
@@ -80,35 +87,62 @@ class ImageFinder:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-        self._real = {folder: os.path.realpath(folder) for folder in self._folders}
+        self._spellings: dict[str, list[tuple[str, Path]]] | None = None
+        self.elsewhere: list[tuple[str, str]] = []  # names in the file, and those on the disk
+
+    def files(self, lister: Callable[[Path], list[Path]]) -> list[Path]:
+        """All image files of the first folder that has any, as ``lister`` lists them."""
+        return next(filter(None, map(lister, self._folders)), [])
 
     def find(self, file_name: object) -> tuple[str, Path]:
         """Return the name with forward slashes and the file it stands for.
 
         Raises:
-            ValueError: the name leaves the folder (absolute, ``..``, a link to outside) or nothing is there.
-                The text says so, ready for a :class:`~srtod.data.records.Fault`.
+            ValueError: nothing is there. The text says so, ready for a :class:`~srtod.data.records.Fault`.
         """
         if not isinstance(file_name, str) or not file_name:
             raise ValueError(f"file_name must be a text, got {file_name!r}")
-        relative = PurePosixPath(file_name.replace("\\", "/"))
-        if relative.is_absolute() or ".." in relative.parts or PureWindowsPath(file_name).drive:
-            raise ValueError(
-                f"file_name {file_name!r} leaves the folder, which is refused; use a relative name"
-            )
+        name = own_name(file_name)
         for folder in self._folders:
-            path = folder / relative
+            path = folder / name
             if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on names that are too long
-                self._require_inside(path, folder)
-                return str(relative), path
-        raise ValueError(f"missing image {file_name!r}; looked in {self._places()}")
+                return name, path
+        found = self._otherwise(file_name)
+        if found is None:
+            raise ValueError(f"missing image {file_name!r}; looked in {self._places()}")
+        self.elsewhere.append((file_name, found[0]))
+        return found
 
-    def _require_inside(self, path: Path, folder: Path) -> None:
-        real = os.path.realpath(path)
-        if not real.startswith(self._real[folder] + os.sep):
-            raise ValueError(
-                f"image {path.name!r} is a link that leaves the folder, which is refused; copy the file there"
-            )
+    def _otherwise(self, file_name: str) -> tuple[str, Path] | None:
+        """The one file that a name stands for if it is spelled in another way."""
+        if self._spellings is None:
+            self._spellings = {}
+            for folder in self._folders:
+                for path in image_files(folder):
+                    name = path.relative_to(folder).as_posix()
+                    for spelling in dict.fromkeys(_spellings(name)):
+                        self._spellings.setdefault(spelling, []).append((name, path))
+        for spelling in _spellings(file_name):
+            found = {os.path.realpath(path): (name, path) for name, path in self._spellings.get(spelling, ())}
+            if found:
+                return next(iter(found.values())) if len(found) == 1 else None
+        return None
 
     def _places(self) -> str:
         return ", ".join(map(str, self._folders)) or "no folder: none of those that may hold images exists"
+
+
+def own_name(file_name: str) -> str:
+    """Return a name relative to its folder, with forward slashes: the base name if it leads elsewhere."""
+    posix = PurePosixPath(file_name.replace("\\", "/"))
+    leads_out = posix.is_absolute() or ".." in posix.parts or PureWindowsPath(file_name).drive
+    return posix.name if leads_out else str(posix)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """What a name may be spelled like, the nearest first: as it is, its base name, each without ending."""
+    plain = unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
+    base = plain.rpartition("/")[2].rpartition("=")[2]
+    for one in dict.fromkeys((plain, base)):
+        yield one
+        yield "stem:" + one.rpartition(".")[0]

@@ -41,11 +41,4 @@ def _collapse(record: ImageRecord, num_classes: int) -> ImageRecord:
         labels[first] = ANY_CLASS
         dropped += [index for indices in others for index in indices]
     kept = np.setdiff1d(np.arange(len(labels)), dropped)
-    return replace(
-        record,
-        boxes=record.boxes[kept],
-        labels=labels[kept],
-        ignore=record.ignore[kept],
-        annotation_ids=record.annotation_ids[kept],
-        attributes=tuple(record.attributes[index] for index in kept),
-    )
+    return replace(record, labels=labels).take(kept.tolist())

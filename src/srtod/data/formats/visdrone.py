@@ -83,7 +83,7 @@ def _is_split(folder: Path) -> bool:
 
 def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
     classes, numbers = _classes((folder, root, folder.parent))
-    parse = partial(_parse, labels={number: label for label, number in enumerate(numbers)})
+    as_mark = partial(parse, labels={number: label for label, number in enumerate(numbers)})
     builder = SetBuilder(folder, "visdrone", split, classes)
     images = {path.stem: path for path in builder.image_files(folder / "images")}
     texts = {path.stem: path for path in files_like(folder / "annotations", "*.txt")}
@@ -96,7 +96,7 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
             builder.fault(what, file=images[stem], image_id=image_id)
         else:
             image = images[stem]
-            builder.add_text(image_id, image.name, image, texts[stem], parse)
+            builder.add_text(image_id, image.name, image, texts[stem], as_mark)
     return builder.build()
 
 
@@ -113,7 +113,8 @@ def _count_up(classes: int) -> list[int]:
     return [number for number in range(1, classes + 2) if number != _OTHERS][:classes]
 
 
-def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
+def parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
+    """Read a line: eight columns, a box in pixels; ``labels`` by category."""
     del size  # the coordinates are pixels already
     values = line.strip().rstrip(",").split(",")
     if len(values) != _COLUMNS:
@@ -124,9 +125,9 @@ def _parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
     box = (left, top, left + width, top + height)
     if category in (_REGION, _OTHERS):
         return Mark(box, ANY_CLASS, True, attributes | {_CATEGORY: category})
-    if category not in labels:
-        raise ValueError(f"unknown category {category}; known are {', '.join(map(str, labels))}, 0 and 11")
-    return Mark(box, labels[category], score == 0, attributes)
+    unknown = f"unknown category {category}; known are {', '.join(map(str, labels))}, 0 and 11"
+    wrong = "" if category in labels else unknown
+    return Mark(box, labels.get(category, ANY_CLASS), score == 0, attributes, wrong=wrong)
 
 
 def _whole(text: str) -> int:

@@ -1,5 +1,8 @@
 """PASCAL VOC: ``JPEGImages/``, ``Annotations/*.xml`` and lists of the splits in ``ImageSets/Main/``.
 
+Exports of tools are read as well: files beside their images (LabelImg), in a folder a split (Roboflow), in
+``labels`` or ``annotations`` beside ``images`` or ``data``.
+
 Coordinates follow the VOC development kit: pixels counted from 1, both ends inside the box, so ``xmin`` 1 and
 ``xmax`` W span the whole width. ``difficult`` means that evaluation ignores an object, so it is a region to
 ignore here. Classes are those of ``classes.txt`` where there is one, else all names of all splits, sorted.
@@ -13,10 +16,10 @@ from xml.etree import ElementTree as ET
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, read_class_names, read_lines
+from srtod.data.formats.layout import ImageFinder, Splits, read_class_names, read_lines, split_name
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
-from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 from srtod.support.files import write_text
 
@@ -25,13 +28,29 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def find(path: Path) -> Splits:
-    """Find the splits at ``path``, the folder above ``Annotations``."""
-    if not files_like(path / "Annotations", "*.xml"):
-        return {}
-    # Lists of one class ("car_train.txt") have a second column.
-    lists = [file for file in files_like(path / "ImageSets" / "Main", "*.txt") if "_" not in file.stem]
-    names = {file.stem: file for file in lists} or {"": None}
-    return {split: partial(_read, path, split, file) for split, file in names.items()}
+    """Find the splits at ``path``, the folder above ``Annotations`` or that of the files."""
+    if (found := _place(path)) is not None:
+        # Lists of one class ("car_train.txt") have a second column.
+        lists = [file for file in files_like(path / "ImageSets" / "Main", "*.txt") if "_" not in file.stem]
+        names = {file.stem: file for file in lists} or {split_name(path.name) if found == path else "": None}
+        return {split: partial(_read, path, [found], split, file) for split, file in names.items()}
+    folders = {
+        split_name(folder.name): folder for folder in files_like(path, "*/") if split_name(folder.name)
+    }
+    places = {split: found for split, folder in folders.items() if (found := _place(folder)) is not None}
+    both = [places[split] for split in places]
+    return {
+        split: partial(_read, folders[split], [place, *both], split, None) for split, place in places.items()
+    }
+
+
+def _place(folder: Path) -> Path | None:
+    """The folder of the XML files that belong to a set at ``folder``; None where there are none."""
+    for name in ("Annotations", "annotations", "labels", ""):
+        if (file := next(iter(files_like(folder / name, "*.xml")), None)) is not None:
+            with file.open("rb") as stream:
+                return folder / name if b"<annotation>" in stream.read(1000).replace(b" ", b"") else None
+    return None
 
 
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
@@ -60,37 +79,44 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
     return +lost
 
 
-def _read(root: Path, split: str, list_file: Path | None) -> AnnotatedSet:
-    trees, broken = _parse_all(root)
-    builder = SetBuilder(list_file or root, "voc", split, _classes(root, trees))
-    images = {path.stem: path for path in builder.image_files(root / "JPEGImages")}
+def _read(root: Path, places: Sequence[Path], split: str, list_file: Path | None) -> AnnotatedSet:
+    """Read a split whose files lie in the first place; the classes are those of all places."""
+    place = places[0]
+    trees, broken = _parse_all(place)
+    all_trees = [tree for one in dict.fromkeys(places) for tree in _parse_all(one)[0].values()]
+    builder = SetBuilder(list_file or root, "voc", split, _classes(root, all_trees))
+    finder = ImageFinder(root / name for name in ("JPEGImages", "images", "data", ""))
+    images = {path.stem: path for path in finder.files(builder.image_files)}
     stems = (
         [line.strip() for line in read_lines(list_file)]
         if list_file
-        else sorted(images.keys() | trees.keys())
+        else sorted(images.keys() | trees.keys() | broken.keys())
     )
     for image_id, stem in enumerate(filter(None, stems), start=1):
-        if stem not in images:
-            builder.fault(f"missing image: there is no JPEGImages/{stem}.jpg", image_id=image_id)
-        elif stem not in trees:
-            what = broken.get(
-                stem, "there is no such annotation file; one without objects says that there are none"
-            )
-            builder.fault(what, file=_xml_file(root, stem), image_id=image_id)
+        file = place / f"{stem}.xml"
+        if stem in trees:
+            _add(builder, finder, image_id, images.get(stem), file, trees[stem])
+        elif stem in broken or stem in images:
+            what = "there is no such annotation file; one without objects says that there are none"
+            builder.fault(broken.get(stem, what), file=file, image_id=image_id)
         else:
-            _add(builder, image_id, images[stem], _xml_file(root, stem), trees[stem])
+            builder.fault(f"missing image: there is no {stem}.jpg", image_id=image_id)
+    if list_file and (unused := trees.keys() - _listed(root)):
+        builder.note(f"{len(unused):,} annotation files are in no list, such as {min(unused)}.xml: not read")
+    builder.note_names(finder)
     return collapse_any_class(builder.build())
 
 
-def _xml_file(root: Path, stem: str) -> Path:
-    return root / "Annotations" / f"{stem}.xml"
+def _listed(root: Path) -> set[str]:
+    lists = files_like(root / "ImageSets" / "Main", "*.txt")
+    return {line.split()[0] for file in lists for line in read_lines(file) if line.strip()}
 
 
-def _parse_all(root: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
-    """The annotations of all splits by stem (only all of them name all classes), and what is broken."""
+def _parse_all(place: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
+    """The annotations of a folder by stem (only those of all splits name all classes), and what is broken."""
     trees: dict[str, ET.Element] = {}
     broken: dict[str, str] = {}
-    for file in files_like(root / "Annotations", "*.xml"):
+    for file in files_like(place, "*.xml"):
         try:
             trees[file.stem] = ET.parse(file).getroot()
         except (ET.ParseError, OSError, ValueError) as error:
@@ -98,63 +124,65 @@ def _parse_all(root: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
     return trees, broken
 
 
-def _classes(root: Path, trees: Mapping[str, ET.Element]) -> tuple[str, ...]:
+def _classes(root: Path, trees: Sequence[ET.Element]) -> tuple[str, ...]:
     if (root / CLASSES_FILE).is_file():
         return read_class_names(root / CLASSES_FILE)
-    return tuple(sorted({_name(node) for tree in trees.values() for node in tree.iter("object")} - {""}))
+    return tuple(sorted({_name(node) for tree in trees for node in tree.iter("object")} - {""}))
 
 
-def _add(builder: SetBuilder, image_id: int, image: Path, file: Path, tree: ET.Element) -> None:
+def _add(
+    builder: SetBuilder, finder: ImageFinder, image_id: int, image: Path | None, file: Path, tree: ET.Element
+) -> None:
+    """Add an image, found by the name of the annotation file or else by the one that it says."""
     try:
-        size = _size(tree)
+        image = image or finder.find(tree.findtext("filename", "").strip() or file.stem)[1]
     except ValueError as error:
         builder.fault(str(error), file=file, image_id=image_id)
         return
     items = [(f"object {number}", node) for number, node in enumerate(tree.iter("object"), start=1)]
     parse = partial(_mark, labels={name: label for label, name in enumerate(builder.classes)})
-    builder.add_items(image_id, image.name, image, items, parse, file=file, size=size)
+    builder.add_items(image_id, image.name, image, items, parse, file=file, size=_size(tree))
 
 
 def _size(tree: ET.Element) -> tuple[int, int] | None:
     """Width and height as the file gives them; ``None`` where it does not."""
-    texts = [tree.findtext(f"size/{key}") for key in ("width", "height")]
-    if None in texts:
+    texts = [tree.findtext(f"size/{key}", "").strip() for key in ("width", "height")]
+    if not all(text.isdecimal() and int(text) > 0 for text in texts):
         return None
-    if not all(text and text.strip().isdecimal() and int(text) > 0 for text in texts):
-        raise ValueError(f"width {texts[0]!r} and height {texts[1]!r} must be whole numbers of pixels")
-    width, height = (int(text) for text in texts if text)
+    width, height = map(int, texts)
     return width, height
 
 
 def _mark(node: ET.Element, size: tuple[int, int], labels: Mapping[str, int]) -> Mark:
     del size  # the coordinates are pixels already
     name = _name(node)
-    if name not in labels:
-        raise ValueError(f"unknown category {name!r}; the classes are {', '.join(labels)}")
-    texts = [node.findtext(f"bndbox/{side}") for side in _SIDES]
-    if None in texts:
-        raise ValueError(f"missing {_SIDES[texts.index(None)]} in its bndbox")
-    left, top, right, bottom = (float(text or "") for text in texts)
-    attributes: dict[str, int | str] = {
-        key: int(text) for flag, key in _FLAGS.items() if (text := _flag(node, flag))
-    }
+    wrong = "" if name in labels else f"unknown category {name!r}; the classes are {', '.join(labels)}"
+    attributes: dict[str, int | str] = {key: 1 for flag, key in _FLAGS.items() if _is_set(node, flag)}
     pose = node.findtext("pose", "").strip()
     if pose not in ("", "Unspecified"):
         attributes["pose"] = pose
-    difficult = _flag(node, "difficult") == "1"
-    return Mark((left - 1, top - 1, right, bottom), labels[name], difficult, attributes)
+    ignored = _is_set(node, "difficult") or _is_set(node, "ignore")
+    return Mark(_box(node), labels.get(name, ANY_CLASS), ignored, attributes, wrong=wrong)
+
+
+def _box(node: ET.Element) -> tuple[float, float, float, float]:
+    texts = [node.findtext(f"bndbox/{side}") for side in _SIDES]
+    if None not in texts:
+        left, top, right, bottom = (float(text or "") for text in texts)
+        return left - 1, top - 1, right, bottom
+    xs, ys = ([float(point.text or "") for point in node.iter(key)] for key in ("x", "y"))
+    if not xs or len(xs) != len(ys):  # neither a polygon
+        raise ValueError(f"missing {_SIDES[texts.index(None)]} in its bndbox")
+    return min(xs) - 1, min(ys) - 1, max(xs), max(ys)
 
 
 def _name(node: ET.Element) -> str:
     return node.findtext("name", "").strip()
 
 
-def _flag(node: ET.Element, key: str) -> str:
-    """A flag's text; "0", which all but a few objects have, counts as none."""
-    text = node.findtext(key, "").strip()
-    if text not in ("", "0", "1"):
-        raise ValueError(f"{key} {text!r} must be 0 or 1")
-    return "" if text == "0" else text
+def _is_set(node: ET.Element, key: str) -> bool:
+    """Whether a flag is set; what no reader knows (``Unspecified``) counts as not."""
+    return node.findtext(key, "").strip().lower() in ("1", "true", "yes")
 
 
 def _to_xml(record: ImageRecord, name: str, classes: Sequence[str], lost: Counter[str]) -> str:

@@ -1,10 +1,15 @@
 """YOLO: a text file an image, a line a box: class, then centre, width and height in fractions of the image.
 
-``data.yaml`` names classes and splits; without it, ``classes.txt`` names the classes, the folders the splits
-(``images/train`` + ``labels/train``, ``train/images`` + ``train/labels``, or ``images`` + ``labels``). An
-image without a text file has no objects (https://docs.ultralytics.com/datasets/detect/).
+``data.yaml`` (or the only YAML file that names classes) or Darknet's ``obj.data`` names classes and splits.
+Where there is none, ``classes.txt`` or ``obj.names`` names the classes and the folders name the splits:
+``images/train`` beside ``labels/train``, ``train/images`` beside ``train/labels``, ``images`` beside
+``labels``, or texts beside their images. An image without a text file has no objects
+(https://docs.ultralytics.com/datasets/detect/). Of a polygon the enclosing box is taken; a sixth column is a
+score.
 """
 
+import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from srtod.data.folders import files_like
+from srtod.data.folders import IMAGES, files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
@@ -31,30 +36,43 @@ from srtod.support.errors import InputError
 from srtod.support.files import write_text
 
 _CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml")
+_NAMES_FILES = (CLASSES_FILE, "obj.names", "*.names")
 _COLUMNS = 5
+_NUMBER = re.compile(r"(?<=[\s,])-?\d*\.?\d+(?:e-?\d+)?(?=[\s,]|$)")
 _DIGITS = 12  # of a fraction: 1e-7 px in an image 65,536 px wide
 
 
 def find(path: Path) -> Splits:
     """Find the splits at ``path``: a folder or its YAML file."""
-    if path.is_file():
-        config_file = path if path.suffix.lower() in (".yaml", ".yml") else None
-        root = path.parent
-    else:
-        config_file = next((path / name for name in _CONFIG_FILES if (path / name).is_file()), None)
-        root = path
+    root = path.parent if path.is_file() else path
+    config_file = _config_file(path)
     config = _read_config(config_file) if config_file else {}
     values = {split_name(key): config[key] for key in config if is_split_name(key) and config[key]}
+    notes: list[str] = []
     if config_file and values:
-        places = {split: partial(_resolve, config_file, config, value) for split, value in values.items()}
+        named = config_file if path.is_file() else None
+        resolved = {split: _resolve(config_file, config, value, named) for split, value in values.items()}
+        places = {split: found for split, found in resolved.items() if isinstance(found, list)}
+        missing = {split: found for split, found in resolved.items() if isinstance(found, str)}
+        if not places:
+            what = next(iter(missing.values()))
+            raise InputError(f"{config_file}: {what}; give folders relative to this file")
+        notes = [f"the split {split!r} is left out: {what}" for split, what in missing.items()]
     elif config_file or path.is_dir():
-        places = {split: partial(list, [folder]) for split, folder in _split_folders(root).items()}
+        places = {split: [folder] for split, folder in _split_folders(root).items()}
     else:
         places = {}
     classes = partial(_classes, root, config_file, config)
-    return {
-        split: partial(_read, config_file or root, split, classes, place) for split, place in places.items()
-    }
+    source = config_file or root
+    return {split: partial(_read, source, split, classes, place, notes) for split, place in places.items()}
+
+
+def _config_file(path: Path) -> Path | None:
+    if path.is_file():
+        return path if path.suffix.lower() in (".yaml", ".yml", ".data") else None
+    files = [path / name for name in (*_CONFIG_FILES, "obj.data") if (path / name).is_file()]
+    others = [file for file in files_like(path, "*.y*ml") if "names" in file.read_text(errors="replace")]
+    return files[0] if files else others[0] if len(others) == 1 else None
 
 
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
@@ -81,63 +99,95 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file, every value a text as it is written: ``no`` is a word, ``007`` a name."""
+    lines = read_lines(path)
+    if path.suffix.lower() == ".data":
+        return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     try:
-        config = yaml.safe_load("\n".join(read_lines(path)))
+        config = yaml.load("\n".join(lines), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
         raise InputError(
             f"{path}: not a YOLO data set: holds no keys; it must name the classes under 'names'"
         )
-    return {str(key): value for key, value in config.items()}
+    return config
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """Image folders by split, where the folders alone name the splits."""
     pairs = [(folder.name, root / "images" / folder.name) for folder in files_like(root, "labels/*/")]
     pairs += [(folder.parent.name, folder.parent / "images") for folder in files_like(root, "*/labels/")]
+    pairs += [(folder.name, folder) for folder in files_like(root, "*/") if _is_flat(folder)]
     found = {
         split_name(name): images for name, images in sorted(pairs) if split_name(name) and images.is_dir()
     }
     if not found and (root / "images").is_dir() and files_like(root / "labels", "**/*.txt"):
         return {"": root / "images"}
-    return found
+    return found or ({"": root} if _is_flat(root) else {})
 
 
-def _resolve(config_file: Path, config: Mapping[str, Any], value: Any) -> list[Path]:
-    """Turn what ``data.yaml`` says of a split into folders and lists of images, none outside its own folder.
+def _is_flat(folder: Path) -> bool:
+    """Whether texts with boxes lie beside images of the same names."""
+    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() in IMAGES}
+    return any(text.stem in stems and _has_boxes(text) is not False for text in files_like(folder, "*.txt"))
+
+
+def _has_boxes(text: Path) -> bool | None:
+    """Whether a text file looks like boxes; None for an empty one."""
+    lines = text.read_text(errors="replace").splitlines()
+    line = next((line for line in lines if line.partition("#")[0].strip()), None)
+    return None if line is None else len(_NUMBER.findall(line)) >= _COLUMNS - 1
+
+
+def _resolve(
+    config_file: Path, config: Mapping[str, Any], value: Any, named: Path | None
+) -> list[Path] | str:
+    """Turn what a file says of a split into folders and lists of images, or say what is not there.
 
     Roboflow writes ``../train/images`` and means ``train/images``; ``path`` often is a folder of the computer
-    the file was made on. So a leading ``..`` is dropped, and a place is looked for beside the file too.
+    the file was made on. So a place is looked for beside the file and above it, too, and without a leading
+    ``..``. Only a file that the user named may lead out of its folder.
     """
     root = config_file.parent
     found = []
     for entry in value if isinstance(value, list) else [value]:
-        relative = re.sub(r"^(\.\./)+", "", str(entry).replace("\\", "/"))
-        bases = (root / str(config.get("path") or ""), root)
-        places = [place for place in (base / relative for base in bases) if place.exists()]
-        inside = [place for place in places if place.resolve().is_relative_to(root.resolve())]
+        name = str(entry).replace("\\", "/")
+        bases = (root / Path(str(config.get("path") or "")).expanduser(), root, root.parent)
+        spellings = dict.fromkeys((name, re.sub(r"^(\.\./)+", "", name), name.removeprefix("data/")))
+        places = [Path(os.path.abspath(base / one)) for base in bases for one in spellings]  # noqa: PTH100  links stay
+        there = [place for place in places if place.exists()]
+        inside = [place for place in there if named or place.is_relative_to(os.path.abspath(root))]  # noqa: PTH100
         if not inside:
-            wrong = "leaves the folder, which is refused" if places else "is not there"
-            raise InputError(f"{config_file}: {str(entry)!r} {wrong}; give folders relative to this file")
+            return f"{entry!r} " + ("leaves the folder, which is refused" if there else "is not there")
         found.append(inside[0])
     return found
 
 
 def _classes(root: Path, config_file: Path | None, config: Mapping[str, Any]) -> tuple[str, ...]:
-    names = config.get("names")
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if isinstance(names, list) and names and len(set(map(str, names))) == len(names):
-        return tuple(map(str, names))
-    if names is not None:
+    names: Any = config.get("names")
+    if isinstance(names, str) and names.startswith("["):
+        names = yaml.load(names, Loader=yaml.BaseLoader)
+    if isinstance(names, dict) and sorted(names) == sorted(map(str, range(len(names)))):
+        names = [names[str(number)] for number in range(len(names))]
+    if isinstance(names, str) and names and not names.endswith(".names"):
+        names = [names]
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        if len(set(names)) < len(names):
+            raise InputError(f"{config_file}: 'names' must be a list of different names; one is there twice")
+        if config.get("nc", str(len(names))) != str(len(names)):
+            raise InputError(f"{config_file}: nc is {config['nc']}, 'names' has {len(names)}; correct one")
+        return tuple(names)
+    if ("names" in config and not isinstance(names, str)) or names == "":
         raise InputError(
             f"{config_file}: 'names' must be a list of different names, or map 0, 1, 2 ... to them"
         )
-    files = (file for place in ("", "*/", "*/*/") for file in files_like(root, f"{place}{CLASSES_FILE}"))
-    if (found := next(files, None)) is None:
+    patterns = (f"{place}{name}" for place in ("", "*/", "*/*/") for name in _NAMES_FILES)
+    found = next((file for pattern in patterns for file in files_like(root, pattern)), None)
+    if found is None:
         raise InputError(
-            f"{root}: no class names; add {CLASSES_FILE} with one name a line, or data.yaml with 'names'"
+            f"{config_file or root}: no class names (key 'names'); add {CLASSES_FILE} with one name a line, "
+            "or data.yaml with 'names'"
         )
     return read_class_names(found)
 
@@ -146,16 +196,36 @@ def _read(
     source: Path,
     split: str,
     classes: Callable[[], tuple[str, ...]],
-    places: Callable[[], list[Path]],
+    places: Sequence[Path],
+    notes: Sequence[str],
 ) -> AnnotatedSet:
-    root = source if source.is_dir() else source.parent
     builder = SetBuilder(source, "yolo", split, classes())
+    for note in notes:
+        builder.note(note)
     parse = partial(_parse, classes=builder.classes)
-    images = (image for place in places() for image in _images(builder, place, root))
+    root = source if source.is_dir() else source.parent
+    used: set[Path] = set()
+    images = (image for place in places for image in _images(builder, place, root))
     for image_id, (file_name, image) in enumerate(images, start=1):
-        text = _text_of(image, root)
-        builder.add_text(image_id, file_name, image, text if text.is_file() else None, parse)
+        text = next((text for text in _texts_of(image) if text.is_file()), None)
+        used.update([text] if text else [])
+        builder.add_text(image_id, file_name, image, text, parse)
+    _report_unused(builder, [place for place in places if place.is_dir()], used)
     return builder.build()
+
+
+def _report_unused(builder: SetBuilder, places: Sequence[Path], used: set[Path]) -> None:
+    """Complain of texts with boxes that no image of these folders has."""
+    folders = {text.parent for place in places for text in _texts_of(place / "x.txt")}
+    texts = {text for folder in folders if folder.is_dir() for text in files_like(folder, "**/*.txt")}
+    for text in sorted(texts - used):
+        if text.name not in _NAMES_FILES and _has_boxes(text):
+            near = (
+                path for place in (*places, text.parent) for path in place.glob(f"{glob.escape(text.stem)}.*")
+            )
+            others = [path.name for path in near if path.suffix.lower() not in (".txt", *IMAGES)]
+            seen = f" (there is {others[0]!r})" if others else ""
+            builder.fault(f"its boxes are not read: there is no image of that name{seen}", file=text)
 
 
 def _images(builder: SetBuilder, place: Path, root: Path) -> Iterator[tuple[str, Path]]:
@@ -164,30 +234,52 @@ def _images(builder: SetBuilder, place: Path, root: Path) -> Iterator[tuple[str,
         yield from ((path.relative_to(place).as_posix(), path) for path in builder.image_files(place))
         return
     finder = ImageFinder([root, place.parent])
-    for line in filter(None, map(str.strip, read_lines(place))):
+    for line in dict.fromkeys(filter(None, map(str.strip, read_lines(place)))):
         try:
             yield finder.find(line)
         except ValueError as error:
             builder.fault(str(error), file=place)
+    builder.note_names(finder)
 
 
-def _text_of(image: Path, root: Path) -> Path:
-    """Swap the last folder called ``images`` for ``labels``; else the text lies beside the image."""
-    parts = list(image.relative_to(root).with_suffix(".txt").parts)
+def _texts_of(image: Path) -> Iterator[Path]:
+    """Where the text of an image may lie: ``labels`` for the last folder called ``images``, or beside it."""
+    parts = list(image.with_suffix(".txt").parts)
     if "images" in parts[:-1]:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return root.joinpath(*parts)
+        yield Path(*parts)
+    yield image.with_suffix(".txt")
 
 
 def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
     values = line.split()
-    if len(values) != _COLUMNS:
+    if len(values) == 1 or all(value.endswith(",") for value in values[:-1]):
+        values = line.replace(",", " ").split()
+    if any("," in value for value in values):
+        raise ValueError(f"has commas in its numbers where YOLO has points: {line.strip()[:60]!r}")
+    numbers = [float(value) for value in values[1:]]
+    name = values[0]
+    label = int(float(name)) if _is_label(name, len(classes)) else -1
+    if name in classes:
+        label = classes.index(name)
+    unknown = f"unknown category {name}; there are {len(classes)} classes, counted from 0"
+    if len(numbers) in (_COLUMNS - 1, _COLUMNS):
+        x, y, width, height = (value * side for value, side in zip(numbers, size * 2, strict=False))
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    elif len(numbers) > _COLUMNS and len(numbers) % 2 == 0:
+        xs, ys = numbers[::2], numbers[1::2]
+        box = (min(xs) * size[0], min(ys) * size[1], max(xs) * size[0], max(ys) * size[1])
+    else:
         raise ValueError(f"has {len(values)} columns where YOLO has {_COLUMNS}: {line.strip()[:60]!r}")
-    label = float(values[0])
-    if label not in range(len(classes)):
-        raise ValueError(f"unknown category {values[0]}; there are {len(classes)} classes, counted from 0")
-    x, y, width, height = (float(value) * side for value, side in zip(values[1:], size * 2, strict=True))
-    return Mark((x - width / 2, y - height / 2, x + width / 2, y + height / 2), int(label))
+    attributes = {"score": numbers[4]} if len(numbers) == _COLUMNS else {}
+    return Mark(box, label, attributes=attributes, wrong="" if label >= 0 else unknown)
+
+
+def _is_label(text: str, classes: int) -> bool:
+    try:
+        return float(text) in range(classes)
+    except ValueError:
+        return False
 
 
 def _line(record: ImageRecord, index: int) -> str:

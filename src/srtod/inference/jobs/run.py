@@ -100,5 +100,5 @@ def _files(found: Found, options: JobOptions) -> tuple[list[ImageFile], Annotate
     files = image_list(found.images)
     if options.annotations is None or not files:
         return files, None
-    annotated = read(options.annotations, split=options.split)
-    return with_annotations(files, annotated if options.skip_bad else annotated.require_sound()), annotated
+    annotated = read(options.annotations, split=options.split).every_image()  # what is marked does not matter
+    return with_annotations(files, annotated), annotated

@@ -1,0 +1,138 @@
+"""Annotations of a whole split in one table or file: CSV with a header, and CVAT's XML "for images".
+
+A row of CSV is a box: a file name, two corners (or a corner, width and height) and a class, under any of the
+usual column names. An image with empty corners has no objects.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from srtod.data.folders import files_like
+from srtod.data.formats.builder import Mark, SetBuilder
+from srtod.data.formats.layout import ImageFinder, Splits, name_splits, read_lines, split_name
+from srtod.data.records import AnnotatedSet
+from srtod.support.errors import InputError
+
+_COLUMNS = {
+    "file": ("filename", "file_name", "image", "image_path", "path", "file"),
+    "left": ("xmin", "x_min", "x1", "left", "xtl"),
+    "top": ("ymin", "y_min", "y1", "top", "ytl"),
+    "right": ("xmax", "x_max", "x2", "right", "xbr"),
+    "bottom": ("ymax", "y_max", "y2", "bottom", "ybr"),
+    "class": ("class", "label", "class_name", "category", "name"),
+}
+_SIDES = ("left", "top", "right", "bottom")
+_Rows = dict[str, list[tuple[str, Mapping[str, Any]]]]
+"""What is marked in each image, by its name: where it stands, and corners and class as texts."""
+
+
+def find_csv(path: Path) -> Splits:
+    """Find the splits at ``path``, a CSV file or a folder with some (or with a sub-folder a split)."""
+    files = [path] if path.is_file() else files_like(path, "*.csv", "*/*.csv")
+    usable = [file for file in files if file.suffix.lower() == ".csv" and _header(file)]
+    return _splits(usable, "csv", _read_csv)
+
+
+def find_cvat(path: Path) -> Splits:
+    """Find the splits at ``path``, an XML file of CVAT or a folder with some."""
+    files = [path] if path.is_file() else files_like(path, "*.xml", "*/annotations.xml")
+    usable = [file for file in files if file.suffix.lower() == ".xml" and _is_cvat(file)]
+    return _splits(usable, "cvat", _read_cvat)
+
+
+def _splits(files: Sequence[Path], format: str, rows_of: Any) -> Splits:
+    def name(file: Path) -> str:
+        return split_name(file.stem) or split_name(file.parent.name)
+
+    named = name_splits(files, name) if len(files) > 1 else {name(file): file for file in files}
+    return {split: partial(_read, file, split, format, rows_of) for split, file in named.items()}
+
+
+def _header(file: Path) -> dict[str, str]:
+    """The column of each thing that is needed; none where one is missing."""
+    with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        columns = [name.strip() for name in next(csv.reader([stream.readline()]), [])]
+    by_name = {name.lower(): name for name in columns}
+    found = {}
+    for key, names in _COLUMNS.items():
+        found[key] = next((by_name[name] for name in names if name in by_name), "")
+    return found if all(found.values()) else {}
+
+
+def _read_csv(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
+    columns, rows = _header(file), _Rows()
+    reader = csv.DictReader(read_lines(file), skipinitialspace=True)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    for number, row in enumerate(reader, start=2):
+        marked = rows.setdefault(row[columns["file"]] or "", [])
+        values = {key: (row.get(column) or "").strip() for key, column in columns.items()}
+        if any(values[key] for key in _SIDES):
+            marked.append((f"line {number}", values))
+    return rows, {}
+
+
+def _is_cvat(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return b"<annotations>" in (head := stream.read(4000)) and (b"<image " in head or b"<meta>" in head)
+
+
+def _read_cvat(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
+    try:
+        root = ET.parse(file).getroot()
+    except ET.ParseError as error:
+        raise InputError(f"{file}: not valid XML: {error}") from error
+    rows, sizes = _Rows(), {}
+    for image in root.iter("image"):
+        name = image.get("name", "")
+        width, height = (image.get(key, "") for key in ("width", "height"))
+        if width.isdecimal() and height.isdecimal() and int(width) and int(height):
+            sizes[name] = int(width), int(height)
+        shapes = [node for node in image if node.tag not in ("tag", "points")]
+        marked = [(f"{shape.tag} {i}", _corners(shape)) for i, shape in enumerate(shapes, start=1)]
+        rows.setdefault(name, []).extend(marked)
+    return rows, sizes
+
+
+def _corners(shape: ET.Element) -> Mapping[str, str]:
+    """The corners of a box, or around a polygon; without any, nothing that can be read as numbers."""
+    points = [point.split(",") for point in shape.get("points", "").split(";") if "," in point]
+    if points:
+        xs, ys = ([float(point[axis]) for point in points] for axis in (0, 1))
+        sides = map(repr, (min(xs), min(ys), max(xs), max(ys)))
+    else:
+        sides = (shape.get(key, shape.tag) for key in ("xtl", "ytl", "xbr", "ybr"))
+    return {
+        "class": shape.get("label", ""),
+        **dict(zip(_SIDES, sides, strict=True)),
+    }
+
+
+def _read(file: Path, split: str, format: str, rows_of: Any) -> AnnotatedSet:
+    rows, sizes = rows_of(file)
+    classes = sorted({values["class"] for marked in rows.values() for _, values in marked} - {""})
+    if not classes:
+        raise InputError(f"{file}: no classes: nothing is marked in it")
+    builder = SetBuilder(file, format, split, classes)
+    folders = (file.parent / "images" / split, file.parent / split, file.parent / "images", file.parent)
+    finder = ImageFinder(folders)
+    parse = partial(_mark, labels={name: label for label, name in enumerate(classes)})
+    for image_id, (name, marked) in enumerate(rows.items(), start=1):
+        try:
+            file_name, path = finder.find(name)
+        except ValueError as error:
+            builder.fault(str(error), image_id=image_id)
+            continue
+        builder.add_items(image_id, file_name, path, marked, parse, file=file, size=sizes.get(name))
+    builder.note_names(finder)
+    return builder.build()
+
+
+def _mark(values: Mapping[str, str], size: tuple[int, int], labels: Mapping[str, int]) -> Mark:
+    del size  # the coordinates are pixels already
+    left, top, right, bottom = (float(values[key]) for key in _SIDES)
+    label = labels.get(values["class"], -1)
+    return Mark((left, top, right, bottom), label, wrong="" if label >= 0 else "has no class")

@@ -1,0 +1,146 @@
+"""Layouts that other tools write and that are only read: CSV, CVAT's XML, DOTA, folders of frames."""
+
+import pytest
+
+from srtod import data
+from srtod.support.errors import InputError
+
+HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+
+
+@pytest.fixture
+def root(tmp_path, make_image):
+    for name in ("a.jpg", "b.jpg"):
+        make_image(tmp_path / name)
+    return tmp_path
+
+
+def counts(annotated):
+    return [(len(record.boxes), int(record.ignore.sum())) for record in annotated.records]
+
+
+def test_a_table_with_a_header(root):
+    (root / "_annotations.csv").write_text(
+        HEAD + "a.jpg,64,48,cat,1,2,11,12\na.jpg,64,48,dog,5,5,9,9\nb.jpg,64,48,,,,,\n"
+    )
+    annotated = data.read(root).require_sound()
+    assert (annotated.format, annotated.classes) == ("csv", ("cat", "dog"))
+    assert annotated.records[0].boxes.tolist() == [[1, 2, 11, 12], [5, 5, 9, 9]]
+    assert counts(annotated) == [(2, 0), (0, 0)]
+
+
+def test_columns_under_other_names(root):
+    (root / "train.csv").write_text("image_path, x1, y1, x2, y2, label\na.jpg, 1, 2, 11, 12, cat\n")
+    assert data.read(root).require_sound().records[0].boxes.tolist() == [[1, 2, 11, 12]]
+
+
+@pytest.mark.parametrize(
+    ("row", "message", "left"),
+    [
+        ("a.jpg,64,48,cat,1,x,11,12\n", "could not convert string to float: 'x'", []),
+        ("a.jpg,64,48,cat,1,,11,12\n", "could not convert string to float", []),
+        ("a.jpg,64,48,,1,2,11,12\n", "has no class", [(2, 1)]),
+        ("c.jpg,64,48,cat,1,2,11,12\n", "missing image 'c.jpg'", [(1, 0)]),
+    ],
+)
+def test_rows_that_are_wrong(root, row, message, left):
+    (root / "set.csv").write_text(HEAD + "a.jpg,64,48,cat,30,30,40,40\n" + row)
+    annotated = data.read(root)
+    assert message in annotated.faults[0].what
+    assert counts(annotated) == left
+
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+<image id="0" name="a.jpg" width="64" height="48">
+<box label="cat" occluded="0" xtl="1.5" ytl="2" xbr="11" ybr="12" z_order="0"></box>
+<polygon label="dog" occluded="0" points="5,5;9,5;9,9"></polygon>{more}</image>
+<image id="1" name="b.jpg" width="64" height="48"></image></annotations>
+"""
+
+
+def test_the_xml_of_cvat(root):
+    (root / "annotations.xml").write_text(CVAT.format(more=""))
+    annotated = data.read(root).require_sound()
+    assert (annotated.format, annotated.classes) == ("cvat", ("cat", "dog"))
+    assert annotated.records[0].boxes.tolist() == [[1.5, 2, 11, 12], [5, 5, 9, 9]]
+    assert counts(annotated) == [(2, 0), (0, 0)]
+
+
+def test_a_shape_of_cvat_without_corners_costs_its_image(root):
+    (root / "annotations.xml").write_text(CVAT.format(more='<cuboid label="cat"/>'))
+    annotated = data.read(root)
+    assert counts(annotated) == [(0, 0)]
+    assert annotated.faults[0].what == "could not convert string to float: 'cuboid'"
+
+
+def test_dota(tmp_path, make_image):
+    make_image(tmp_path / "train" / "images" / "P1.png")
+    text = tmp_path / "train" / "labelTxt" / "P1.txt"
+    text.parent.mkdir()
+    text.write_text("imagesource:x\ngsd:0.1\n5 1 9 5 5 9 1 5 ship 0\n20 20 30 20 30 30 20 30 plane 1\n")
+    annotated = data.read(tmp_path).require_sound()
+    assert (annotated.format, annotated.split, annotated.classes) == ("dota", "train", ("plane", "ship"))
+    assert annotated.records[0].boxes.tolist() == [[1, 1, 9, 9], [20, 20, 30, 30]]
+    assert annotated.records[0].ignore.tolist() == [False, True]
+
+
+def test_a_line_of_dota_that_is_cut_costs_its_image(tmp_path, make_image):
+    make_image(tmp_path / "images" / "P1.png")
+    (tmp_path / "labelTxt").mkdir()
+    (tmp_path / "labelTxt" / "P1.txt").write_text("5 1 9 5 5 9 1 5 ship 0\n20 20 30 20\n")
+    annotated = data.read(tmp_path)
+    assert annotated.records == ()
+    assert "has 4 columns where DOTA has 9 or more" in annotated.faults[0].what
+
+
+def test_sequences_of_visdrone(tmp_path, make_image):
+    for frame in (1, 2):
+        make_image(tmp_path / "VisDrone2019-VID-val" / "sequences" / "s" / f"{frame:07d}.jpg")
+    text = tmp_path / "VisDrone2019-VID-val" / "annotations" / "s.txt"
+    text.parent.mkdir()
+    text.write_text("1,0,5,5,9,9,1,4,0,0\n2,0,5,5,9,9,1,4,0,0\n2,1,20,20,9,9,0,0,0,0\n7,0,5,5,9,9,1,4,0,0\n")
+    annotated = data.read(tmp_path)
+    assert (annotated.format, annotated.split) == ("visdrone", "val")
+    assert counts(annotated) == [(1, 0), (2, 1)]
+    assert [fault.what for fault in annotated.faults] == ["there is no image of frame 7"]
+
+
+def test_sequences_of_motchallenge(tmp_path, make_image):
+    for frame in (1, 2):
+        make_image(tmp_path / "MOT17-02" / "img1" / f"{frame:06d}.jpg")
+    text = tmp_path / "MOT17-02" / "gt" / "gt.txt"
+    text.parent.mkdir()
+    text.write_text("1,1,5,5,9,9,1,1,0.9\n2,1,5,5,9,9,1,1,0.9\n2,2,20,20,9,9,0,8,0.9\n")
+    annotated = data.read(tmp_path).require_sound()
+    assert (annotated.format, annotated.classes) == ("mot", ("pedestrian",))
+    assert counts(annotated) == [(1, 0), (2, 1)]
+
+
+def test_voc_in_a_folder_a_split_and_beside_the_images(tmp_path, make_image):
+    for split, name in (("train", "cat"), ("valid", "dog")):
+        make_image(tmp_path / split / "a.jpg")
+        box = "<bndbox><xmin>2</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+        text = f"<annotation><filename>a.jpg</filename><object><name>{name}</name>{box}</object></annotation>"
+        (tmp_path / split / "a.xml").write_text(text)
+    assert data.splits(tmp_path) == ("train", "val")
+    annotated = data.read(tmp_path, split="val").require_sound()
+    assert (annotated.classes, annotated.records[0].labels.tolist()) == (("cat", "dog"), [1])
+    assert data.read(tmp_path / "train").require_sound().classes == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "it is empty"),
+        (["x.jpg", "notes.pdf"], "there are 1 images and 1 .pdf; the nearest layout is COCO"),
+        (["x.jpg", "y.txt"], "there are 1 images and 1 .txt; the nearest layout is YOLO"),
+    ],
+)
+def test_what_lies_in_a_folder_that_is_no_data_set_is_said(tmp_path, files, message):
+    for name in files:
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError) as error:
+        data.read(tmp_path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,125 @@
+"""Small sets of every format with one thing changed: nothing crashes, and no object goes without a word."""
+
+import shutil
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from srtod import data
+from srtod.data.conversion import write_sets
+from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.support.errors import InputError
+
+OBJECTS = 4
+CHANGES = st.sampled_from(["drop", "double", "swap", "cut", "replace"])
+TOKENS = st.sampled_from(
+    ["", "0", "-1", "nan", "1e999", "x", "é", "null", "[]", '"', "<", ",", "7", "true", "\x00"]
+)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory) -> Path:
+    """A set of two images with two objects each in every format that is written, and as CSV."""
+    root = tmp_path_factory.mktemp("originals")
+    from PIL import Image
+
+    records = []
+    for number in (1, 2):
+        path = root / f"{number}.png"
+        Image.new("RGB", (64, 48)).save(path)
+        boxes = np.array([[5, 6, 15, 18], [30 + number, 20, 40, 33]], dtype=np.float64)
+        labels, ids = np.array([0, 1]), np.array([2 * number - 1, 2 * number])
+        records.append(ImageRecord(number, path.name, path, 64, 48, boxes, labels, np.zeros(2, bool), ids))
+    made = AnnotatedSet(root, "coco", "train", ("cat", "dog"), tuple(records))
+    for layout in ("coco", "yolo", "voc", "visdrone"):
+        write_sets([made], root / layout, layout, link=False, progress=False)
+    (root / "csv").mkdir()
+    rows = []
+    for record in records:
+        shutil.copyfile(record.path, root / "csv" / record.file_name)
+        for box, label in zip(record.boxes.astype(int).tolist(), record.labels.tolist(), strict=True):
+            rows.append(",".join(map(str, (record.file_name, *box, made.classes[label]))))
+    (root / "csv" / "train.csv").write_text("filename,xmin,ymin,xmax,ymax,class\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def changed(text: str, change: str, at: float, token: str) -> str:
+    """A text with one of its words dropped, doubled, swapped with the next, cut off or replaced."""
+    words = [""]
+    for letter in text:
+        same = letter in string.whitespace + ',:{}[]<>"'
+        words += [letter, ""] if same else []
+        words[-1] += "" if same else letter
+    index = int(at * (len(words) - 1))
+    if change == "drop":
+        words[index] = ""
+    elif change == "double":
+        words[index] *= 2
+    elif change == "swap" and index + 2 < len(words):
+        words[index], words[index + 2] = words[index + 2], words[index]
+    elif change == "cut":
+        words = words[:index]
+    elif change == "replace":
+        words[index] = token
+    return "".join(words)
+
+
+def check(
+    originals: Path, folder: Path, layout: str, which: float, change: str, at: float, token: str
+) -> None:
+    """Change a text of a copy and read it: all objects, or fewer and a line about it, or one line alone."""
+    root = folder / "set"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(originals / layout, root)
+    texts = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".png")
+    path = texts[int(which * (len(texts) - 1))]
+    text = path.read_text()
+    path.write_text(changed(text, change, at, token))
+    try:
+        sets = [data.read(root, split=split) for split in data.splits(root)]
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    objects = sum(int((~record.ignore).sum()) for one in sets for record in one.records)
+    said = any(one.faults or one.notes for one in sets)
+    assert objects == OBJECTS or said or (path.read_text() != text and _is_plain(path, layout, objects))
+
+
+def _is_plain(path: Path, layout: str, objects: int) -> bool:
+    """Whether the changed text says nothing else than the objects that were read: a line or element fewer."""
+    text = path.read_text()
+    if layout in ("yolo", "visdrone"):
+        everything = [file.read_text() for file in path.parent.glob("*.txt")]
+        return sum(len([line for line in one.splitlines() if line.strip()]) for one in everything) == objects
+    if layout == "csv":
+        return len([line for line in text.splitlines()[1:] if line.strip()]) == objects
+    if layout == "voc":
+        return sum(file.read_text().count("<object>") for file in path.parent.glob("*.xml")) == objects
+    return text.count('"bbox"') == objects
+
+
+arguments = given(
+    layout=st.sampled_from(["coco", "yolo", "voc", "visdrone", "csv"]),
+    which=st.floats(0, 1),
+    change=CHANGES,
+    at=st.floats(0, 1),
+    token=TOKENS,
+)
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@quick
+@arguments
+def test_a_small_change_crashes_nothing_and_loses_nothing_in_silence(originals, tmp_path, **case):
+    check(originals, tmp_path, **case)
+
+
+@pytest.mark.slow
+@settings(quick, max_examples=2000)
+@arguments
+def test_two_thousand_small_changes(originals, tmp_path, **case):
+    check(originals, tmp_path, **case)
