@@ -240,7 +240,7 @@ def test_no_object_in_a_known_place_becomes_a_region_to_ignore(tmp_path, make_co
 @pytest.mark.parametrize(
     ("mark", "message", "kept"),
     [
-        ({"id": 9, "image_id": 1, "category_id": 3}, "annotation 9: bbox None is not a list of four", [2]),
+        ({"id": 9, "image_id": 1, "category_id": 3}, "annotation 9: lacks the key 'bbox'", [2]),
         (annotation(9, 77, 3), "image 77, annotation 9: image_id 77 is not known in its images", [1, 2]),
         (annotation(9, [1], 3), "annotation 9: image_id [1] is not known in its images", [1, 2]),
         ("nonsense", "annotation 2: 'nonsense' is not an object", [1, 2]),
@@ -395,7 +395,7 @@ def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, ma
     make_coco(tmp_path, categories=categories)
     annotated = data.read(tmp_path)
     assert (annotated.classes, annotated.category_ids) == (("cat", "dog"), (3, 7))
-    assert "nothing refers to the category 'cat' (0)" in annotated.notes[0]
+    assert "nothing refers to category 0, which stands above others: no class" in annotated.notes[0]
 
 
 @pytest.mark.parametrize(

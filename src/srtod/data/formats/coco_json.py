@@ -163,7 +163,7 @@ def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) 
         )
         if spare and str(item.get("id")) not in used:
             kept[row] = False
-            notes.append(f"nothing refers to the category {name!r} ({item.get('id')}), so it is no class")
+            notes.append(f"nothing refers to category {item.get('id')}, which stands above others: no class")
     return categories if kept.all() or not kept.any() else categories.take(kept)
 
 

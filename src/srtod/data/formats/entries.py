@@ -65,6 +65,9 @@ class Entries:
             more = f"; and {len(self.wrong) - 1} more {self.kind}s are wrong" if len(self.wrong) > 1 else ""
             raise InputError(f"{self.source}: {self.kind} {row}{about}: {self.wrong[row]}{more}")
 
+    def _lacks(self, row: int, key: str) -> str:
+        return f"lacks the key {key!r}{did_you_mean(key, self.items[row])}"
+
     def refuse(self, wrong: ArrayLike, what: str, values: Sequence[Any] | NDArray[Any] = ()) -> None:
         """Note a complaint about the entries where ``wrong`` (``[N]``) is true.
 
@@ -83,7 +86,7 @@ class Entries:
         except KeyError:
             for row, item in enumerate(self.items):
                 if key not in item:
-                    self.complain(row, f"lacks the key {key!r}{did_you_mean(key, item)}")
+                    self.complain(row, self._lacks(row, key))
             return self.optional(key)
 
     def optional(self, key: str, default: Any = None) -> list[Any]:
@@ -117,7 +120,7 @@ class Entries:
                     found = other(self.items[row]) if other else None
                     if found is None:
                         shape = f"{key} {value!r:.80} is not a list of four numbers (x, y, width, height)"
-                        self.complain(row, shape)
+                        self.complain(row, shape if key in self.items[row] else self._lacks(row, key))
                     values[row] = found or [np.nan] * 4
         boxes = _floats(list(chain.from_iterable(values))).reshape(-1, 4)
         self.refuse(~np.isfinite(boxes).all(axis=1), f"{key} {{}} is not finite", values)
