@@ -39,6 +39,7 @@ def test_columns_under_other_names(root):
     [
         ("a.jpg,64,48,cat,1,x,11,12\n", "could not convert string to float: 'x'", []),
         ("a.jpg,64,48,cat,1,,11,12\n", "could not convert string to float", []),
+        ("a.jpg\n", "could not convert string to float", []),
         ("a.jpg,64,48,,1,2,11,12\n", "has no class", [(2, 1)]),
         ("c.jpg,64,48,cat,1,2,11,12\n", "missing image 'c.jpg'", [(1, 0)]),
     ],

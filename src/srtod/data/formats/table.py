@@ -70,7 +70,8 @@ def _read_csv(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
     for number, row in enumerate(reader, start=2):
         marked = rows.setdefault(row[columns["file"]] or "", [])
         values = {key: (row.get(column) or "").strip() for key, column in columns.items()}
-        if any(values[key] for key in _SIDES):
+        is_cut = any(row.get(column) is None for column in columns.values())
+        if is_cut or any(values[key] for key in _SIDES):
             marked.append((f"line {number}", values))
     return rows, {}
 
