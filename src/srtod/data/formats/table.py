@@ -65,10 +65,16 @@ def _header(file: Path) -> dict[str, str]:
 
 def _read_csv(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
     columns, rows = _header(file), _Rows()
-    reader = csv.DictReader(read_lines(file), skipinitialspace=True)
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    for number, row in enumerate(reader, start=2):
-        marked = rows.setdefault(row[columns["file"]] or "", [])
+    try:
+        lines = list(csv.reader(read_lines(file), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{file}: not a table of comma-separated values: {error}") from error
+    header = [name.strip() for name in lines[0]]
+    for number, line in enumerate(lines[1:], start=2):
+        row = dict(zip(header, line, strict=False))
+        if not row:
+            continue
+        marked = rows.setdefault(row.get(columns["file"], ""), [])
         values = {key: (row.get(column) or "").strip() for key, column in columns.items()}
         is_cut = any(row.get(column) is None for column in columns.values())
         if is_cut or any(values[key] for key in _SIDES):
