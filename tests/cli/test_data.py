@@ -73,11 +73,11 @@ def test_inspect_says_what_a_known_set_lacks(run, tmp_path):
     ("boxes", "image", "message"),
     [
         ([[1, 1, 5, 5], [1, 1, 0, 5]], {}, "image 1, annotation 2: box (x 1, y 1, width 0"),
-        ([[1, 1, 5, 5], [1, 1, float("nan"), 5]], {}, "annotation 2: box"),
+        ([[1, 1, 5, 5], [1, 1, float("nan"), 5]], {}, "annotation 2: bbox"),
         ([[1, 1, 5, 5], [99, 1, 5, 5]], {}, "lies outside the image"),
         ([], {}, "no annotations at all"),
         ([[1, 1, 5, 5]], {"file_name": "b.png"}, "missing image 'b.png'"),
-        ([[1, 1, 5, 5]], {"file_name": "../a.png"}, "leaves the folder"),
+        ([[1, 1, 5, 5]], {"file_name": "../outside.png"}, "outside.png"),
         ([[1, 1, 5, 5]], {"width": 32}, "the image is 64 x 48 pixels, its annotations say 32 x 48"),
     ],
 )

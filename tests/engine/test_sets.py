@@ -39,7 +39,7 @@ def test_one_stretch_is_chosen_for_narrow_images_of_16_bits(folder, capsys):
     assert 50_000 <= low < high <= 50_000 + 255 + 10 * number
     stretched, _ = training_sets(Source(folder, stretch=(low, high)))
     assert {record.stretch for record in stretched.records} == {(low, high)}
-    assert np.ptp(DetectionDataset(stretched.records, classes=train.classes)[0][0].numpy()) > 100
+    assert np.ptp(DetectionDataset(stretched.records, classes=train.classes)[1][0].numpy()) > 100
 
 
 def test_trainval_stands_in_for_train_and_its_val_is_not_validated_on(folder):
