@@ -201,7 +201,11 @@ def test_saved_file_says_its_version_and_no_path(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"", "not a readable safetensors"), (b"PK\x03\x04 pickled", "not a readable")],
+    [
+        (None, "no such file"),
+        (b"", "not a readable safetensors"),
+        (b"PK\x03\x04 pickled", "a checkpoint of PyTorch"),
+    ],
 )
 def test_unusable_weights_are_refused(tmp_path, content, message):
     path = tmp_path / "weights.safetensors"

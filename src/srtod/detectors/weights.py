@@ -91,17 +91,18 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
     require_content(path)
-    with path.open("rb") as stream:
-        if stream.read(4).startswith((b"PK\3\4", b"\x80")):  # torch.save, now and earlier
-            raise InputError(
-                f"{path}: a checkpoint of PyTorch, and weights are .safetensors files; MMDetection's are "
-                "loaded in Python with srtod.load_mmdet(detector, file) and saved with detector.save"
-            )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        with path.open("rb") as stream:
+            pickled = stream.read(4).startswith((b"PK\3\4", b"\x80"))  # torch.save, now and earlier
+        if pickled:  # asked last: the length of a sound file's header may begin like one
+            raise InputError(
+                f"{path}: a checkpoint of PyTorch, and weights are .safetensors files; MMDetection's are "
+                "loaded in Python with srtod.load_mmdet(detector, file) and saved with detector.save"
+            ) from error
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
     if METADATA_KEY not in metadata:
         raise InputError(
