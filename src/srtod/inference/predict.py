@@ -183,13 +183,13 @@ class _AtHand:
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise InputError(f"score_threshold {score_threshold}: give a score, 0 to 1")
         self.classes, self.device = finder.classes, finder.device
-        self._finder, self._precision, self._least = finder, precision, score_threshold or 0.0
+        self.finder, self._precision, self._least = finder, precision, score_threshold or 0.0
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects of at least the score."""
-        mode = evaluating(self._finder) if isinstance(self._finder, nn.Module) else nullcontext()
+        mode = evaluating(self.finder) if isinstance(self.finder, nn.Module) else nullcontext()
         with mode, in_precision(self._precision, self.device):
-            results = self._finder(images)
+            results = self.finder(images)
         return [_at_least(found, self._least) for found in results]
 
 
