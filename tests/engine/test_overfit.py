@@ -11,7 +11,7 @@ IMAGES = ROOT.parent / "shared" / "data" / "tinyperson"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 @pytest.mark.skipif(not IMAGES.is_dir(), reason="the images are not beside the checkout")
 def test_overfits_four_images():
     command = [
