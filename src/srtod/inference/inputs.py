@@ -84,12 +84,10 @@ class GivenImage:
             InputError: something else.
         """
         if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
-            grey_or_opaque = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 4))
-            image = (
-                Image.fromarray(image.squeeze(2) if image.shape[2:] == (1,) else image)
-                if grey_or_opaque
-                else image
-            )
+            if image.shape[2:] == (1,):
+                image = image.squeeze(2)
+            if image.ndim == 2 or image.shape[2:] == (4,):
+                image = Image.fromarray(image)
         if isinstance(image, Image.Image):
             image = to_rgb(ImageOps.exif_transpose(image))
         if isinstance(image, np.ndarray):

@@ -149,14 +149,15 @@ class SelfReconstruction(nn.Module):
             boxes: of the objects of each image, ``[N, 4]`` in pixels; read where objects teach something.
             ignore: regions of each image that are neither object nor background, ``[R, 4]``.
         """
-        losses = {"loss_reconstruction": self._reconstruction_loss(output, image, valid, boxes, ignore)}
+        wanted, counted, losses = image, valid, {}
+        if self.config.target != "image" or output.object_logits is not None:
+            objects, ignored = touched_by(boxes, image), touched_by(ignore, image)
+            wanted, counted = self._wanted(image, valid, objects, ignored)
         if output.object_logits is not None:
-            objects = touched_by(boxes, image)
-            counted = objects | ~touched_by(ignore, image)
-            taught = object_map_loss(
-                output.object_logits, objects, counted if valid is None else counted & valid
-            )
+            known = objects | ~ignored if valid is None else (objects | ~ignored) & valid
+            taught = object_map_loss(output.object_logits, objects, known)
             losses["loss_object_map"] = self.config.object_map_weight * taught
+        losses["loss_reconstruction"] = self.loss(output.reconstruction, wanted, counted)
         if output.logits is None:
             return losses
         cells = None if valid is None else resize_mask(valid.float(), self.stride, "max") > 0
@@ -166,23 +167,16 @@ class SelfReconstruction(nn.Module):
             taught = box_loss(output.logits, boxes, ignore, stride=self.stride, valid=cells)
         return losses | {"loss_mask": self.config.mask_weight * taught}
 
-    def _reconstruction_loss(
-        self,
-        output: SelfReconstructionOutput,
-        image: Tensor,
-        valid: Tensor | None,
-        boxes: Sequence[Tensor],
-        ignore: Sequence[Tensor],
-    ) -> Tensor:
+    def _wanted(
+        self, image: Tensor, valid: Tensor | None, objects: Tensor, ignored: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """What is to be rebuilt, and which of its pixels count."""
         if self.config.target == "image":
-            return self.loss(output.reconstruction, image, valid)
-        objects = touched_by(boxes, image)
-        unknown = objects | touched_by(ignore, image)
-        if valid is not None:
-            unknown |= ~valid
+            return image, valid
+        unknown = objects | ignored if valid is None else objects | ignored | ~valid
         if self.config.target == "background":
-            return self.loss(output.reconstruction, image, ~unknown)
-        return self.loss(output.reconstruction, painted_over(image, unknown), ~unknown | objects)
+            return image, ~unknown
+        return painted_over(image, unknown), ~unknown | objects
 
     def loss(self, reconstruction: Tensor, image: Tensor, valid: Tensor | None = None) -> Tensor:
         """The weighted :func:`~srtod.selfrec.reconstruction.reconstruction_loss`.

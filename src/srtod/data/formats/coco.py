@@ -10,13 +10,13 @@ from functools import partial
 from itertools import count
 from math import isnan
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.coco_json import CocoFile, collector_paused, read_coco
-from srtod.data.formats.entries import Entries, is_id
-from srtod.data.formats.layout import ImageFinder, Splits, name_splits, own_name, split_name
+from srtod.data.formats.entries import Entries, is_id, is_real
+from srtod.data.formats.layout import ImageFinder, Splits, own_name, split_name, split_of, splits_of_files
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import NameGiver, Place
 from srtod.data.images import image_size
@@ -35,8 +35,7 @@ _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd"
 def find(path: Path) -> Splits:
     """Find the splits at ``path``, a JSON file or a folder."""
     files = _annotation_files(path) if path.is_dir() else [path] if path.suffix.lower() == ".json" else []
-    named = name_splits(files, _split_of) if len(files) > 1 else {_split_of(file): file for file in files}
-    return {split: partial(read_file, file, split) for split, file in named.items()}
+    return {split: partial(read_file, file, split) for split, file in splits_of_files(files).items()}
 
 
 @collector_paused()
@@ -122,7 +121,7 @@ def _annotation_files(folder: Path) -> list[Path]:
     """The JSON files that most look like annotations: named after splits, or else the nearest."""
     groups = [files_like(folder, pattern) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
     groups = [[file for file in group if split_name(file.stem) or _looks_like_coco(file)] for group in groups]
-    named = [[file for file in group if _split_of(file)] for group in groups]
+    named = [[file for file in group if split_of(file)] for group in groups]
     files = next(filter(None, named), None) or next(filter(None, groups), [])
     # Beside instances_val2017.json lie captions and keypoints of the same images.
     return [file for file in files if file.name.startswith(_PREFIX)] or files
@@ -134,10 +133,6 @@ def _looks_like_coco(file: Path) -> bool:
         head = stream.read(4096)
         stream.seek(max(0, file.stat().st_size - 4096))
         return any(key in part for part in (head, stream.read()) for key in (b'"images"', b'"annotation'))
-
-
-def _split_of(file: Path) -> str:
-    return split_name(file.stem) or split_name(file.parent.name)
 
 
 def _image_folders(file: Path, split: str) -> Iterator[Path]:
@@ -159,7 +154,7 @@ def _image_folders(file: Path, split: str) -> Iterator[Path]:
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """The width and height that an entry says; None where they are no whole numbers of pixels."""
     numbers = [image.get(key) for key in ("width", "height")]
-    texts = [f"{value:g}" if _is_number(value) else value for value in numbers]
+    texts = [f"{value:g}" if is_real(value) else value for value in numbers]
     if not all(isinstance(text, str) and text.isdecimal() and 1 <= int(text) < 2**31 for text in texts):
         return None
     width, height = (int(str(text)) for text in texts)
@@ -205,13 +200,9 @@ def _attributes(item: Mapping[str, Any], box: Sequence[float]) -> Mapping[str, A
     """What else an annotation says; its area where that is not width x height."""
     attributes = {key: value for key, value in item.items() if key not in _ANNOTATION_KEYS}
     area, product = item.get("area"), (box[2] - box[0]) * (box[3] - box[1])
-    if _is_number(area) and abs(area - product) > 1e-3 * max(1.0, product):
+    if is_real(area) and abs(area - product) > 1e-3 * max(1.0, product):
         attributes["area"] = area
     return attributes
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _annotations(

@@ -66,7 +66,7 @@ def read_coco(path: Path) -> CocoFile:
     if not set(map(type, crowd)) <= {int} or not set(crowd) <= {0, 1}:
         strange = [value is not None and value not in (0, 1) for value in crowd]
         annotations.refuse(strange, "iscrowd {} is neither 0 nor 1", crowd)
-        crowd = [value in (1,) for value in crowd]
+        crowd = [value == 1 for value in crowd]
     return CocoFile(
         path=path,
         images=images,
@@ -125,10 +125,10 @@ def _with_places(annotations: Entries, notes: list[str]) -> Entries:
         [not item.get("bbox", True) and not item.get("segmentation") for item in annotations.items],
         dtype=bool,
     )
-    if not any(empty):
+    if not empty.any():
         return annotations
-    notes.append(f"{sum(empty):,} annotations without box and outline mark nothing")
-    return annotations.take(~np.array(empty))
+    notes.append(f"{empty.sum():,} annotations without box and outline mark nothing")
+    return annotations.take(~empty)
 
 
 def outline_box(annotation: Mapping[str, Any]) -> list[float] | None:

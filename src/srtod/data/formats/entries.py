@@ -5,7 +5,7 @@ from copy import copy
 from itertools import chain, islice
 from numbers import Real
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,9 +97,9 @@ class Entries:
         """Return the numbers under ``key``, float64 ``[N]``; NaN where one is missing or no finite number."""
         values = self.column(key)
         odd = set(map(type, values)) - NUMBERS
-        floats = _floats([value if _is_real(value) else np.nan for value in values] if odd else values)
+        floats = _floats([value if is_real(value) else np.nan for value in values] if odd else values)
         if odd:
-            self.refuse([not _is_real(value) for value in values], f"{key} {{}} is not a number", values)
+            self.refuse([not is_real(value) for value in values], f"{key} {{}} is not a number", values)
         self.refuse(~np.isfinite(floats), f"{key} {{}} is not a finite number", values)
         return floats
 
@@ -190,12 +190,13 @@ def _is_digits(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 19 and value.isascii() and value.isdecimal()
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: object) -> TypeGuard[float]:
+    """Say whether a value is a number, and not a truth value."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _is_box(value: Any) -> bool:
-    return isinstance(value, list | tuple | np.ndarray) and len(value) == 4 and all(map(_is_real, value))
+    return isinstance(value, list | tuple | np.ndarray) and len(value) == 4 and all(map(is_real, value))
 
 
 def _floats(values: Sequence[Any]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
@@ -130,6 +130,16 @@ class ImageFinder:
 
     def _places(self) -> str:
         return ", ".join(map(str, self._folders)) or "no folder: none of those that may hold images exists"
+
+
+def splits_of_files(files: Sequence[Path]) -> dict[str, Path]:
+    """Annotation files by split, which their names or else folders tell; a single one needs none."""
+    return name_splits(files, split_of) if len(files) > 1 else {split_of(file): file for file in files}
+
+
+def split_of(file: Path) -> str:
+    """The split that the name of a file tells, or else that of its folder; empty where neither does."""
+    return split_name(file.stem) or split_name(file.parent.name)
 
 
 def own_name(file_name: str) -> str:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import ImageFinder, Splits, name_splits, read_lines, split_name
+from srtod.data.formats.layout import ImageFinder, Splits, read_lines, splits_of_files
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 
@@ -45,10 +45,7 @@ def find_cvat(path: Path) -> Splits:
 
 
 def _splits(files: Sequence[Path], format: str, rows_of: Any) -> Splits:
-    def name(file: Path) -> str:
-        return split_name(file.stem) or split_name(file.parent.name)
-
-    named = name_splits(files, name) if len(files) > 1 else {name(file): file for file in files}
+    named = splits_of_files(files)
     return {split: partial(_read, file, split, format, rows_of) for split, file in named.items()}
 
 

@@ -82,8 +82,9 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 def _read(root: Path, places: Sequence[Path], split: str, list_file: Path | None) -> AnnotatedSet:
     """Read a split whose files lie in the first place; the classes are those of all places."""
     place = places[0]
-    trees, broken = _parse_all(place)
-    all_trees = [tree for one in dict.fromkeys(places) for tree in _parse_all(one)[0].values()]
+    parsed = {one: _parse_all(one) for one in dict.fromkeys(places)}
+    trees, broken = parsed[place]
+    all_trees = [tree for own, _ in parsed.values() for tree in own.values()]
     builder = SetBuilder(list_file or root, "voc", split, _classes(root, all_trees))
     finder = ImageFinder(root / name for name in ("JPEGImages", "images", "data", ""))
     images = {path.stem: path for path in finder.files(builder.image_files)}
