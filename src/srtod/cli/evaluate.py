@@ -30,12 +30,20 @@ from srtod.support.errors import InputError
 if TYPE_CHECKING:
     from srtod.metrics import Metrics
 
+Data = Annotated[Path | None, typer.Argument(help="Folder or file in a known layout.", metavar="[DATA]")]
+SaveDetections = Annotated[
+    Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
+]
+TruthFile = Annotated[Path | None, typer.Option(help="COCO annotations, instead of DATA.")]
+ResultsFile = Annotated[Path | None, typer.Option(help="COCO results to evaluate on --annotations.")]
+DetectionsPerImage = Annotated[
+    int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
+]
+
 
 def evaluate(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Argument(help="Folder or file in a known layout.", metavar="[DATA]")
-    ] = None,
+    data: Data = None,
     *,
     weights: FinderWeights = SHIPPED,
     split: HeldOutSplit = None,
@@ -50,16 +58,10 @@ def evaluate(
     merge: Merge = None,
     merge_classes: MergeClasses = False,
     skip_bad: SkipBad = False,
-    save_detections: Annotated[
-        Path | None, typer.Option(help="Write the detections there, as COCO results with names.")
-    ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="COCO annotations, instead of DATA.")] = None,
-    detections: Annotated[
-        Path | None, typer.Option(help="COCO results to evaluate on --annotations.")
-    ] = None,
-    detections_per_image: Annotated[
-        int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
-    ] = DETECTIONS_PER_IMAGE,
+    save_detections: SaveDetections = None,
+    annotations: TruthFile = None,
+    detections: ResultsFile = None,
+    detections_per_image: DetectionsPerImage = DETECTIONS_PER_IMAGE,
     json: Annotated[Path | None, typer.Option(help="Write the metrics there.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -84,11 +86,8 @@ def evaluate(
         slicing = slicing_of(
             slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
         )
-        finder = in_slices(
-            load_finder(weights, device=device, stretch=parse_stretch(stretch)),
-            slicing,
-            batch_size=batch_size,
-        )
+        loaded = load_finder(weights, device=device, stretch=parse_stretch(stretch))
+        finder = in_slices(loaded, slicing, batch_size=batch_size)
         metrics = evaluate_detector(
             finder,
             evaluation_set(Source(data, split, format, skip_bad, stretch_of(finder))),

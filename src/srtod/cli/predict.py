@@ -32,26 +32,29 @@ if TYPE_CHECKING:
 
 OUTPUT = Path("found")
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Images and videos: files, folders, patterns in quotes; addresses (https://, rtsp://).",
+        metavar="INPUT",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files; "
+        f"default: {OUTPUT}, or the next free of {OUTPUT}-2, {OUTPUT}-3 ...",
+        show_default=False,
+    ),
+]
+
 
 def predict(
     context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Images and videos: files, folders, patterns in quotes; addresses (https://, rtsp://).",
-            metavar="INPUT",
-        ),
-    ],
+    inputs: Inputs,
     *,
     weights: FinderWeights = SHIPPED,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="New folder for detections.json and pictures/, of videos .jsonl and .mp4 files; "
-            f"default: {OUTPUT}, or the next free of {OUTPUT}-2, {OUTPUT}-3 ...",
-            show_default=False,
-        ),
-    ] = None,
+    output: Output = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what the same command began and did not finish.")
     ] = False,
