@@ -22,6 +22,10 @@ def test_overfits_four_images():
         "faster-rcnn",
         "--images",
         "4",
+        "--jobs",
+        "2",
+        "--set",
+        "train.epochs=100",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -255,7 +255,7 @@ def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
     values = line.split()
     if len(values) == 1 or all(value.endswith(",") for value in values[:-1]):
         values = line.replace(",", " ").split()
-    if any("," in value for value in values):
+    if not values or any("," in value for value in values):
         raise ValueError(f"has commas in its numbers where YOLO has points: {line.strip()[:60]!r}")
     numbers = [float(value) for value in values[1:]]
     name = values[0]
