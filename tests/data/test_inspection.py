@@ -89,6 +89,14 @@ def test_faults_of_one_cause_are_one_line(tmp_path, make_coco):
     assert "faults: 31" in text
 
 
+def test_findings_of_all_splits_are_one_line_with_severity_count_and_remedy(root):
+    lines = printed(inspect_splits(root)).splitlines()
+    tiny = next(index for index, line in enumerate(lines) if "box-below-2-px" in line)
+    assert lines[tiny].startswith("warning: box-below-2-px: 1 in train, 1 in val; annotate the objects whole")
+    assert lines[tiny + 1].endswith("a.png, annotation 1: cat of 1.5 x 1.5 px")
+    assert [line.partition(":")[0] for line in lines if ": leaked-image: " in line] == ["error"]
+
+
 def test_what_is_published_of_a_known_set_is_told(root):
     (annotated, numbers), _ = inspect_splits(root).splits
     split = Completeness("Birds train", 3, 8, 4, 6)

@@ -1,6 +1,7 @@
 """``srtod data inspect``: the verb and its tables."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from srtod.cli.options import Layout, OneSplit, Overwrite
 if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
 
-_SHOWN_FAULTS = 20
+_SHOWN_EXAMPLES = 20
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def inspect(
@@ -25,14 +27,16 @@ def inspect(
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(help="Write the numbers and all faults there.", show_default=False)
+        Path | None,
+        typer.Option(help="Write numbers, findings and all faults there.", show_default=False),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Print statistics and faults of a data set, and draw a picture sheet of it.
+    """Print statistics and findings of a data set, and draw a picture sheet of it.
 
-    Every image is decoded. Exit code 0: no faults; 2: faults were found (each is listed with its file, image
-    and annotation), or the data set cannot be read at all. Of VisDrone, AI-TOD and DroneSwarms it also says
+    Every image is decoded once. A finding has a severity (error, warning, note), a name, a count, a remedy
+    and examples. Exit code 0: no faults; 2: faults were found (--json lists each with its file, image and
+    annotation), or the data set cannot be read at all. Of VisDrone, AI-TOD and DroneSwarms it also says
     whether the copy has the published numbers of images and objects.
     """
     from srtod.data.inspection import inspect_splits
@@ -43,9 +47,6 @@ def inspect(
         require_free(json, overwrite=overwrite, inputs=(data,))
     inspection = inspect_splits(data, format=format, split=split, progress=True)
     print_inspection(inspection, Console())
-    for annotated, _ in inspection.splits:
-        for note in (*annotated.notes, *annotated.stretch_notes()):
-            typer.echo(note)
     if output is not None:
         for path in write_sheets(inspection.splits, output, overwrite=overwrite):
             typer.echo(f"picture sheet: {path}")
@@ -56,29 +57,36 @@ def inspect(
 
 
 def print_inspection(inspection: "Inspection", console: Console) -> None:
-    """Print tables of all splits side by side, the first faults of each, and what a known set lacks."""
+    """Print tables of all splits side by side, what was found, and what a known set lacks."""
     statistics = [numbers for _, numbers in inspection.splits]
     console.print(_overview(statistics))
     console.print(_class_table(statistics))
-    _print_faults(statistics, console)
+    _print_findings(inspection, console)
     for comparison in (*(numbers.published for numbers in statistics), inspection.published):
         if comparison is not None:
             console.print(str(comparison), style="green" if comparison.complete else "yellow", soft_wrap=True)
 
 
-def _print_faults(statistics: Sequence["Statistics"], console: Console) -> None:
-    from srtod.data.records import told
+def _print_findings(inspection: "Inspection", console: Console) -> None:
+    from srtod.data.rules import FAULTS, NOTES
 
-    for numbers in statistics:
-        for note in numbers.notes:
-            console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
-        causes = told(numbers.faults)
-        for line in causes[:_SHOWN_FAULTS]:
-            console.print(f"fault: {line}", style="red", soft_wrap=True, markup=False, highlight=False)
-        if len(numbers.faults) > len(causes[:_SHOWN_FAULTS]):
-            console.print(f"--json lists all {len(numbers.faults):,} faults of {numbers.split or 'the set'}")
-    total = sum(len(numbers.faults) for numbers in statistics)
+    for name, group in groupby(inspection.findings, lambda finding: finding.name):
+        found = list(group)
+        counts = ", ".join(f"{one.count:,}{f' in {one.split}' if one.split else ''}" for one in found)
+        head = f"{found[0].severity}: {name}: {counts}; {found[0].remedy}"
+        _print_line(console, head, _STYLES[found[0].severity])
+        prefix = "fault: " if name in FAULTS else "note: " if name in NOTES else "  "
+        for example in [line for one in found for line in one.examples][:_SHOWN_EXAMPLES]:
+            _print_line(console, f"{prefix}{example}")
+    for numbers in (numbers for _, numbers in inspection.splits if numbers.faults):
+        split = numbers.split or "the set"
+        _print_line(console, f"--json lists all {len(numbers.faults):,} faults of {split}")
+    total = sum(len(numbers.faults) for _, numbers in inspection.splits)
     console.print(f"faults: {total:,}" if total else "no faults", style="bold red" if total else "green")
+
+
+def _print_line(console: Console, line: str, style: str | None = None) -> None:
+    console.print(line, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def _overview(statistics: Sequence["Statistics"]) -> Table:

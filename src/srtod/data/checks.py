@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -13,14 +15,26 @@ from srtod.data.records import AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
 
 
-def check_images(annotated: AnnotatedSet, *, progress: bool = False) -> AnnotatedSet:
+def check_images(
+    annotated: AnnotatedSet,
+    *,
+    progress: bool = False,
+    look: Callable[[ImageRecord, NDArray[np.uint8]], object] | None = None,
+) -> AnnotatedSet:
     """Decode every image; those that cannot be read or have another size become faults.
 
     Args:
         annotated: the set to check.
         progress: show a bar on stderr.
+        look: is called with each image and its pixels, in several threads.
     """
-    return _check(annotated, ImageRecord.read, progress)
+
+    def check(record: ImageRecord) -> None:
+        pixels = record.read()
+        if look is not None:
+            look(record, pixels)
+
+    return _check(annotated, check, progress)
 
 
 def check_sizes(annotated: AnnotatedSet, *, progress: bool = False) -> AnnotatedSet:

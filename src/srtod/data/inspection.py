@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
+from srtod.data.findings import Finding, find_all
+from srtod.data.fingerprints import Fingerprint, fingerprint
 from srtod.data.known import Completeness, compare, compare_whole
-from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault
+from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
 
 SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
 """Bins of sqrt(area) in pixels; a bound belongs to the lower bin (AI-TOD), but 2 to 2-8."""
@@ -105,10 +107,12 @@ class Inspection:
     Attributes:
         splits: each with its numbers.
         published: all of them together beside what is published of the whole set, where they are one.
+        findings: what is wrong or worth knowing, the worst first.
     """
 
     splits: tuple[tuple[AnnotatedSet, Statistics], ...]
     published: Completeness | None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def faulty(self) -> bool:
@@ -118,7 +122,11 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """Return all numbers as plain values."""
         published = self.published.to_json() if self.published else None
-        return {"splits": [numbers.to_json() for _, numbers in self.splits], "published": published}
+        return {
+            "splits": [numbers.to_json() for _, numbers in self.splits],
+            "published": published,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
 
 
 def inspect_splits(
@@ -136,10 +144,16 @@ def inspect_splits(
         InputError: as :func:`srtod.data.read`.
     """
     names = splits(path, format=format) if split is None else (split,)
+    prints: dict[Path, Fingerprint] = {}
+
+    def look(record: ImageRecord, pixels: NDArray[np.uint8]) -> None:
+        prints[record.path] = fingerprint(record, pixels)
+
     sets = (read(path, format=format, split=name) for name in names)
-    checked = [check_images(annotated, progress=progress) for annotated in sets]
+    compared = look if len(names) > 1 else None
+    checked = [check_images(annotated, progress=progress, look=compared) for annotated in sets]
     described = tuple((annotated, describe(annotated)) for annotated in checked)
-    return Inspection(described, compare_whole(checked))
+    return Inspection(described, compare_whole(checked), find_all(checked, prints))
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

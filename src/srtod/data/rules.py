@@ -1,0 +1,98 @@
+"""The names of what is found in data sets: how bad each is, and what to do."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "note"]
+"""Objects are lost or the evaluation is worth nothing; accuracy is lost; good to know."""
+
+
+class Rule(NamedTuple):
+    """What a name stands for.
+
+    Attributes:
+        severity: how bad it is.
+        remedy: what to do.
+        says: what faults and notes of this name say, a regular expression.
+    """
+
+    severity: Severity
+    remedy: str
+    says: str = ""
+
+
+FAULTS: Mapping[str, Rule] = {
+    "missing-image": Rule(
+        "error", "put the files there, or correct their names", "missing image|no such file"
+    ),
+    "image-without-annotation": Rule(
+        "error",
+        "add the annotation file, an empty one if nothing is in the image",
+        "there is no (such annotation file|annotations/|.*txt)",
+    ),
+    "annotation-without-image": Rule(
+        "error", "put the images there, or remove their annotations", "there is no image"
+    ),
+    "image-of-another-size": Rule(
+        "error",
+        "annotate the image that is there, or put the right one there",
+        "the image is .* annotations say",
+    ),
+    "unreadable-image": Rule(
+        "error",
+        "replace the files",
+        "damaged image|empty file|Git LFS|not an image|which is not read|million pixels",
+    ),
+    "unknown-pixel-range": Rule(
+        "error", "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign", "--stretch"
+    ),
+    "box-twice": Rule("warning", "each counts once; data fix writes it once", "twice or more"),
+    "box-without-size": Rule(
+        "error", "correct the boxes; data fix makes regions to ignore of them", "zero or negative size"
+    ),
+    "box-outside-image": Rule("error", "correct the boxes; data fix leaves them out", "lies outside"),
+    "box-across-edge": Rule("warning", "correct the boxes; data fix clips them", "reaches out of"),
+    "box-not-a-number": Rule(
+        "error", "correct the boxes; data fix leaves their images out", "finite|list of four numbers"
+    ),
+    "unknown-class": Rule(
+        "error", "name the class; data fix makes regions to ignore of such objects", "category|class"
+    ),
+    "nothing-annotated": Rule(
+        "error", "give the annotations, or the folder that has them", "no annotations at all"
+    ),
+    "no-images": Rule("error", "give the folder that has the images", "no images at all"),
+    "unusable-entry": Rule("error", "correct the entries; data fix leaves their images out"),
+}
+"""Faults of files, images and boxes; a fault has the first name whose text it says, the last fits all."""
+
+NOTES: Mapping[str, Rule] = {
+    "image-listed-twice": Rule("note", "each counts once; data fix lists it once", "are there again"),
+    "left-out": Rule("note", "look whether it is meant to be left out", "left out|not read"),
+    "read-otherwise": Rule("note", "look whether it is meant so; data fix writes it plainly"),
+}
+"""What was read otherwise than it is written, likewise."""
+
+OBSERVATIONS: Mapping[str, Rule] = {
+    "leaked-image": Rule("error", "take it out of one of the splits: what is learned must not be asked for"),
+    "near-duplicate-across-splits": Rule(
+        "warning", "look at them; keep what shows one place in one split (data split --group-by)"
+    ),
+    "box-below-2-px": Rule("warning", "annotate the objects whole, in images of higher resolution"),
+    "never-assigned-box": Rule(
+        "warning",
+        "smaller anchors (model.anchor_scale), larger images (model.resize), or a system whose objects take "
+        "the nearest anchors (rfla)",
+    ),
+    "implausible-size": Rule("warning", "look at them: wrong class, several objects in a box?"),
+    "implausible-aspect-ratio": Rule("warning", "look at them: wrong class, several objects in a box?"),
+    "image-without-objects": Rule(
+        "note", "look whether they are empty; data.images_without_boxes: false trains without them"
+    ),
+    "narrow-pixel-range": Rule("note", "they are stretched; one window for all images is steadier"),
+    "mixed-image-sizes": Rule("note", "data.crop or model.resize makes batches of like sizes"),
+}
+"""What is found by looking at boxes and images."""
+
+RULES: Mapping[str, Rule] = {**FAULTS, **NOTES, **OBSERVATIONS}
+"""All of them; the names stay the same from version to version."""
