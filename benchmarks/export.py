@@ -100,7 +100,7 @@ def _finders(detector: Detector) -> tuple[dict[str, Finder], dict[str, float | N
             start = time.perf_counter()
             export(detector, path, format=name)
             seconds[name] = round(time.perf_counter() - start, 1)
-            finders[name] = open_exported(path)
+            finders[name] = open_exported(path, trust_weights=True)
     return finders, seconds
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import srtod
 from srtod.assets import shipped_weights
 from srtod.detectors.systems import SYSTEMS
-from srtod.detectors.weights import weights_file, write_weights
+from srtod.detectors.weights import described, description, weights_file, write_weights
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
@@ -102,3 +103,58 @@ def test_the_folder_of_a_run_stands_for_its_weights(tmp_path, names):
     for name in names:
         (tmp_path / f"{name}.safetensors").touch()
     assert weights_file(str(tmp_path)) == tmp_path / f"{names[0]}.safetensors"
+
+
+def saved(folder, *, config=None, change=None):
+    """A file of weights with another configuration, or with tensors of another kind."""
+    path = folder / "w.safetensors"
+    detector = srtod.build_detector("retinanet", classes=("a",), backbone="test_resnet", pyramid_channels=16)
+    detector.save(path)
+    state, metadata = load_file(path), {"srtod": description(detector.config | (config or {}))}
+    save_file({key: (change or (lambda value: value))(value) for key, value in state.items()}, path, metadata)
+    return path
+
+
+@pytest.mark.parametrize("channels", [30_000, 10**9, 10**20])
+def test_a_configuration_is_compared_before_anything_is_allocated(channels, tmp_path):
+    resource = pytest.importorskip("resource")  # Linux and macOS
+    path = saved(tmp_path, config={"pyramid_channels": channels})
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"w\.safetensors: its weights do not fit its configuration"):
+            srtod.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"resize": [200_000, 200_000]}, "resize.0: input should be less than or equal to 8192"),
+        ({"classes": ["\ud800"]}, r"'\\ud800' is no name"),
+        ({"classes": ["two\nlines"]}, r"'two\\nlines' is no name"),
+        ({"classes": ["a" * 501]}, "is no name"),
+    ],
+)
+def test_absurd_configurations_are_refused(config, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        srtod.load(saved(tmp_path, config=config))
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"a":' * 100_000])
+def test_deeply_nested_metadata_are_damage(nested, tmp_path):
+    with pytest.raises(InputError, match="its srtod configuration is damaged"):
+        described(nested, where=tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.int64, torch.bool, torch.complex64])
+def test_weights_of_another_kind_of_numbers_are_refused(kind, tmp_path):
+    with pytest.raises(InputError, match=r"holds numbers of the kind .*; weights are F16, BF16, F32, F64"):
+        srtod.load(saved(tmp_path, change=lambda value: value.to(kind)))
+
+
+def test_weights_that_lead_to_no_numbers_are_refused(tmp_path):
+    with pytest.raises(InputError, match="gives numbers that are not finite or absurdly large"):
+        srtod.load(saved(tmp_path, change=lambda value: value * 1e30 if value.is_floating_point() else value))

@@ -21,6 +21,7 @@ from srtod.cli.options import (
     SkipBad,
     Slice,
     StretchOption,
+    TrustWeights,
     given_options,
     slicing_of,
 )
@@ -46,6 +47,7 @@ def evaluate(
     data: Data = None,
     *,
     weights: FinderWeights = SHIPPED,
+    trust_weights: TrustWeights = False,
     split: HeldOutSplit = None,
     format: Layout = None,
     device: Device = "auto",
@@ -86,7 +88,9 @@ def evaluate(
         slicing = slicing_of(
             slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
         )
-        loaded = load_finder(weights, device=device, stretch=parse_stretch(stretch))
+        loaded = load_finder(
+            weights, device=device, stretch=parse_stretch(stretch), trust_weights=trust_weights
+        )
         finder = in_slices(loaded, slicing, batch_size=batch_size)
         metrics = evaluate_detector(
             finder,

@@ -37,7 +37,14 @@ Weights = Annotated[
 FinderWeights = Annotated[
     str,
     typer.Option(
-        help="Weights of a detector (.safetensors), an exported file, a hub id, or drones, which is shipped."
+        help="Weights of a detector (.safetensors), an exported file (.onnx, .xml; .pt2 with "
+        "--trust-weights), a hub id, or drones, which is shipped."
+    ),
+]
+TrustWeights = Annotated[
+    bool,
+    typer.Option(
+        "--trust-weights", help="Take a .pt2 file, which can run any code: only if you know who made it."
     ),
 ]
 MapWeights = Annotated[

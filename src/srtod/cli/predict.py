@@ -22,6 +22,7 @@ from srtod.cli.options import (
     SkipBad,
     Slice,
     StretchOption,
+    TrustWeights,
     given_options,
     slicing_of,
 )
@@ -54,6 +55,7 @@ def predict(
     inputs: Inputs,
     *,
     weights: FinderWeights = SHIPPED,
+    trust_weights: TrustWeights = False,
     output: Output = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what the same command began and did not finish.")
@@ -100,7 +102,9 @@ def predict(
         given["stretch"] = parse_stretch(stretch)
     options = JobOptions.of(**given, slicing=slicing)
     folder = output or next_free(OUTPUT, taken=resume)
-    done = run_job(inputs, folder, options, weights=weights, in_shards=engine == "ray")
+    done = run_job(
+        inputs, folder, options, weights=weights, trust_weights=trust_weights, in_shards=engine == "ray"
+    )
     for number, own in enumerate(done):
         place = folder / VIDEOS if number else folder
         _report(own, place, picture_score if pictures and engine == "local" else None)

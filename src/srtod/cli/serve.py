@@ -7,12 +7,20 @@ import typer
 
 from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, FinderWeights, Precision, ScoreThreshold, StretchOption
+from srtod.cli.options import (
+    Device,
+    FinderWeights,
+    Precision,
+    ScoreThreshold,
+    StretchOption,
+    TrustWeights,
+)
 
 
 def serve(
     *,
     weights: FinderWeights = SHIPPED,
+    trust_weights: TrustWeights = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
     ] = "127.0.0.1",
@@ -48,6 +56,7 @@ def serve(
         score_threshold=score_threshold,
         precision=precision,
         stretch=parse_stretch(stretch),
+        trust_weights=trust_weights,
     )
     if max_megapixels is None:
         limits = replace(limits, megapixels=server.fitting_megapixels(finder))

@@ -21,7 +21,7 @@ from srtod.defaults import DETECTIONS_PER_IMAGE, Stretch
 from srtod.heads.base import Head
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstructionConfig
-from srtod.support.errors import did_you_mean
+from srtod.support.errors import CONTROLS, did_you_mean, shown
 from srtod.support.validation import validated
 
 T = TypeVar("T")
@@ -30,7 +30,10 @@ _OPEN = "weights say nothing about it"
 Open = Annotated[T, _OPEN]
 """An option that a detector's weights say nothing about, so that one with given weights may have another."""
 
+_LONGEST_NAME = 500
+
 Positive = Annotated[int, Field(gt=0)]
+ImageSide = Annotated[int, Field(gt=0, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Lengths = tuple[Annotated[float, Field(gt=0)], ...]
 
@@ -71,7 +74,8 @@ class DetectorConfig(BaseModel):
             scales start from it.
         anchor_ratios: height / width; None is the system's own: 1 for ATSS, DyHead and Cascade RPN, else
             0.5, 1 and 2.
-        resize: (longest, shortest) bound of the image's sides, ratio kept; None keeps the image as it is.
+        resize: (longest, shortest) bound of the image's sides, at most 8192 pixels, ratio kept; None keeps
+            the image as it is.
         stretch: which values of more than 8 bits become 0 and 255, see :data:`srtod.defaults.Stretch`.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
     """
@@ -89,7 +93,7 @@ class DetectorConfig(BaseModel):
     norm_eval: Open[bool] = False
     anchor_scale: Annotated[Lengths | None, BeforeValidator(_as_tuple)] = None
     anchor_ratios: Lengths | None = None
-    resize: Open[tuple[Positive, Positive] | None] = None
+    resize: Open[tuple[ImageSide, ImageSide] | None] = None
     stretch: Open[Stretch] = "auto"
     score_threshold: Open[Share] = 0.05
     nms_iou: Open[Share] = 0.5
@@ -131,6 +135,12 @@ class DetectorConfig(BaseModel):
             raise ValueError("a name must not be empty")
         if len(set(classes)) < len(classes):
             raise ValueError("names must be distinct")
+        if bad := next(
+            (name for name in classes if len(name) > _LONGEST_NAME or CONTROLS.search(name)), None
+        ):
+            raise ValueError(
+                f"'{shown(bad[:50])}' is no name: control characters, or more than {_LONGEST_NAME} letters"
+            )
         return classes
 
     @field_validator("anchor_scale", "anchor_ratios")

@@ -1,7 +1,8 @@
 """The one line: preprocess, pyramid, self-reconstruction, head."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from srtod.detectors.maps import image_maps
 from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import read_weights, weights_file, write_weights
 from srtod.heads.base import Head
+from srtod.nn.finite import require_sane_outputs
 from srtod.nn.modes import enough_to_normalise, evaluating
 from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
@@ -192,7 +194,7 @@ class Detector(nn.Module):
     def from_pretrained(cls, source: str | Path = SHIPPED, **changes: Any) -> Self:
         """Load a detector: :func:`srtod.load` by the name that users of the hub know."""
         path = weights_file(source)
-        state, config = read_weights(path)
+        state, config = read_weights(path, partial(cls._filled, path))
         own = config.open_options()
         for name in changes:
             if name not in own:
@@ -200,12 +202,10 @@ class Detector(nn.Module):
                     f"load: {name!r} cannot be changed{did_you_mean(name, own)}; given weights of "
                     f"{config.system} leave open: {', '.join(own)}"
                 )
-        detector = cls.build(config.changed(changes, where="load"))
-        try:
-            detector.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(f"{path}: its weights do not fit its configuration") from error
-        return detector.eval()
+        detector = cls._filled(path, state, config.changed(changes, where="load")).eval()
+        with require_sane_outputs(detector, str(path)):
+            detector._detect(detector.preprocess([torch.full((3, 32, 32), 0.5)]))
+        return detector
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write what a repository of the hub holds: ``model.safetensors`` and, unless there is one, a card.
@@ -249,6 +249,18 @@ class Detector(nn.Module):
             InputError: the place cannot be written to, or a number is too large for 16 bits.
         """
         write_weights(Path(path), self.state_dict(), self._config, half=half)
+
+    @classmethod
+    def _filled(cls, path: Path, state: Mapping[str, Tensor], config: DetectorConfig) -> Self:
+        """Build a detector with the weights of a file."""
+        try:
+            detector = cls.build(config)
+            detector.load_state_dict(state)
+        except InputError:
+            raise
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # as sizes are absurd or others
+            raise InputError(f"{path}: its weights do not fit its configuration") from error
+        return detector
 
     def _losses(self, batch: ImageBatch, truths: list[Truth]) -> dict[str, Tensor]:
         levels = self.pyramid(batch.normalised)

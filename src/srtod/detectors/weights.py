@@ -3,11 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,6 +25,9 @@ from srtod.support.validation import validated
 
 METADATA_KEY = "srtod"
 """Where a file of ours keeps its :func:`description`."""
+
+_KINDS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+_COUNTS = "num_batches_tracked"  # of BatchNorm, the only whole numbers in weights
 
 
 def weights_file(source: str | Path) -> Path:
@@ -81,20 +86,42 @@ def write_weights(
             raise
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
+def read_weights(
+    path: Path, fit: Callable[[Mapping[str, Tensor], DetectorConfig], object]
+) -> tuple[dict[str, Tensor], DetectorConfig]:
     """Read a state dict and its configuration.
 
+    Args:
+        path: the file.
+        fit: called on the meta device, where nothing is allocated, with the state dict and the configuration;
+            raises where they do not go together.
+
     Raises:
-        InputError: the file is missing, damaged, holds numbers that are not finite, or was not written by
-            :meth:`Detector.save`.
+        InputError: the file is missing, damaged, holds numbers that are not finite or of another kind than
+            weights are, or was not written by :meth:`Detector.save`.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
     require_content(path)
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        if METADATA_KEY not in metadata:
+            raise InputError(
+                f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
+            )
+        config = described(metadata[METADATA_KEY], where=path)
+        with torch.device("meta"):
+            fit({key: _outline(file.get_slice(key), key, path) for key in file.keys()}, config)  # noqa: SIM118
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    check_finite(state, str(path))
+    return state, config
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         with path.open("rb") as stream:
             pickled = stream.read(4).startswith((b"PK\3\4", b"\x80"))  # torch.save, now and earlier
@@ -104,13 +131,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorConfig]:
                 "loaded in Python with srtod.load_mmdet(detector, file) and saved with detector.save"
             ) from error
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
-    if METADATA_KEY not in metadata:
-        raise InputError(
-            f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
-        )
-    config = described(metadata[METADATA_KEY], where=path)
-    check_finite(state, str(path))
-    return state, config
+
+
+def _outline(held: Any, key: str, path: Path) -> Tensor:
+    """A tensor of a file without its numbers, for the meta device."""
+    kind = held.get_dtype()
+    dtype = torch.int64 if kind == "I64" and key.endswith(_COUNTS) else _KINDS.get(kind)
+    if dtype is None:
+        raise InputError(f"{path}: {key!r} holds numbers of the kind {kind}; weights are {', '.join(_KINDS)}")
+    return torch.empty(held.get_shape(), dtype=dtype)
 
 
 def description(config: Mapping[str, Any]) -> str:
@@ -129,7 +158,7 @@ def described(text: str, *, where: Path) -> DetectorConfig:
         config = held["config"] | {"pretrained_backbone": False}
         system = config["system"]
         release = tuple(map(int, held["version"].split(".")[:2]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: its srtod configuration is damaged") from error
     if release < (0, 4):
         config = without_others(config, system)

@@ -41,6 +41,7 @@ def predict(
     precision: Precision = "fp32",
     batch_size: int = 1,
     stretch: Stretch | None = None,
+    trust_weights: bool = False,
 ) -> Iterator[Prediction]:
     """Find objects in images, one :class:`~srtod.inference.prediction.Prediction` each, in their order.
 
@@ -57,6 +58,7 @@ def predict(
         precision: of the network's arithmetic.
         batch_size: images, or slices of one, that go through the network together.
         stretch: which values of files of more than 8 bits become 0 and 255; None: as trained.
+        trust_weights: take a .pt2 file, too, which can run any code as it is loaded.
 
     Yields:
         The prediction of each image. No more than some batches of images are held.
@@ -68,7 +70,13 @@ def predict(
     images = images_of(source)
     slicing = Slicing(slice) if isinstance(slice, int) else slice
     if isinstance(weights, str | Path):
-        finder = load_finder(weights, device=device, score_threshold=score_threshold, precision=precision)
+        finder = load_finder(
+            weights,
+            device=device,
+            score_threshold=score_threshold,
+            precision=precision,
+            trust_weights=trust_weights,
+        )
     elif device != "auto":
         raise InputError(
             f"device {device!r}: the detector at hand is on {weights.device}; move it with .to()"
@@ -115,11 +123,12 @@ def load_finder(
     score_threshold: float | None = None,
     precision: Precision = "fp32",
     stretch: Stretch | None = None,
+    trust_weights: bool = False,
 ) -> Finder:
     """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
     Exported files run on the CPU in fp32, with the threshold that they were exported with; ``stretch``
-    overrides theirs, too.
+    overrides theirs, too. A .pt2 can run any code as it is loaded, and needs ``trust_weights``.
 
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
@@ -137,7 +146,7 @@ def load_finder(
             f"{weights}: the score threshold is fixed in an exported file; export the weights again with "
             f"--score-threshold {score_threshold}"
         )
-    return open_exported(weights, stretch)
+    return open_exported(weights, stretch, trust_weights=trust_weights)
 
 
 def predictions(

@@ -1,7 +1,14 @@
 """What goes wrong in a user's hands, told in one line."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What is no letter: it would move the cursor, turn the line around, or cannot be written at all."""
+
+_PLACES = ("Exception from ", "Check '")
+"""How lines begin in which OpenVINO says where in its own source an error arose."""
 
 
 class SrtodError(Exception):
@@ -22,7 +29,13 @@ class InputError(SrtodError, ValueError):
 
 def first_line(error: BaseException) -> str:
     """What an error of another library says in its first line; its kind where it says nothing."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(_PLACES)]
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def shown(text: str) -> str:
+    """A text from a file or a name as one harmless line: control characters are written as escapes."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,10 +1,13 @@
 """One program finds in real images what the detector finds, whatever their number and size."""
 
+import onnx
 import pytest
 import torch
 
-from srtod.inference import for_inference, load_finder
+from srtod.detectors.systems import options_of
+from srtod.inference import for_inference, load_finder, predict
 from srtod.inference.exporting import FORMATS, export
+from srtod.inference.exporting.formats import ExportedDetector
 from srtod.support.errors import InputError
 
 
@@ -40,7 +43,7 @@ def test_one_file_finds_what_the_detector_finds(
     detector = draw(system, self_reconstruction=self_reconstruction)
     path = tmp_path / f"program{FORMATS[format].suffix}"
     export(detector, path, format=format)
-    finder = load_finder(path)
+    finder = load_finder(path, trust_weights=True)
     assert_same(finder, detector, photographs, same)
     assert_same(finder, detector, tiny_images(), same, at_least=0)
 
@@ -67,10 +70,10 @@ def test_what_an_exported_file_cannot_change_is_refused(small_file):
 def test_missing_and_damaged_files_are_told(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
     with pytest.raises(InputError, match="no such exported file"):
-        load_finder(path)
+        load_finder(path, trust_weights=True)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="not a readable exported file"):
-        load_finder(path)
+        load_finder(path, trust_weights=True)
 
 
 def test_a_wrong_ending_or_format_is_told_before_any_work(small_detector, tmp_path):
@@ -78,3 +81,64 @@ def test_a_wrong_ending_or_format_is_told_before_any_work(small_detector, tmp_pa
         export(small_detector, tmp_path / "a.pt2", format="onnx")
     with pytest.raises(InputError, match="use onnx, openvino, torch"):
         export(small_detector, tmp_path / "a.onnx", format="tflite")
+
+
+def test_a_file_that_can_run_code_is_not_opened_unasked(tmp_path, monkeypatch):
+    (tmp_path / "a.pt2").write_bytes(b"anything")
+    monkeypatch.setattr("torch.export.load", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(
+        InputError, match=r"a\.pt2: .* any code .*ONNX \(\.onnx\) or safetensors.*--trust-weights"
+    ):
+        load_finder(tmp_path / "a.pt2")
+    with pytest.raises(InputError, match="--trust-weights"):
+        next(predict(torch.zeros(3, 32, 32), tmp_path / "a.pt2"))
+
+
+GOOD = {
+    "boxes": torch.tensor([[1.0, 2, 9, 8], [0, 0, 5, 5]]),
+    "scores": torch.tensor([0.9, 0.5]),
+    "labels": torch.tensor([0, 1]),
+    "images": torch.tensor([0, 0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": torch.tensor([-5, 0])}, "labels outside of its 2 classes"),
+        ({"labels": torch.tensor([0, 99])}, "labels outside of its 2 classes"),
+        ({"labels": torch.tensor([0.5, 0])}, "not whole numbers"),
+        ({"boxes": torch.tensor([[1.0, 2, 9, float("nan")]] * 2)}, "boxes that are far outside"),
+        ({"boxes": torch.full((2, 4), 1e30)}, "boxes that are far outside"),
+        ({"boxes": torch.zeros(2, 3)}, r"outputs of the shapes \[2, 3\], \[2\]"),
+        ({"scores": torch.tensor([7.0, 0.5])}, "scores outside"),
+        ({"scores": torch.tensor([float("nan"), 0.5])}, "scores outside"),
+        ({"images": torch.tensor([0, 1])}, "images that are not there"),
+        ({"images": torch.tensor([0])}, "outputs of the shapes"),
+    ],
+)
+def test_outputs_that_are_no_detections_are_refused(changes, message, tmp_path):
+    config = options_of("retinanet")(classes=("a", "b"))
+    image = torch.zeros(3, 32, 32)
+    found = ExportedDetector(lambda *_: tuple(GOOD.values()), config, tmp_path / "a.onnx")([image])
+    assert torch.equal(found[0]["boxes"], GOOD["boxes"])
+    wrong = ExportedDetector(lambda *_: tuple((GOOD | changes).values()), config, tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=rf"a\.onnx: gives .*{message}"):
+        wrong([image])
+
+
+def test_more_detections_than_configured_and_failing_programs_are_refused(tmp_path):
+    config = options_of("retinanet")(classes=("a", "b"), detections_per_image=1)
+    with pytest.raises(InputError, match="2 detections of 1 images"):
+        ExportedDetector(lambda *_: tuple(GOOD.values()), config, tmp_path / "a")([torch.zeros(3, 32, 32)])
+    with pytest.raises(InputError, match="fails on these images: 'x'"):
+        ExportedDetector(lambda *_: {}["x"], config, tmp_path / "a.onnx")([torch.zeros(3, 32, 32)])
+
+
+def test_programs_that_may_never_end_are_refused(tmp_path):
+    on = onnx.helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, [])
+    body = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["on"], ["on2"])], "b", [], [])
+    loop = onnx.helper.make_node("Loop", ["", "on"], ["out"], body=body)
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([loop], "g", [on], [])), tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"a\.onnx: has loops"):
+        load_finder(tmp_path / "a.onnx")

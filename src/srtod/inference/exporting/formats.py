@@ -20,7 +20,7 @@ from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.trace import Run, require_exportable, traced
 from srtod.support.errors import InputError, first_line
 from srtod.support.files import require_content, require_free
-from srtod.types import Detections
+from srtod.types import Detections, ImageBatch
 
 
 class ExportedDetector:
@@ -28,20 +28,48 @@ class ExportedDetector:
 
     device = torch.device("cpu")
 
-    def __init__(self, run: Run, config: DetectorConfig) -> None:
+    def __init__(self, run: Run, config: DetectorConfig, path: Path) -> None:
         self.classes, self.config = config.classes, config.model_dump()
-        self._run, self._preprocess = run, Preprocess(resize=config.resize)
+        self._run, self._preprocess, self._path = run, Preprocess(resize=config.resize), path
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes.
 
         Raises:
-            InputError: no images, or a wrong one.
+            InputError: no images, or a wrong one; the program fails, or gives what are no detections.
         """
         check_images(images)
         batch = self._preprocess(images)
-        boxes, scores, labels, image_of = self._run(batch.raw, batch.size_table)
+        try:
+            found = self._run(batch.raw, batch.size_table)
+        except Exception as error:  # whatever a runtime says of a program that it cannot go through
+            raise InputError(f"{self._path}: fails on these images: {first_line(error)}") from error
+        if wrong := self._mistake(found, batch):
+            raise InputError(f"{self._path}: gives {wrong}; take a file that srtod export wrote")
+        boxes, scores, labels, image_of = found
         return self._preprocess.restore(Candidates(image_of, boxes, scores, labels), batch)
+
+    def _mistake(self, found: Sequence[Tensor], batch: ImageBatch) -> str | None:
+        """What is wrong with the outputs of a program, which anybody may have written."""
+        boxes, scores, labels, image_of = found
+        count, images = len(scores), len(batch.sizes)
+        rows = (scores, labels, image_of)
+        if boxes.shape != (count, 4) or any(own.shape != (count,) for own in rows):
+            return f"outputs of the shapes {', '.join(str(list(own.shape)) for own in found)}"
+        if labels.dtype != torch.int64 or image_of.dtype != torch.int64:
+            return f"labels of {labels.dtype} and images of {image_of.dtype}, not whole numbers"
+        if count > images * self.config["detections_per_image"]:
+            return f"{count} detections of {images} images, more than its configuration says"
+        far = 2 * max(batch.raw.shape[-2:])
+        checks = {
+            "boxes that are far outside of the image or not finite": boxes.abs() <= far,
+            "scores outside of 0..1": (scores >= 0) & (scores <= 1),
+            f"labels outside of its {len(self.classes)} classes": (labels >= 0)
+            & (labels < len(self.classes)),
+            "detections of images that are not there": (image_of >= 0) & (image_of < images),
+            "detections that are not in the order of the images": image_of.diff() >= 0,
+        }
+        return next((wrong for wrong, holds in checks.items() if not bool(holds.all())), None)
 
 
 class Format(NamedTuple):
@@ -114,17 +142,25 @@ def is_exported(path: str | Path) -> bool:
     return Path(path).suffix.lower() in {own.suffix for own in FORMATS.values()}
 
 
-def open_exported(path: str | Path, stretch: Stretch | None = None) -> ExportedDetector:
+def open_exported(
+    path: str | Path, stretch: Stretch | None = None, *, trust_weights: bool = False
+) -> ExportedDetector:
     """Open a file that :func:`export` wrote.
 
     Args:
         path: the file.
         stretch: overrides that of the file; it is about reading images, not in the program.
+        trust_weights: open a .pt2, too, which can run any code as it is loaded.
 
     Raises:
-        InputError: missing, damaged or not ours, or its runtime is not installed.
+        InputError: missing, damaged, not ours or not trusted, or its runtime is not installed.
     """
     path = Path(path)
+    if path.suffix.lower() == FORMATS["torch"].suffix and not trust_weights:
+        raise InputError(
+            f"{path}: a .pt2 file can run any code when it is loaded; take ONNX (.onnx) or safetensors, or "
+            "allow it with --trust-weights (in Python: trust_weights=True) if you know who made it"
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such exported file")
     require_content(path)
@@ -139,5 +175,5 @@ def open_exported(path: str | Path, stretch: Stretch | None = None) -> ExportedD
         raise InputError(f"{path}: was not written by srtod export, which says in the file what it finds")
     config = described(text, where=path)
     return ExportedDetector(
-        run, config if stretch is None else config.changed({"stretch": stretch}, where="stretch")
+        run, config if stretch is None else config.changed({"stretch": stretch}, where="stretch"), path
     )

@@ -63,9 +63,13 @@ def read(path: Path) -> tuple[Run, str]:
     """Open an ONNX file on the CPU, with as many threads as torch takes.
 
     Raises:
-        InputError: the extra is not installed.
+        InputError: the extra is not installed, or the program may never end.
     """
-    runtime = extra("onnxruntime")
+    runtime, onnx = extra("onnxruntime"), extra("onnx")
+    model = onnx.load(path, load_external_data=False)
+    inner = {onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS}
+    if model.functions or any(own.type in inner for node in model.graph.node for own in node.attribute):
+        raise InputError(f"{path}: has loops or functions of its own, which srtod export does not write")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from srtod.detectors.weights import METADATA_KEY
 from srtod.inference.exporting.onnx_file import converted, extra
 from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
+from srtod.support.errors import InputError
 from srtod.support.files import atomic_file
 
 _KEYS = [METADATA_KEY, "description"]
@@ -37,10 +38,12 @@ def read(path: Path) -> tuple[Run, str]:
     """Open an OpenVINO file on the CPU in full precision, with as many threads as torch takes.
 
     Raises:
-        InputError: the extra is not installed.
+        InputError: the extra is not installed, or the program may never end.
     """
     core = extra("openvino").Core()
     model = core.read_model(path)
+    if any(own.get_type_name() in ("Loop", "TensorIterator", "If") for own in model.get_ops()):
+        raise InputError(f"{path}: has loops, which srtod export does not write")
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = core.compile_model(model, "CPU", settings)
 

@@ -29,7 +29,7 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
 
 
 def read(path: Path) -> tuple[Run, str]:
-    """Open a program on the CPU. Loading one can execute code: take those of people that you trust."""
+    """Open a program on the CPU, which can execute any code: it is asked for with ``trust_weights`` alone."""
     entries = {_ENTRY: ""}
     program = torch.export.load(path, extra_files=entries)
     return program.module(), entries[_ENTRY]

@@ -35,6 +35,7 @@ def run_job(
     options: JobOptions,
     *,
     weights: str | Path = SHIPPED,
+    trust_weights: bool = False,
     in_shards: bool = False,
 ) -> list[ImagesDone | VideosDone]:
     """Find objects in images or videos, and write what was found into a folder; of both, videos go below it.
@@ -44,6 +45,7 @@ def run_job(
         output: a folder that does not exist yet or is empty; with ``resume`` one to go on with.
         options: how.
         weights: see :func:`~srtod.inference.predict.load_finder`.
+        trust_weights: as there.
         in_shards: share images out in shards to workers, with Ray Data.
 
     Raises:
@@ -58,6 +60,7 @@ def run_job(
         score_threshold=options.score_threshold,
         precision=options.precision,
         stretch=options.stretch,
+        trust_weights=trust_weights,
     )
     if in_shards:
         options.require("--engine ray")
