@@ -386,16 +386,27 @@ def test_words_of_other_tools_for_a_region_to_ignore(tmp_path, make_coco, key):
     assert data.read(tmp_path).records[0].ignore.tolist() == [True]
 
 
-def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, make_coco):
+@pytest.mark.parametrize(
+    ("root", "above"), [("cat", "cat"), ("pets", "pets"), ("pets", "animals"), ("_background_", "none")]
+)
+def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, make_coco, root, above):
     categories = [
-        {"id": 0, "name": "cat", "supercategory": "none"},
-        {"id": 3, "name": "cat", "supercategory": "cat"},
-        {"id": 7, "name": "dog", "supercategory": "dog"},
+        {"id": 0, "name": root, "supercategory": "none"},
+        {"id": 3, "name": "cat", "supercategory": above},
+        {"id": 7, "name": "dog", "supercategory": above},
     ]
     make_coco(tmp_path, categories=categories)
     annotated = data.read(tmp_path)
     assert (annotated.classes, annotated.category_ids) == (("cat", "dog"), (3, 7))
     assert "nothing refers to category 0, which stands above others: no class" in annotated.notes[0]
+
+
+def test_another_category_that_nothing_refers_to_stays_and_is_named(tmp_path, make_coco):
+    categories = [{"id": number, "name": name} for number, name in ((3, "cat"), (5, "bird"), (7, "dog"))]
+    make_coco(tmp_path, categories=categories)  # a dog and a cat
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.classes == ("cat", "bird", "dog")
+    assert annotated.notes[0].endswith("nothing refers to 1 of 3 classes (bird): they keep their numbers")
 
 
 @pytest.mark.parametrize(

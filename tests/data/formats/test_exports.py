@@ -37,9 +37,9 @@ def test_columns_under_other_names(root):
 @pytest.mark.parametrize(
     ("row", "message", "left"),
     [
-        ("a.jpg,64,48,cat,1,x,11,12\n", "could not convert string to float: 'x'", []),
-        ("a.jpg,64,48,cat,1,,11,12\n", "could not convert string to float", []),
-        ("a.jpg\n", "could not convert string to float", []),
+        ("a.jpg,64,48,cat,1,x,11,12\n", "'x' is not a number", []),
+        ("a.jpg,64,48,cat,1,,11,12\n", "'' is not a number", []),
+        ("a.jpg\n", "'' is not a number", []),
         ("a.jpg,64,48,,1,2,11,12\n", "has no class", [(2, 1)]),
         ("c.jpg,64,48,cat,1,2,11,12\n", "missing image 'c.jpg'", [(1, 0)]),
     ],
@@ -72,7 +72,63 @@ def test_a_shape_of_cvat_without_corners_costs_its_image(root):
     (root / "annotations.xml").write_text(CVAT.format(more='<cuboid label="cat"/>'))
     annotated = data.read(root)
     assert counts(annotated) == [(0, 0)]
-    assert annotated.faults[0].what == "could not convert string to float: 'cuboid'"
+    assert annotated.faults[0].what == "'cuboid' is not a number"
+
+
+def test_the_points_of_a_polygon_of_cvat_that_are_no_numbers_cost_its_image(root):
+    (root / "annotations.xml").write_text(CVAT.format(more='<polygon label="cat" points="1,2;x,3"/>'))
+    annotated = data.read(root)
+    assert counts(annotated) == [(0, 0)]
+    assert annotated.faults[0].what == "'1,2;x,3' is not a number"
+
+
+def test_an_encoding_that_nobody_knows_is_said(root):
+    head = '<?xml version="1.0" encoding="nonsense"?>'
+    (root / "annotations.xml").write_text(f'{head}<annotations><image name="a.jpg"/></annotations>')
+    with pytest.raises(InputError, match="not valid XML: unknown encoding"):
+        data.read(root)
+
+
+def test_a_line_of_motchallenge_that_is_cut_costs_its_image(tmp_path, make_image):
+    make_image(tmp_path / "MOT-01" / "img1" / "000001.jpg")
+    (tmp_path / "MOT-01" / "gt").mkdir()
+    (tmp_path / "MOT-01" / "gt" / "gt.txt").write_text("1,1,5,5\n")
+    (fault,) = data.read(tmp_path).faults
+    assert "has 4 columns where MOTChallenge has 6 or more" in fault.what
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["train.json", "annotations.json", "a.xml", "a.txt", "boxes.csv", "data.yaml"]
+)
+def test_annotations_that_are_pointers_of_git_lfs_are_said_to_be(root, name):
+    (root / name).write_text(POINTER)
+    with pytest.raises(InputError, match=f"{name}.*git lfs pull"):
+        data.read(root)
+
+
+def test_a_label_file_that_is_a_pointer_of_git_lfs_costs_its_image(tmp_path, make_image):
+    make_image(tmp_path / "images" / "a.jpg")
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [cat]\n")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text(POINTER)
+    annotated = data.read(tmp_path)
+    assert not annotated.records
+    assert "a pointer of Git LFS" in annotated.faults[0].what
+
+
+def test_what_a_class_marks_that_is_called_ignore_is_to_be_ignored(root):
+    rows = "a.jpg,64,48,Ignored Regions,1,2,11,12\na.jpg,64,48,dog,5,5,9,9\nb.jpg,64,48,cat,5,5,9,9\n"
+    (root / "_annotations.csv").write_text(HEAD + rows)
+    annotated = data.read(root).require_sound()
+    assert annotated.classes == ("cat", "dog")
+    assert [record.labels.tolist() for record in annotated.records] == [[data.ANY_CLASS, 1], [0]]
+    assert counts(annotated) == [(2, 1), (1, 0)]
+    assert annotated.notes == (
+        f"{root / '_annotations.csv'}: Ignored Regions: marks regions to ignore, no class",
+    )
 
 
 def test_dota(tmp_path, make_image):

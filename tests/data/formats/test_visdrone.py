@@ -78,7 +78,7 @@ def test_box_a_pixel_out_is_clipped_in_silence(tmp_path, make_split):
     ("line", "message"),
     [
         ("1,2,3,4", "has 4 columns where VisDrone has 8"),
-        ("1,2,three,4,1,4,0,0", "could not convert string to float: 'three'"),
+        ("1,2,three,4,1,4,0,0", "'three' is not a number"),
         ("1,2,nan,4,1,4,0,0", "has NaN or infinite numbers"),
         ("1,2,3,4,1,inf,0,0", "must be whole numbers"),
     ],

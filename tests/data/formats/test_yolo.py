@@ -83,7 +83,7 @@ def test_image_without_text_has_no_objects(tmp_path, make_split, make_image):
         ("0.5 0.5 0.5 0.1 0.1", "unknown category 0.5"),
         ("nan 0.5 0.5 0.1 0.1", "unknown category nan"),
         ("bird 0.5 0.5 0.1 0.1", "unknown category bird"),
-        ("0 0,5 0,5 0,1 0,1", "has commas in its numbers where YOLO has points"),
+        ("0 0,5 0,5 0,1 0,1", "has commas in its numbers where YOLO has points, such as '0,5'"),
         ("0 0.5 0.5 0.1", "has 4 columns where YOLO has 5"),
         ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "has 8 columns where YOLO has 5"),
         ("0 nan 0.5 0.1 0.1", "has NaN or infinite numbers"),
@@ -145,6 +145,7 @@ def test_leftovers_of_other_programs_are_no_images_and_are_counted(tmp_path, mak
     assert sorted(note.removeprefix(f"{tmp_path}: ") for note in annotated.notes) == [
         "left out: 1 x HEIC image: b.HEIC; save them as JPEG or PNG",
         "left out: 2 x leftover of another program: ._a.jpg, a.jpg",
+        "nothing refers to 1 of 2 classes (cat): they keep their numbers",
     ]
 
 
@@ -217,6 +218,7 @@ def test_a_split_that_is_not_there_is_left_out_and_told(tmp_path, make_split):
     assert [note.partition(": ")[2] for note in data.read(tmp_path).notes] == [
         "the split 'val' is left out: 'no' is not there",
         "the split 'test' is left out: '../test/images' is not there",
+        "nothing refers to 1 of 2 classes (cat): they keep their numbers",
     ]
 
 

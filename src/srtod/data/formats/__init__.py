@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from srtod.data.folders import IMAGES
+from srtod.data.folders import IMAGES, beginning
 from srtod.data.formats import aitod, coco, dota, droneswarms, sequences, table, visdrone, voc, yolo
 from srtod.data.formats.layout import Splits
 from srtod.data.formats.writing import Place
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import is_lfs_pointer
 
 READERS: Mapping[str, Callable[[Path], Splits]] = {
     "aitod": aitod.find,
@@ -69,9 +70,13 @@ def find_splits(path: Path, format: str | None = None) -> Splits:
 
 def _seen(path: Path) -> str:
     """What lies in a folder instead, and what the nearest layout would need."""
+    files = [file for file in (path, *path.rglob("*")) if file.is_file()]
+    pointers = [file for file in files if file.stat().st_size < 1000 and is_lfs_pointer(beginning(file))]
+    if pointers:
+        return f": {len(pointers):,} files are pointers of Git LFS, such as {pointers[0]}; run 'git lfs pull'"
     if not path.is_dir():
         return ""
-    kinds = Counter(file.suffix.lower() or file.name for file in path.rglob("*") if file.is_file())
+    kinds = Counter(file.suffix.lower() or file.name for file in files)
     images = sum(count for kind, count in kinds.items() if kind in IMAGES)
     others = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if kind not in IMAGES)
     if not kinds:

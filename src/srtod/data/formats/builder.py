@@ -1,6 +1,7 @@
 """From what a file says to sound records: the checks that every layout shares."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,6 +16,9 @@ from srtod.data.formats.layout import ImageFinder, read_lines
 from srtod.data.images import image_size
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
+
+_IGNORE_CLASSES = re.compile(r"_*(?:ignored?|don'?tcare|(?:ignored?|dontcare)(?:regions?|areas?))_*")
+"""Names of classes, without spaces and strokes, that mark regions to ignore."""
 
 TOLERANCE = 1.0
 """Pixels a box may reach out of its image and be clipped without a word: AI-TOD and VisDrone count so."""
@@ -212,7 +216,9 @@ class SetBuilder:
 
     def build(self) -> AnnotatedSet:
         """Return the split; one without images or annotations has that as a fault."""
-        records = tuple(self._together(entries) for entries in self._records.values())
+        records = self._without_ignore_classes(
+            tuple(self._together(entries) for entries in self._records.values())
+        )
         merged = sum(len(entries) - 1 for entries in self._records.values())
         if merged:
             name = next(entries[0].file_name for entries in self._records.values() if len(entries) > 1)
@@ -223,6 +229,8 @@ class SetBuilder:
             self.fault("no images at all")
         elif records and not self._annotations_seen:
             self.fault("no annotations at all: nothing is marked in any image")
+        else:
+            self._note_unused(records)
         return AnnotatedSet(
             source=self.source,
             format=self.format,
@@ -234,6 +242,33 @@ class SetBuilder:
             notes=tuple(self._notes),
             left_out=tuple(self._left_out),
         )
+
+    def _without_ignore_classes(self, records: tuple[ImageRecord, ...]) -> tuple[ImageRecord, ...]:
+        """What a class marks that is called ``ignore`` or the like are regions to ignore of any class."""
+        names = [re.sub(r"[\s-]", "", name.casefold()) for name in self.classes]
+        kept = [label for label, name in enumerate(names) if not _IGNORE_CLASSES.fullmatch(name)]
+        if not kept or len(kept) == len(names):
+            return records
+        others = ", ".join(name for label, name in enumerate(self.classes) if label not in kept)
+        self.note(f"{others}: marks regions to ignore, no class")
+        self.classes = tuple(self.classes[label] for label in kept)
+        self.category_ids = tuple(self.category_ids[label] for label in kept) if self.category_ids else ()
+        renumbered = np.full(len(names) + 1, ANY_CLASS)  # the last is that of ANY_CLASS itself
+        renumbered[kept] = np.arange(len(kept))
+        changed = ((record, renumbered[record.labels]) for record in records)
+        return tuple(
+            replace(record, labels=labels, ignore=record.ignore | (labels == ANY_CLASS))
+            for record, labels in changed
+        )
+
+    def _note_unused(self, records: Sequence[ImageRecord]) -> None:
+        """Say which classes have no object here; they stay, for others' numbers and other splits' sake."""
+        marked = set(np.concatenate([np.zeros(0, np.int64), *(record.labels for record in records)]).tolist())
+        unused = [name for label, name in enumerate(self.classes) if label not in marked]
+        if unused and records:
+            some = ", ".join(unused[:5]) + (", ..." if len(unused) > 5 else "")
+            which = f"{len(unused):,} of {len(self.classes):,} classes ({some})"
+            self.note(f"nothing refers to {which}: they keep their numbers")
 
     def _together(self, entries: Sequence[ImageRecord]) -> ImageRecord:
         """One image of all entries that name its file, with every box once."""

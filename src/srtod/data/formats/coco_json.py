@@ -149,17 +149,23 @@ def outline_box(annotation: Mapping[str, Any]) -> list[float] | None:
 
 
 def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) -> Entries:
-    """Leave out categories that only stand above others or for the background, and that nothing refers to."""
+    """Leave out categories that only stand above others or for the background, and that nothing refers to.
+
+    Any other category stays, as it may be rare, and all splits and weights must number classes alike.
+    """
     above = {str(item.get("supercategory")) for item in categories.items}
     names = Counter(str(item.get("name")) for item in categories.items)
     used = set(map(str, annotations.optional("category_id")))
+    tops = [item for item in categories.items if item.get("supercategory") == "none"]
+    root = tops[0] if len(tops) == 1 < len(categories.items) else None
     kept = np.ones(len(categories.items), dtype=bool)
     for row, item in enumerate(categories.items):
         name = str(item.get("name"))
         spare = (
             name in above - {str(item.get("supercategory"))}
             or names[name] > 1
-            or name.strip("_") == "background"
+            or item is root
+            or name.strip("_").lower() in ("background", "bg", "ignore")
         )
         if spare and str(item.get("id")) not in used:
             kept[row] = False

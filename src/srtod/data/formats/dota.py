@@ -10,7 +10,7 @@ from pathlib import Path
 
 from srtod.data.folders import files_like, image_files
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name
+from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name, to_number
 from srtod.data.records import AnnotatedSet
 
 _FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0")
@@ -62,6 +62,6 @@ def _mark(line: str, size: tuple[int, int], labels: Mapping[str, int]) -> Mark:
     values = line.split()
     if len(values) < _COLUMNS:
         raise ValueError(f"has {len(values)} columns where DOTA has {_COLUMNS} or more: {line[:60]!r}")
-    xs, ys = ([float(value) for value in values[axis : _COLUMNS - 1 : 2]] for axis in (0, 1))
+    xs, ys = ([to_number(value) for value in values[axis : _COLUMNS - 1 : 2]] for axis in (0, 1))
     label = labels[_class(line)]
     return Mark((min(xs), min(ys), max(xs), max(ys)), label, ignore=values[_COLUMNS:][:1] not in ([], ["0"]))

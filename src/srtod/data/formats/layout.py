@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 from srtod.data.folders import image_files
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
+from srtod.support.files import is_lfs_pointer, require_content
 
 Splits = Mapping[str, Callable[[], AnnotatedSet]]
 """The splits a reader finds at a path, each with the call that reads it; empty if the layout is another."""
@@ -52,14 +54,42 @@ def read_lines(path: Path) -> list[str]:
     """Read a text file's lines.
 
     Raises:
-        InputError: the file cannot be read or is not UTF-8.
+        InputError: the file cannot be read, is not UTF-8 or a pointer of Git LFS.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8") from error
+    if is_lfs_pointer(text[:32].encode()):
+        require_content(path)
+    return text.splitlines()
+
+
+def read_xml(path: Path) -> ET.Element:
+    """Read the root of an XML file.
+
+    Raises:
+        InputError: the file cannot be read, is no XML or a pointer of Git LFS.
+    """
+    try:
+        return ET.parse(path).getroot()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ET.ParseError, LookupError, ValueError) as error:  # an encoding that nobody knows, too
+        require_content(path)
+        raise InputError(f"{path}: not valid XML: {error}") from error
+
+
+def to_number(text: str | None) -> float:
+    """Read a number.
+
+    Raises:
+        ValueError: it is none. The text says so, ready for a :class:`~srtod.data.records.Fault`.
+    """
+    try:
+        return float(text or "")
+    except ValueError:
+        raise ValueError(f"{text or ''!r} is not a number") from None
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from srtod.data.folders import files_like, image_files
 from srtod.data.formats import visdrone
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name
+from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name, to_number
 from srtod.data.records import AnnotatedSet
 
-_PEDESTRIAN = "1"
+_PEDESTRIAN, _COLUMNS = "1", 6
 _VISDRONE_LABELS = {label + 1: label for label in range(len(visdrone.CLASSES))}
 
 
@@ -68,6 +68,8 @@ def _mot_mark(line: str, size: tuple[int, int]) -> Mark:
     """A pedestrian that counts is an object, everything else a region to ignore."""
     del size  # the coordinates are pixels already
     values = [value.strip() for value in line.split(",")]
-    left, top, width, height = (float(value) for value in values[2:6])
+    if len(values) < _COLUMNS:
+        raise ValueError(f"has {len(values)} columns where MOTChallenge has {_COLUMNS} or more")
+    left, top, width, height = (to_number(value) for value in values[2:6])
     counts = values[6:7] in ([], ["1"]) and values[7:8] in ([], [_PEDESTRIAN], ["-1"])
     return Mark((left, top, left + width, top + height), 0, ignore=not counts)

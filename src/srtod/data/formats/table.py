@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import ImageFinder, Splits, read_lines, splits_of_files
+from srtod.data.formats.layout import ImageFinder, Splits, read_lines, read_xml, splits_of_files, to_number
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 
@@ -85,12 +85,8 @@ def _is_cvat(file: Path) -> bool:
 
 
 def _read_cvat(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
-    try:
-        root = ET.parse(file).getroot()
-    except ET.ParseError as error:
-        raise InputError(f"{file}: not valid XML: {error}") from error
     rows, sizes = _Rows(), {}
-    for image in root.iter("image"):
+    for image in read_xml(file).iter("image"):
         name = image.get("name", "")
         width, height = (image.get(key, "") for key in ("width", "height"))
         if width.isdecimal() and height.isdecimal() and int(width) and int(height):
@@ -103,16 +99,13 @@ def _read_cvat(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
 
 def _corners(shape: ET.Element) -> Mapping[str, str]:
     """The corners of a box, or around a polygon; without any, nothing that can be read as numbers."""
-    points = [point.split(",") for point in shape.get("points", "").split(";") if "," in point]
-    if points:
-        xs, ys = ([float(point[axis]) for point in points] for axis in (0, 1))
-        sides = map(repr, (min(xs), min(ys), max(xs), max(ys)))
-    else:
-        sides = (shape.get(key, shape.tag) for key in ("xtl", "ytl", "xbr", "ybr"))
-    return {
-        "class": shape.get("label", ""),
-        **dict(zip(_SIDES, sides, strict=True)),
-    }
+    points = shape.get("points", "")
+    try:
+        xs, ys = zip(*(map(float, point.split(",")) for point in points.split(";")), strict=True)
+        sides = [repr(value) for value in (min(xs), min(ys), max(xs), max(ys))]
+    except ValueError:
+        sides = [shape.get(key, points or shape.tag) for key in ("xtl", "ytl", "xbr", "ybr")]
+    return {"class": shape.get("label", ""), **dict(zip(_SIDES, sides, strict=True))}
 
 
 def _read(file: Path, split: str, format: str, rows_of: Any) -> AnnotatedSet:
@@ -137,6 +130,6 @@ def _read(file: Path, split: str, format: str, rows_of: Any) -> AnnotatedSet:
 
 def _mark(values: Mapping[str, str], size: tuple[int, int], labels: Mapping[str, int]) -> Mark:
     del size  # the coordinates are pixels already
-    left, top, right, bottom = (float(values[key]) for key in _SIDES)
+    left, top, right, bottom = (to_number(values[key]) for key in _SIDES)
     label = labels.get(values["class"], -1)
     return Mark((left, top, right, bottom), label, wrong="" if label >= 0 else "has no class")

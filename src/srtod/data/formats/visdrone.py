@@ -15,7 +15,7 @@ from pathlib import Path
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name
+from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name, to_number
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.support.files import write_text
@@ -119,7 +119,7 @@ def parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
     values = line.strip().rstrip(",").split(",")
     if len(values) != _COLUMNS:
         raise ValueError(f"has {len(values)} columns where VisDrone has {_COLUMNS}: {line.strip()[:60]!r}")
-    left, top, width, height = (float(value) for value in values[:4])
+    left, top, width, height = (to_number(value) for value in values[:4])
     score, category, truncation, occlusion = map(_whole, values[4:])
     attributes = {"truncation": truncation, "occlusion": occlusion}
     box = (left, top, left + width, top + height)
@@ -131,8 +131,8 @@ def parse(line: str, size: tuple[int, int], labels: Mapping[int, int]) -> Mark:
 
 
 def _whole(text: str) -> int:
-    value = float(text)
-    if not value.is_integer():
+    value = to_number(text)
+    if value % 1:
         raise ValueError(f"score, category, truncation and occlusion must be whole numbers, got {text!r}")
     return int(value)
 

@@ -16,7 +16,15 @@ from xml.etree import ElementTree as ET
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import ImageFinder, Splits, read_class_names, read_lines, split_name
+from srtod.data.formats.layout import (
+    ImageFinder,
+    Splits,
+    read_class_names,
+    read_lines,
+    read_xml,
+    split_name,
+    to_number,
+)
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
@@ -119,9 +127,9 @@ def _parse_all(place: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
     broken: dict[str, str] = {}
     for file in files_like(place, "*.xml"):
         try:
-            trees[file.stem] = ET.parse(file).getroot()
-        except (ET.ParseError, OSError, ValueError) as error:
-            broken[file.stem] = f"not valid XML: {error}"
+            trees[file.stem] = read_xml(file)
+        except InputError as error:
+            broken[file.stem] = str(error).removeprefix(f"{file}: ")
     return trees, broken
 
 
@@ -169,9 +177,9 @@ def _mark(node: ET.Element, size: tuple[int, int], labels: Mapping[str, int]) ->
 def _box(node: ET.Element) -> tuple[float, float, float, float]:
     texts = [node.findtext(f"bndbox/{side}") for side in _SIDES]
     if None not in texts:
-        left, top, right, bottom = (float(text or "") for text in texts)
+        left, top, right, bottom = (to_number(text) for text in texts)
         return left - 1, top - 1, right, bottom
-    xs, ys = ([float(point.text or "") for point in node.iter(key)] for key in ("x", "y"))
+    xs, ys = ([to_number(point.text) for point in node.iter(key)] for key in ("x", "y"))
     if not xs or len(xs) != len(ys):  # neither a polygon
         raise ValueError(f"missing {_SIDES[texts.index(None)]} in its bndbox")
     return min(xs) - 1, min(ys) - 1, max(xs), max(ys)

@@ -29,6 +29,7 @@ from srtod.data.formats.layout import (
     read_class_names,
     read_lines,
     split_name,
+    to_number,
 )
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import AnnotatedSet, ImageRecord
@@ -255,9 +256,10 @@ def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
     values = line.split()
     if len(values) == 1 or all(value.endswith(",") for value in values[:-1]):
         values = line.replace(",", " ").split()
-    if not values or any("," in value for value in values):
-        raise ValueError(f"has commas in its numbers where YOLO has points: {line.strip()[:60]!r}")
-    numbers = [float(value) for value in values[1:]]
+    strange = next((value for value in values[1:] if "," in value), "" if values else ",")
+    if strange:
+        raise ValueError(f"has commas in its numbers where YOLO has points, such as {strange!r}")
+    numbers = [to_number(value) for value in values[1:]]
     name = values[0]
     label = int(float(name)) if _is_label(name, len(classes)) else -1
     if name in classes:
