@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from srtod.support.errors import InputError
+from srtod.support.files import is_special
 
 Kind = Literal["image", "video"]
 
@@ -130,9 +131,12 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def files_like(folder: Path, *patterns: str) -> list[Path]:
-    """List what matches a pattern below a folder, without what :func:`list_folder` leaves out, sorted."""
+    """List what matches a pattern below a folder, sorted.
+
+    Left out is what :func:`list_folder` leaves out, and what is neither file nor folder.
+    """
     found = {path for pattern in patterns for path in Path(folder).glob(pattern)}
-    return sorted(path for path in found if not junk(path.relative_to(folder).parts))
+    return sorted(path for path in found if not junk(path.relative_to(folder).parts) and not is_special(path))
 
 
 def kind_of(path: Path) -> Kind | None:

@@ -18,9 +18,10 @@ from srtod.data.depth import ends, range_of, thinned, to_bytes
 from srtod.data.folders import beginning, unreadable_kind
 from srtod.data.large import ORIENTATION, Bytes, LargeImage, is_tiff
 from srtod.data.pixels import LoadedPixels, Pixels, Window
+from srtod.data.scans import MOST_SCANS, too_many_scans
 from srtod.defaults import Stretch
 from srtod.support.errors import InputError, first_line
-from srtod.support.files import is_lfs_pointer
+from srtod.support.files import is_lfs_pointer, is_special
 
 Opened = TypeVar("Opened", Image.Image, LargeImage)
 
@@ -173,6 +174,12 @@ def _opened(path: Path | Bytes, stretch: Stretch = "auto") -> Generator[Image.Im
             source, start, is_empty = BytesIO(path.data), path.data, not path.data
         if is_empty:
             raise InputError(f"{path}: empty file (0 bytes); replace it by the image")
+        if isinstance(source, Path) and is_special(source):
+            raise InputError(f"{path}: a device or pipe; only files are read")
+        if start.startswith(b"\xff\xd8\xff") and _has_many_scans(source):
+            raise InputError(
+                f"{path}: a JPEG of more than {MOST_SCANS} scans, which take minutes to decode; save it anew"
+            )
         if is_tiff(start):
             yield _bounded(path, LargeImage(path, stretch, turned=True))
             return
@@ -190,6 +197,15 @@ def _opened(path: Path | Bytes, stretch: Stretch = "auto") -> Generator[Image.Im
         raise
     except Exception as error:
         raise _unreadable(path, error, start) from error
+
+
+def _has_many_scans(source: Path | BytesIO) -> bool:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return too_many_scans(file)
+    found = too_many_scans(source)
+    source.seek(0)
+    return found
 
 
 def _bounded(path: Path | Bytes, image: Opened) -> Opened:

@@ -31,6 +31,8 @@ OVERVIEW = 5120
 
 MOST_BLOCK = 2**31
 """Bytes that a strip or tile may have with all its bands, which are decoded together."""
+MOST_BLOCKS, LEAST_BLOCK = 100_000, 256
+"""A file of more strips and tiles than this must have so many pixels in each; each costs a look-up."""
 
 _ROWS = 256
 """Rows that are converted together."""
@@ -277,6 +279,12 @@ def _check(path: Path | Bytes, dataset: "DatasetReader") -> None:
     kind, (rows, columns) = dataset.dtypes[0], dataset.block_shapes[0]
     if kind.startswith("complex"):
         raise InputError(f"{path}: pixels of {kind}, which are no picture; save it with 8 or 16 bits")
+    blocks = -(-height // rows) * -(-width // columns)
+    if blocks > MOST_BLOCKS and blocks * LEAST_BLOCK > width * height:
+        raise InputError(
+            f"{path}: {blocks} strips or tiles of {columns} x {rows} pixels, which would take minutes to go "
+            "through: refused; save it in larger tiles"
+        )
     if rows * columns * dataset.count * np.dtype(kind).itemsize > MOST_BLOCK:
         raise InputError(
             f"{path}: strips or tiles of {columns} x {rows} pixels in {dataset.count} bands do not fit into "

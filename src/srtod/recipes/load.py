@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from srtod.detectors.systems import SYSTEMS, without_others
-from srtod.recipes.reading import Values, merged, parsed, read_values, system_of
+from srtod.recipes.reading import Values, merged, read_values, system_of
 from srtod.recipes.schema import DEFAULT_SYSTEM, Recipe
 from srtod.support.errors import InputError
 from srtod.support.validation import validated
+from srtod.support.yaml_text import parse_yaml
 
 
 def load_recipe(
@@ -64,7 +65,7 @@ def _apply(values: Values, override: str) -> None:
     dotted, equals, text = override.partition("=")
     if not equals or not all(dotted.split(".")):
         raise InputError(f"--set {override}: write it as section.key=value, for example train.epochs=3")
-    value = parsed(text, f"--set {override}: the value is")
+    value = parse_yaml(text, f"--set {override}: the value is")
     for key in reversed(dotted.split(".")):
         value = {key: value}
     merged(values, value)

@@ -1,14 +1,12 @@
 """The YAML files of recipes, which inherit from one another; without torch."""
 
-import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from srtod.support.errors import InputError, did_you_mean
+from srtod.support.yaml_text import parse_yaml
 
 Values = dict[str, Any]
 """The sections of a recipe by name, not checked yet."""
@@ -56,36 +54,6 @@ def merged(below: Values, above: Mapping[str, Any]) -> Values:
     return below
 
 
-def parsed(text: str, what: str) -> Any:
-    """Parse YAML.
-
-    Raises:
-        InputError: the text is none; begins with ``what``.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{what} not valid YAML: {' '.join(str(error).split())}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-4`` is a number and a key may not stand twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
-        if twice is not None:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {twice!r} stands twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
 def _locate(name: str, folder: Path) -> Path:
     shipped = _SHIPPED / f"{name}.yaml"
     if shipped.is_file():
@@ -120,7 +88,7 @@ def _parse(path: Path) -> Values:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    values = parsed(text, f"{path}:")
+    values = parse_yaml(text, f"{path}:")
     if not isinstance(values, dict):
         raise InputError(f"{path}: a recipe is a YAML mapping with the sections about, model, data, train")
     return values

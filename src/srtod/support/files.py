@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -166,6 +167,15 @@ def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def is_special(path: Path) -> bool:
+    """Tell whether something is there that is neither file nor folder: reading it may never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def is_lfs_pointer(start: bytes) -> bool:
     """Tell whether a file that begins like this is what Git leaves in the place of one that LFS holds."""
     return start.startswith(b"version https://git-lfs")
@@ -194,10 +204,12 @@ def read_json(path: Path) -> Any:
     """
     from pydantic_core import from_json  # takes a moment, and not every command reads JSON
 
+    if is_special(path := Path(path)):
+        raise InputError(f"{path}: a device or pipe; only files are read")
     try:
         with suppress(ValueError):
-            return from_json(Path(path).read_bytes())  # the fastest; what it refuses, the next one explains
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            return from_json(path.read_bytes())  # the fastest; what it refuses, the next one explains
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -35,6 +35,7 @@ from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 from srtod.support.files import write_text
+from srtod.support.yaml_text import parse_yaml
 
 _CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _NAMES_FILES = (CLASSES_FILE, "obj.names", "*.names")
@@ -104,10 +105,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     lines = read_lines(path)
     if path.suffix.lower() == ".data":
         return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-    try:
-        config = yaml.load("\n".join(lines), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    config = parse_yaml("\n".join(lines), f"{path}:", plain=True)
     if not isinstance(config, dict):
         raise InputError(
             f"{path}: not a YOLO data set: holds no keys; it must name the classes under 'names'"
@@ -168,7 +166,7 @@ def _resolve(
 def _classes(root: Path, config_file: Path | None, config: Mapping[str, Any]) -> tuple[str, ...]:
     names: Any = config.get("names")
     if isinstance(names, str) and names.startswith("["):
-        names = yaml.load(names, Loader=yaml.BaseLoader)
+        names = parse_yaml(names, f"{config_file}: names:", plain=True)
     if isinstance(names, dict) and sorted(names) == sorted(map(str, range(len(names)))):
         names = [names[str(number)] for number in range(len(names))]
     if isinstance(names, str) and names and not names.endswith(".names"):
