@@ -125,6 +125,22 @@ def test_inspect_replaces_nothing_unasked_and_the_set_never(run, make_set, tmp_p
     assert run("inspect", root, "--output", tmp_path / "look", "--overwrite")[0] == 0
 
 
+def test_fix_lists_every_change_with_its_count(run, make_set, tmp_path):
+    root = make_set([1, 1, 5, 5], [1, 1, -5, 5], [62, 1, 9, 5], [63, 1, 9, 5])
+    code, out, err = run("fix", root, tmp_path / "copy")
+    assert code == 0, err
+    assert f"{tmp_path / 'copy'}: train: 1 images, 4 boxes (coco)" in out
+    assert f"box-across-edge: 2 in train: clips them; {root / 'train.json'}, image 1, annotation 3: " in out
+    assert "box-without-size: 1 in train: makes regions to ignore of them; " in out
+    assert out.splitlines()[-1] == f"changes: 2 kinds, all cases in {tmp_path / 'copy' / 'changes.json'}"
+    code, out, _ = run("inspect", tmp_path / "copy")
+    assert code == 0 and "no faults" in out
+    code, _, err = run("fix", root, tmp_path / "copy")
+    assert code == 2 and err.count("\n") == 1
+    code, out, _ = run("fix", tmp_path / "copy", tmp_path / "again", "--to", "voc", "--link")
+    assert code == 0 and "nothing to change" in out
+
+
 def test_convert_lists_what_is_lost(run, make_set, tmp_path):
     code, out, err = run("convert", make_set([1, 1, 5.5, 5]), tmp_path / "target", "--to", "visdrone")
     assert code == 0, err

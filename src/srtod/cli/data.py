@@ -1,4 +1,4 @@
-"""``srtod data``: synthesize, inspect, convert, split."""
+"""``srtod data``: synthesize, inspect, convert, fix, split."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Link = Annotated[
     bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
 ]
 
-app = typer.Typer(help="Make, look at, convert and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, look at, convert, fix and split data sets.", no_args_is_help=True)
 app.command()(synthesize)
 app.command()(inspect)
 
@@ -47,6 +47,43 @@ def convert(
     for annotated in sets:
         typer.echo(f"{target}: {_described(annotated)}")
     _report(sets, lost, to)
+
+
+@app.command()
+def fix(
+    source: Source,
+    target: Target,
+    *,
+    to: Annotated[
+        LabelLayout | None,
+        typer.Option(help="Layout to write; else that of the source where it holds everything, or coco."),
+    ] = None,
+    format: Layout = None,
+    split: OneSplit = None,
+    link: Link = False,
+) -> None:
+    """Write a sound copy of a data set, and list every change in its changes.json.
+
+    Boxes are clipped, sizes filled in, doubles written once, ids counted anew where they are none. An object
+    that is wrong while its place is known becomes a region to ignore; an image that cannot be read, or in
+    which the place of an object is not known, is left out. What data inspect finds by looking at boxes and
+    images is yours to judge and stays.
+    """
+    from srtod.data.fixing import CHANGES
+    from srtod.data.fixing import fix as fix_set
+    from srtod.data.rules import RULES
+
+    fixed = fix_set(source, target, to=to, format=format, split=split, link=link, progress=True)
+    for annotated in fixed.sets:
+        typer.echo(f"{target}: {_described(annotated)} ({fixed.layout})")
+    for change in fixed.changes:
+        where = f" in {change.split}" if change.split else ""
+        done = f"{change.name}: {change.count:,}{where}: {RULES[change.name].fix}"
+        typer.echo(f"{done}; {change.examples[0]}")
+    for what, count in fixed.lost.most_common():
+        typer.echo(f"{fixed.layout} cannot hold {what}: {count:,}")
+    kinds = len(fixed.changes)
+    typer.echo(f"changes: {kinds} kinds, all cases in {target / CHANGES}" if kinds else "nothing to change")
 
 
 @app.command("split")

@@ -48,10 +48,10 @@ def convert(
             target is not empty or cannot be written.
     """
     check_layout(to)
-    sets = [
-        checked(annotated, skip_bad=skip_bad, progress=progress)
-        for annotated in _read(source, format, split, skip_empty=skip_bad)
-    ]
+    read = read_sets(source, format, split)
+    kept = [one for one in read if one.records or not skip_bad] or read
+    require_same_classes(kept)
+    sets = [checked(annotated, skip_bad=skip_bad, progress=progress) for annotated in kept]
     return sets, write_sets(sets, target, to, link=link, progress=progress)
 
 
@@ -101,19 +101,30 @@ def write_sets(
         return WRITERS[to](sets, scratch, place)
 
 
-def _read(source: Path, format: str | None, split: str | None, *, skip_empty: bool) -> list[AnnotatedSet]:
+def read_sets(source: Path, format: str | None, split: str | None) -> list[AnnotatedSet]:
+    """Read one split of a data set, or all.
+
+    Raises:
+        InputError: as :func:`srtod.data.read`.
+    """
     found = find_splits(Path(source), format)
     if split is not None and split not in found:
         raise InputError(f"{source}: no split {split!r}; it has {', '.join(found)}")
-    read_sets = [read() for name, read in found.items() if split in (None, name)]
-    sets = [one for one in read_sets if one.records or not skip_empty] or read_sets
+    return [read() for name, read in found.items() if split in (None, name)]
+
+
+def require_same_classes(sets: Sequence[AnnotatedSet]) -> None:
+    """Refuse splits that cannot be written together.
+
+    Raises:
+        InputError: one has other classes than the first.
+    """
     for annotated in sets[1:]:
         if (annotated.classes, annotated.category_ids) != (sets[0].classes, sets[0].category_ids):
             raise InputError(
                 f"{annotated.source}: has other classes than {sets[0].source}; "
                 "convert one by one with --split"
             )
-    return sets
 
 
 def _link(source: Path, path: Path) -> None:

@@ -53,7 +53,8 @@ class Finding:
     @property
     def remedy(self) -> str:
         """What to do."""
-        return RULES[self.name].remedy
+        rule = RULES[self.name]
+        return f"{rule.remedy}; data fix {rule.fix}" if rule.fix else rule.remedy
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -86,13 +87,22 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: (severities.index(one.severity), names.index(one.name))))
 
 
-def told_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
-    """What reading a split and its images told: faults and notes, by name."""
-    faults = _grouped(annotated.faults, FAULTS, lambda fault: fault.what)
-    for name, group in faults.items():
-        yield Finding(name, annotated.split, len(group), tuple(told(group)))
+def told_findings(annotated: AnnotatedSet, *, every: bool = False) -> Iterator[Finding]:
+    """What reading a split and its images told: faults and notes, by name.
+
+    Args:
+        annotated: the split.
+        every: give each single fault as an example; else one a cause.
+    """
+    for name, faults in _grouped(annotated.faults, FAULTS, lambda fault: fault.what).items():
+        lines = map(str, faults) if every else told(faults)
+        yield Finding(name, annotated.split, len(faults), tuple(lines))
     for name, notes in _grouped(annotated.notes, NOTES, str).items():
         yield Finding(name, annotated.split, sum(map(_count_of, notes)), tuple(notes))
+    texts = [record for record in annotated.records if isinstance(record.image_id, str)]
+    if texts:
+        lines = (f"{record.path}, image {record.image_id!r}" for record in (texts if every else texts[:1]))
+        yield Finding("image-id-not-a-number", annotated.split, len(texts), tuple(lines))
 
 
 def box_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
@@ -213,5 +223,5 @@ def _grouped(
 
 def _count_of(note: str) -> int:
     """How many the note is about, where it says so first."""
-    found = re.search(r": (?:left out: )?([\d,]+) ", note)
+    found = re.search(r": (?:left out: |nothing refers to )?([\d,]+) ", note)
     return int(found[1].replace(",", "")) if found else 1

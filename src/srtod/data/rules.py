@@ -14,62 +14,82 @@ class Rule(NamedTuple):
         severity: how bad it is.
         remedy: what to do.
         says: what faults and notes of this name say, a regular expression.
+        fix: what ``srtod data fix`` does about it; nothing where the text is empty.
     """
 
     severity: Severity
     remedy: str
     says: str = ""
+    fix: str = ""
 
 
 FAULTS: Mapping[str, Rule] = {
     "missing-image": Rule(
-        "error", "put the files there, or correct their names", "missing image|no such file"
+        "error",
+        "put the files there, or correct their names",
+        "missing image|no such file",
+        "leaves their entries out",
     ),
     "image-without-annotation": Rule(
         "error",
         "add the annotation file, an empty one if nothing is in the image",
         "there is no (such annotation file|annotations/|.*txt)",
+        "leaves the images out",
     ),
     "annotation-without-image": Rule(
-        "error", "put the images there, or remove their annotations", "there is no image"
+        "error",
+        "put the images there, or remove their annotations",
+        "there is no image",
+        "leaves the annotations out",
     ),
     "image-of-another-size": Rule(
         "error",
         "annotate the image that is there, or put the right one there",
         "the image is .* annotations say",
+        "leaves the images out",
     ),
     "unreadable-image": Rule(
         "error",
         "replace the files",
         "damaged image|empty file|Git LFS|not an image|which is not read|million pixels",
+        "leaves the images out",
     ),
     "unknown-pixel-range": Rule(
-        "error", "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign", "--stretch"
+        "error",
+        "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign",
+        "--stretch",
+        "leaves the images out",
     ),
-    "box-twice": Rule("warning", "each counts once; data fix writes it once", "twice or more"),
+    "box-twice": Rule("warning", "each counts once", "twice or more", "writes them once"),
     "box-without-size": Rule(
-        "error", "correct the boxes; data fix makes regions to ignore of them", "zero or negative size"
+        "error", "correct the boxes", "zero or negative size", "makes regions to ignore of them"
     ),
-    "box-outside-image": Rule("error", "correct the boxes; data fix leaves them out", "lies outside"),
-    "box-across-edge": Rule("warning", "correct the boxes; data fix clips them", "reaches out of"),
+    "box-outside-image": Rule("error", "correct the boxes", "lies outside", "leaves them out"),
+    "box-across-edge": Rule("warning", "correct the boxes", "reaches out of", "clips them"),
     "box-not-a-number": Rule(
-        "error", "correct the boxes; data fix leaves their images out", "finite|list of four numbers"
+        "error", "correct the boxes", "finite|list of four numbers", "leaves their images out"
     ),
-    "unknown-class": Rule(
-        "error", "name the class; data fix makes regions to ignore of such objects", "category|class"
-    ),
+    "unknown-class": Rule("error", "name the class", "category|class", "makes regions to ignore of them"),
     "nothing-annotated": Rule(
         "error", "give the annotations, or the folder that has them", "no annotations at all"
     ),
     "no-images": Rule("error", "give the folder that has the images", "no images at all"),
-    "unusable-entry": Rule("error", "correct the entries; data fix leaves their images out"),
+    "unusable-entry": Rule(
+        "error",
+        "correct the entries",
+        fix="leaves them out, with their images where an object has no place",
+    ),
 }
 """Faults of files, images and boxes; a fault has the first name whose text it says, the last fits all."""
 
 NOTES: Mapping[str, Rule] = {
-    "image-listed-twice": Rule("note", "each counts once; data fix lists it once", "are there again"),
-    "left-out": Rule("note", "look whether it is meant to be left out", "left out|not read"),
-    "read-otherwise": Rule("note", "look whether it is meant so; data fix writes it plainly"),
+    "image-listed-twice": Rule("note", "each counts once", "are there again", "lists them once"),
+    "size-filled-in": Rule(
+        "note", "nothing, it is taken from the image", "without width and height", "writes the sizes"
+    ),
+    "unused-class": Rule("note", "add objects of it; it keeps its number", r"nothing refers to [\d,]+ of"),
+    "left-out": Rule("note", "look whether it is meant to be left out", "left out|not read", "leaves it out"),
+    "read-otherwise": Rule("note", "look whether it is meant so", fix="writes it as it was read"),
 }
 """What was read otherwise than it is written, likewise."""
 
@@ -90,6 +110,9 @@ OBSERVATIONS: Mapping[str, Rule] = {
         "note", "look whether they are empty; data.images_without_boxes: false trains without them"
     ),
     "narrow-pixel-range": Rule("note", "they are stretched; one window for all images is steadier"),
+    "image-id-not-a-number": Rule(
+        "note", "some tools want whole numbers", fix="counts the images anew, from 1"
+    ),
     "mixed-image-sizes": Rule("note", "data.crop or model.resize makes batches of like sizes"),
 }
 """What is found by looking at boxes and images."""

@@ -28,6 +28,7 @@ _PREFIX = "instances_"
 _SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
 _NAME_KEYS = ("file_name", "filename", "fileName", "name", "path", "coco_url", "url")
 _IGNORE_KEYS = frozenset({"ignore", "ignored", "isignore", "is_ignore", "is_crowd", "crowd", "difficult"})
+_KEYS_OF_COCO = (b'"images"', b'"annotations"', b'"annotation"')
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
 
@@ -63,6 +64,8 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
         _add(builder, finder, image_id, image, marks[row], lost=row in lost)
     for note in file.notes:
         builder.note(note)
+    if sizeless := sum(_size(image) is None for image in file.images.items):
+        builder.note(f"{sizeless:,} images are without width and height: taken from the files")
     builder.note_names(finder)
     return collapse_any_class(builder.build())
 
@@ -132,7 +135,7 @@ def _looks_like_coco(file: Path) -> bool:
     with file.open("rb") as stream:
         head = stream.read(4096)
         stream.seek(max(0, file.stat().st_size - 4096))
-        return any(key in part for part in (head, stream.read()) for key in (b'"images"', b'"annotation'))
+        return any(key in part for part in (head, stream.read()) for key in _KEYS_OF_COCO)
 
 
 def _image_folders(file: Path, split: str) -> Iterator[Path]:
