@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from srtod.support.shapes import array_of
+
 
 @dataclass(frozen=True)
 class SetDetections:
@@ -27,6 +29,11 @@ class SetDetections:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        array_of("boxes", self.boxes, np.float32, "M", 4)
+        for name in ("images", "scores", "labels"):
+            array_of(name, getattr(self, name), np.float64, len(self.boxes))
 
     def of_image(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Return boxes, scores and labels of one image."""

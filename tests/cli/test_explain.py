@@ -58,6 +58,29 @@ def test_one_figure_and_each_map(tmp_path, image, weights, monkeypatch):
     }
 
 
+def test_what_is_wrong_in_other_images_does_not_matter_and_in_this_one_is_told(
+    tmp_path, image, weights, monkeypatch, capsys
+):
+    def annotate(width):
+        images = [
+            {"id": n, "file_name": f"{name}.png", "width": 64, "height": 48}
+            for n, name in ((5, "a"), (6, "b"))
+        ]
+        box = {"id": 1, "image_id": 5, "category_id": 1, "bbox": [20, 20, width, 6]}
+        content = {"images": images, "categories": [{"id": 1, "name": "drone"}], "annotations": [box]}
+        (tmp_path / "set" / "gt.json").write_text(json.dumps(content))
+
+    selfrec = weights / "selfrec.safetensors"
+    asked = (image, "--weights", selfrec, "--annotations", tmp_path / "set" / "gt.json", "--output")
+    annotate(6)  # and b.png is missing
+    assert run(monkeypatch, *asked, tmp_path / "one") == 0
+    annotate(0)
+    assert run(monkeypatch, *asked, tmp_path / "two") == 2
+    assert "has zero or negative size" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="left out: .*has zero or negative size"):
+        assert run(monkeypatch, *asked, tmp_path / "three", "--skip-bad") == 0
+
+
 def test_weights_without_self_reconstruction_say_so(tmp_path, image, weights, monkeypatch, capsys):
     out = tmp_path / "out"
     assert run(monkeypatch, image, "--weights", weights / "plain.safetensors", "--output", out) == 2

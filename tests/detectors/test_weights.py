@@ -86,11 +86,23 @@ def test_other_files_than_weights_are_named(tmp_path):
         srtod.load(tmp_path / "a.safetensors")
 
 
+def test_weights_never_replace_a_file_unasked(tmp_path):
+    detector = srtod.build_detector("retinanet", classes=("a",), backbone="test_resnet", pyramid_channels=16)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"mine")
+    for save in (lambda: detector.save(path), lambda: detector.save_pretrained(tmp_path)):
+        with pytest.raises(InputError, match="exists; choose another name"):
+            save()
+    assert path.read_bytes() == b"mine"
+    detector.save_pretrained(tmp_path, overwrite=True)
+    assert srtod.load(path).classes == ("a",)
+
+
 def test_a_sound_file_may_begin_like_a_pickle(tmp_path):
     detector = srtod.build_detector("retinanet", classes=("a",), backbone="test_resnet", pyramid_channels=16)
     for letters in range(1, 400):  # until the length of the header, the first number of a file, fits
         detector._config = detector._config.model_copy(update={"classes": ("a" * letters,)})
-        detector.save(tmp_path / "w.safetensors")
+        detector.save(tmp_path / "w.safetensors", overwrite=True)
         if (tmp_path / "w.safetensors").read_bytes()[:1] == b"\x80":
             break
     else:

@@ -164,8 +164,8 @@ class Spoiled(torch.nn.Module):
             losses["loss_class"] = losses["loss_class"] * math.nan
         return losses
 
-    def save(self, path):
-        self.detector.save(path)
+    def save(self, path, *, overwrite):
+        self.detector.save(path, overwrite=overwrite)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_images_and_keeps_the_last_good_state(

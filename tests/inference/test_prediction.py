@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from srtod.inference import Prediction, to_supervision
-from srtod.inference.inputs import GivenImage
+from srtod.inference.inputs import GivenImage, ImageFile
 from srtod.support.errors import InputError
 
 FOUND = {
@@ -34,6 +34,37 @@ def test_a_prediction_is_drawn_and_saved_and_never_over_a_file(prediction, tmp_p
         prediction.save(tmp_path / "a.txt")
     prediction.save(tmp_path / "b.jpg")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jpg", "new"]
+    (tmp_path / "b.jpg").write_bytes(b"")
+    prediction.save(tmp_path / "b.jpg", overwrite=True)
+    assert Image.open(tmp_path / "b.jpg").size == picture.size
+
+
+def test_a_picture_never_takes_the_place_of_its_image(tmp_path):
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    source = ImageFile(tmp_path / "a.png", "a.png", 1)
+    Image.fromarray(pixels).save(source.path)
+    with pytest.raises(InputError, match="is an input"):
+        Prediction.of(source, pixels, ("drone", "bird"), FOUND).save(source.path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"boxes": torch.zeros(2, 5)}, r"boxes: numbers \[M, 4\] are needed, not \[2, 5\]"),
+        ({"scores": torch.zeros(3)}, r"scores: numbers \[2\] are needed, not \[3\]"),
+        ({"labels": torch.zeros(2, 1)}, r"labels: numbers \[2\] are needed, not \[2, 1\]"),
+    ],
+)
+def test_detections_of_other_shapes_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        to_supervision({**FOUND, **change})
+
+
+def test_detections_that_lack_something_and_ids_of_other_classes_are_refused(prediction):
+    with pytest.raises(InputError, match="boxes, scores and labels"):
+        to_supervision({"boxes": FOUND["boxes"]})
+    with pytest.raises(InputError, match="category_ids: one for each of 2 classes, not 1"):
+        prediction.to_coco([1])
 
 
 def test_a_prediction_shows_itself(prediction):

@@ -140,6 +140,24 @@ def test_a_threshold_outside_0_to_1_is_refused(detector, tmp_path, path):
             srtod.predict(path, weights, score_threshold=1.5)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 1.5}, "batch size 1.5"),
+        ({"batch_size": "4"}, "batch size '4'"),
+        ({"slice": 64.5}, "slice 64.5"),
+        ({"slice": "640"}, "slice '640'"),
+        ({"score_threshold": "0.5"}, "score_threshold '0.5'"),
+        ({"stretch": (5, 3)}, "stretch 5, 3"),
+        ({"weights": 3}, "weights: a file, a name or a detector is needed, not int"),
+    ],
+)
+def test_options_of_other_types_are_refused(detector, options, message):
+    image = np.zeros((48, 64, 3), np.uint8)
+    with pytest.raises(InputError, match=message):
+        list(srtod.predict(image, **{"weights": detector, **options}))
+
+
 def test_half_precision_finds_nearly_the_same(detector, tmp_path, path):
     detector.save(tmp_path / "w.safetensors")
     (expected,) = srtod.predict(path, detector)

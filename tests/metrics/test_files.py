@@ -24,6 +24,20 @@ def test_the_numbers_of_a_small_case(files, truth, results):
     assert metrics.images == 2
 
 
+def test_what_is_wrong_in_two_files_can_be_left_out_and_is_told(files, truth, results):
+    expected = evaluate_files(*files.write(truth, results)).summary
+    truth["annotations"] += [{**truth["annotations"][0], "id": 90, "bbox": [1, 2, -3, 4]}]
+    results += [{**results[0], "score": None}, {**results[0], "image_id": 77}]
+    paths = files.write(truth, results)
+    with pytest.raises(InputError, match="negative width or height"):
+        evaluate_files(*paths)
+    metrics = evaluate_files(*paths, skip_bad=True)
+    assert metrics.summary == expected
+    first, second = metrics.notes
+    assert "left out" in first and "negative width or height" in first
+    assert "score None is not a number" in second and "1 more detections are wrong" in second
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_to_pycocotools(benchmark, files, seed):
     truth, results = benchmark.scenes(images=5, objects=40, detections=100, classes=3, seed=seed)

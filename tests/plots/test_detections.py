@@ -4,6 +4,7 @@ from PIL import Image
 
 from srtod.plots import Scene, draw_detections
 from srtod.plots.palette import PAPER, class_colour
+from srtod.support.errors import InputError
 
 CLASSES = ("drone", "bird")
 
@@ -106,3 +107,24 @@ def test_missed_objects_get_insets_when_nothing_was_found():
     missed = draw(image, none, [], [], truth=truth)
     assert isinstance(missed, Image.Image)
     assert missed.height > empty.height + 150
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"image": np.zeros((3, 48, 64), np.uint8)},
+            r"image: uint8 .* not uint8 \[3, 48, 64\]",
+        ),
+        ({"image": np.zeros((48, 64, 3))}, "not float64"),
+        ({"boxes": np.zeros((2, 5))}, r"boxes: numbers \[N, 4\] are needed, not \[2, 5\]"),
+        ({"scores": [0.5]}, r"scores: numbers \[2\] are needed, not list"),
+        ({"labels": np.array([0, 2])}, "labels: from 0 to 2; there are 2 classes"),
+        ({"truth": np.zeros((2, 3))}, r"truth: numbers \[N, 4\] are needed, not \[2, 3\]"),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(change, message):
+    image, boxes, scores, labels = scene(64, 48, 2)
+    given = {"image": image, "boxes": boxes, "scores": scores, "labels": labels, "classes": CLASSES, **change}
+    with pytest.raises(InputError, match=message):
+        Scene(**given)

@@ -4,6 +4,7 @@ from matplotlib.patches import Rectangle
 
 from srtod.plots.explain import FOUND_COLOUR, TRUTH_COLOUR, explain_figure
 from srtod.plots.panels import panels_of
+from srtod.support.errors import InputError
 
 
 def maps(height, width, stride=4):
@@ -75,3 +76,16 @@ def test_crops_look_at_truth_before_detections_before_the_difference():
     assert centre(truth=truth, detections=found) == pytest.approx((204, 204), abs=1)
     assert centre(detections=found) == pytest.approx((32, 32), abs=12)
     assert centre() == pytest.approx((50, 300), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((3, 90, 150), np.uint8)}, "image: uint8"),
+        ({"maps": {}}, "maps: reconstruction, .* are missing"),
+        ({"truth": np.zeros((2, 5))}, "truth: numbers"),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        explain_figure(**{"image": np.zeros((90, 150, 3), np.uint8), "maps": maps(90, 150), **change})

@@ -78,7 +78,9 @@ def evaluate(
         require_free(file, overwrite=overwrite, inputs=(data, annotations, detections, weights))
     if annotations is not None and detections is not None:
         _refuse_options_of_weights(context)
-        metrics = evaluate_files(annotations, detections, detections_per_image=detections_per_image)
+        metrics = evaluate_files(
+            annotations, detections, detections_per_image=detections_per_image, skip_bad=skip_bad
+        )
     elif annotations is None and detections is None and data is not None:
         from srtod.data.depth import parse_stretch, stretch_of
         from srtod.engine.evaluate import evaluate as evaluate_detector
@@ -119,7 +121,7 @@ def _show(metrics: "Metrics", file: Path | None) -> None:
 
 
 def _refuse_options_of_weights(context: typer.Context) -> None:
-    of_files = {"annotations", "detections", "detections_per_image", "json", "overwrite"}
+    of_files = {"annotations", "detections", "detections_per_image", "json", "overwrite", "skip_bad"}
     given = [name for name in given_options(context) if name not in of_files]
     if given:
         option = "DATA" if given[0] == "data" else f"--{given[0].replace('_', '-')}"

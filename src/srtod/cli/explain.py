@@ -13,6 +13,7 @@ from srtod.cli.options import (
     MapWeights,
     PictureScore,
     Precision,
+    SkipBad,
     StretchOption,
 )
 from srtod.defaults import PICTURE_SCORE
@@ -26,21 +27,21 @@ def explain(
     output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
     annotations: Annotations = None,
     split: AnnotationsSplit = None,
+    skip_bad: SkipBad = False,
     picture_score: PictureScore = PICTURE_SCORE,
     device: Device = "auto",
     precision: Precision = "fp32",
     stretch: StretchOption = None,
 ) -> None:
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
-    from srtod.data import read
     from srtod.data.depth import parse_stretch
-    from srtod.inference import collect_images, explain_file, load_detector, with_annotations
+    from srtod.inference import collect_images, explain_file, load_detector, with_truth
 
     images = collect_images([image])
     if len(images) > 1:
         raise InputError(f"{image}: holds {len(images)} images; explain shows one, name it")
     if annotations is not None:
-        images = with_annotations(images, read(annotations, split=split).require_sound())
+        images = with_truth(images, annotations, split, skip_bad=skip_bad)
     record = images[0].record
     truth = None if record is None else record.boxes[~record.ignore]
     detector = load_detector(

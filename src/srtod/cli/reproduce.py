@@ -152,6 +152,7 @@ def _figure(
     output: Annotated[Path, typer.Option(help="A .png, .pdf or .svg file, or a folder.")],
     annotations: Annotations = None,
     split: AnnotationsSplit = None,
+    skip_bad: SkipBad = False,
     at: Annotated[
         list[str] | None,
         typer.Option(metavar="X,Y", help="Enlarge this place, in pixels; once for each image."),
@@ -161,14 +162,13 @@ def _figure(
     precision: Precision = "fp32",
     overwrite: Overwrite = False,
 ) -> None:
-    from srtod.data import read
-    from srtod.inference import collect_images, load_detector, with_annotations
+    from srtod.inference import collect_images, load_detector, with_truth
     from srtod.reproduce.figures import draw_figure, read_place
 
     places = [read_place(text) for text in at or ()]
     files = collect_images(images)
     if annotations is not None:
-        files = with_annotations(files, read(annotations, split=split).require_sound())
+        files = with_truth(files, annotations, split, skip_bad=skip_bad)
     detector = load_detector(weights, device=device, precision=precision)
     name = str(context.info_name)
     typer.echo(

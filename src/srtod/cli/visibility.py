@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, Layout, MapWeights, SkipBad
+from srtod.cli.options import Device, Layout, MapWeights, Overwrite, SkipBad
 
 
 def visibility(
@@ -21,6 +21,7 @@ def visibility(
     skip_bad: SkipBad = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.", metavar="FILE")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw them there.", metavar="FILE.png")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure how well self-reconstruction shows objects, and what its mask is good for.
 
@@ -33,11 +34,11 @@ def visibility(
     from srtod.engine.visibility import visibility as measure
     from srtod.inference import load_detector
     from srtod.metrics.terminal import visibility_tables
-    from srtod.support.files import atomic_file, require_writable, write_json
+    from srtod.support.files import atomic_file, require_free, write_json
 
     for file in (json, picture):
         if file is not None:
-            require_writable(file)
+            require_free(file, overwrite=overwrite, inputs=(data, weights))
     detector = load_detector(weights, device=device)
     held_out = evaluation_set(Source(data, split, format, skip_bad)).evenly(images)
     measured = measure(detector, held_out, resamples=resamples)

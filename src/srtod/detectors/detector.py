@@ -26,7 +26,7 @@ from srtod.pyramids.base import Pyramid
 from srtod.selfrec import SelfReconstruction
 from srtod.support import hub
 from srtod.support.errors import InputError, did_you_mean
-from srtod.support.files import write_text
+from srtod.support.files import require_free, write_text
 from srtod.types import Detections, ImageBatch, Target, Truth
 
 
@@ -207,14 +207,14 @@ class Detector(nn.Module):
             detector._detect(detector.preprocess([torch.full((3, 32, 32), 0.5)]))
         return detector
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write what a repository of the hub holds: ``model.safetensors`` and, unless there is one, a card.
 
         Raises:
-            InputError: the place cannot be written to.
+            InputError: the weights are there (unless ``overwrite``), or the place cannot be written to.
         """
         folder = Path(folder)
-        self.save(folder / hub.WEIGHTS)
+        self.save(folder / hub.WEIGHTS, overwrite=overwrite)
         if not (folder / CARD).exists():
             write_text(folder / CARD, card(self._config))
 
@@ -238,16 +238,19 @@ class Detector(nn.Module):
             self.save_pretrained(scratch)
             return hub.upload(Path(scratch), repository, private=private, message=message, keep=(CARD,))
 
-    def save(self, path: str | Path, *, half: bool = False) -> None:
+    def save(self, path: str | Path, *, half: bool = False, overwrite: bool = False) -> None:
         """Write weights, configuration and version to one safetensors file, whole or not at all.
 
         Args:
             path: the file.
             half: write numbers of 16 bits, for a file of half the size; :func:`~srtod.load` makes 32 of them.
+            overwrite: replace a file that is there.
 
         Raises:
-            InputError: the place cannot be written to, or a number is too large for 16 bits.
+            InputError: the file is there, the place cannot be written to, or a number is too large for 16
+                bits.
         """
+        require_free(Path(path), overwrite=overwrite)
         write_weights(Path(path), self.state_dict(), self._config, half=half)
 
     @classmethod

@@ -134,7 +134,7 @@ def save_weights(run: Run, name: str) -> None:
     Raises:
         InputError: the place cannot be written to; the former weights are intact.
     """
-    on_main(run.accelerator, lambda: run.shown.save(run.output / name))
+    on_main(run.accelerator, lambda: run.shown.save(run.output / name, overwrite=True))
 
 
 def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:

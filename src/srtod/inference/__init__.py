@@ -1,7 +1,7 @@
 """Detections of new images, and the maps that explain them."""
 
 from srtod.inference.explain import explain_file
-from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations
+from srtod.inference.inputs import ImageFile, collect_images, ids_of_classes, with_annotations, with_truth
 from srtod.inference.predict import load_detector, load_finder, predict
 from srtod.inference.prediction import Prediction, to_supervision
 from srtod.inference.slices import SlicedFinder, Slicing, find_in_slices, in_slices
@@ -23,4 +23,5 @@ __all__ = [
     "predict",
     "to_supervision",
     "with_annotations",
+    "with_truth",
 ]

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from srtod.data import read
 from srtod.data.folders import IMAGES, VIDEOS, Listing, beginning, kind_of, kind_of_content, list_folder
 from srtod.data.images import open_pixels, read_image, to_rgb
 from srtod.data.pixels import LoadedPixels, Pixels
-from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.data.records import AnnotatedSet, ImageRecord, told
 from srtod.defaults import Stretch
 from srtod.detectors.border.images import check_image
 from srtod.inference.addresses import Address, is_address, kind_at, without_secrets
@@ -263,6 +264,26 @@ def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> li
             )
         named.append(ImageFile(image.path, record.file_name, record.image_id, record))
     return named
+
+
+def with_truth(
+    images: Sequence[ImageFile], annotations: Path, split: str | None, *, skip_bad: bool
+) -> list[ImageFile]:
+    """Give images what a data set says of them; with ``skip_bad`` say what is wrong there, and go on.
+
+    Raises:
+        InputError: a fault in what is marked in these images (unless ``skip_bad``), or an image that is not
+            in the data set.
+    """
+    annotated = read(annotations, split=split)
+    known = with_annotations(images, annotated.every_image())
+    ids = {image.image_id for image in known}
+    faults = tuple(fault for fault in annotated.faults if fault.image_id in ids)
+    if not skip_bad:
+        replace(annotated, faults=faults).require_sound()
+    for line in told(faults):
+        warnings.warn(f"left out: {line}", stacklevel=2)
+    return known
 
 
 def ids_of_classes(classes: Sequence[str], annotated: AnnotatedSet) -> list[int]:

@@ -6,13 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from srtod.assets import SHIPPED
-from srtod.data.depth import stretch_of
+from srtod.data.depth import parse_stretch, stretch_of
 from srtod.defaults import Precision, Stretch
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
@@ -68,7 +69,8 @@ def predict(
             that cannot be read.
     """
     images = images_of(source)
-    slicing = Slicing(slice) if isinstance(slice, int) else slice
+    slicing = slice if slice is None or isinstance(slice, Slicing) else Slicing(slice)
+    stretch = parse_stretch(stretch if stretch is None else str(stretch).strip("()[]"))
     if isinstance(weights, str | Path):
         finder = load_finder(
             weights,
@@ -77,6 +79,8 @@ def predict(
             precision=precision,
             trust_weights=trust_weights,
         )
+    elif not (callable(weights) and hasattr(weights, "classes") and hasattr(weights, "device")):
+        raise InputError(f"weights: a file, a name or a detector is needed, not {type(weights).__name__}")
     elif device != "auto":
         raise InputError(
             f"device {device!r}: the detector at hand is on {weights.device}; move it with .to()"
@@ -176,8 +180,8 @@ def predictions(
     Raises:
         InputError: an image cannot be read, or ``batch_size`` is not positive.
     """
-    if batch_size < 1:
-        raise InputError(f"batch size {batch_size}: it must be at least 1")
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise InputError(f"batch size {batch_size!r}: it must be a whole number, at least 1")
     stretch = stretch_of(finder) if stretch is None else stretch
     if slicing is None:
         return _whole(finder, images, batch_size, on_bad or _raise, stretch)
@@ -189,10 +193,11 @@ class _AtHand:
 
     def __init__(self, finder: Finder, score_threshold: float | None, precision: Precision) -> None:
         require_precision(precision, finder.device)
-        if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise InputError(f"score_threshold {score_threshold}: give a score, 0 to 1")
+        least = 0 if score_threshold is None else score_threshold
+        if not (isinstance(least, Real) and 0 <= least <= 1):
+            raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
         self.classes, self.device = finder.classes, finder.device
-        self.finder, self._precision, self._least = finder, precision, score_threshold or 0.0
+        self.finder, self._precision, self._least = finder, precision, float(least)
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects of at least the score."""

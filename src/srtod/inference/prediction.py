@@ -16,7 +16,8 @@ from srtod.inference.inputs import GivenImage, ImageFile
 from srtod.plots import Scene, draw_detections
 from srtod.results import coco_results
 from srtod.support.errors import InputError, missing_extra
-from srtod.support.files import atomic_file
+from srtod.support.files import atomic_file, require_free
+from srtod.support.shapes import array_of
 from srtod.types import Detections
 
 if TYPE_CHECKING:
@@ -88,15 +89,16 @@ class Prediction:
         )
         return draw_detections(scene, min_score=min_score, title=self.source.file_name)
 
-    def save(self, path: str | Path, *, min_score: float = PICTURE_SCORE) -> None:
+    def save(self, path: str | Path, *, min_score: float = PICTURE_SCORE, overwrite: bool = False) -> None:
         """Write the picture of :meth:`plot`, whole or not at all; PNG keeps thin lines sharp.
 
         Raises:
-            InputError: the file exists, the place cannot be written to, or Pillow does not write this ending.
+            InputError: the file exists (unless ``overwrite``; the image itself is never replaced), the place
+                cannot be written to, or Pillow does not write this ending.
         """
         path = Path(path)
-        if path.exists():
-            raise InputError(f"{path}: exists; choose another name or remove it")
+        own = self.source.path if isinstance(self.source, ImageFile) else None
+        require_free(path, overwrite=overwrite, inputs=[own if isinstance(own, Path) else None])
         if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
             raise InputError(f"{path}: no kind of picture has this ending; take .png")
         with atomic_file(path) as scratch:
@@ -107,7 +109,14 @@ class Prediction:
 
         Args:
             category_ids: the id of each class; counted from 1 if left out.
+
+        Raises:
+            InputError: there are not as many as classes.
         """
+        if category_ids and len(category_ids) != len(self.classes):
+            raise InputError(
+                f"category_ids: one for each of {len(self.classes)} classes, not {len(category_ids)}"
+            )
         return coco_results(
             self.source.image_id,
             self.boxes,
@@ -155,19 +164,24 @@ def to_supervision(found: Detections, classes: Sequence[str] = ()) -> "supervisi
         Boxes x1 y1 x2 y2 in pixels, scores and labels, in the order of ``found``.
 
     Raises:
-        InputError: the extra ``supervision`` is not installed, or a label has no name.
+        InputError: the extra ``supervision`` is not installed, something is missing or has another shape, or
+            a label has no name.
     """
+    if not isinstance(found, dict) or not {"boxes", "scores", "labels"} <= found.keys():
+        raise InputError("found: boxes, scores and labels of one image are needed, as a detector gives them")
     try:
         import supervision
     except ImportError as error:
         raise missing_extra("supervision", "to_supervision needs the package supervision", error) from error
-    boxes, scores = (found[key].detach().float().cpu().numpy() for key in ("boxes", "scores"))
-    labels = found["labels"].cpu().numpy()
+    boxes, scores = (found[key].detach().float().cpu() for key in ("boxes", "scores"))
+    boxes = array_of("boxes", boxes, np.float32, "M", 4)
+    scores = array_of("scores", scores, np.float32, len(boxes))
+    labels = array_of("labels", found["labels"].cpu(), np.int64, len(boxes))
     if classes and len(labels) and labels.max() >= len(classes):
         raise InputError(f"label {labels.max()} has no name among the {len(classes)} classes")
     return supervision.Detections(
-        xyxy=boxes.reshape(-1, 4),
+        xyxy=boxes,
         confidence=scores,
-        class_id=labels.astype(int),
+        class_id=labels,
         data={"class_name": np.array([classes[label] for label in labels])} if classes else {},
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ class Slicing:
     merge_classes: bool = False
 
     def __post_init__(self) -> None:
-        if self.side < SMALLEST_SIDE:
-            raise InputError(f"slice {self.side}: windows need at least {SMALLEST_SIDE} pixels a side")
+        if not isinstance(self.side, Integral) or self.side < SMALLEST_SIDE:
+            raise InputError(f"slice {self.side!r}: windows need at least {SMALLEST_SIDE} pixels a side")
         if not 0 <= self.overlap <= MOST_OVERLAP:
             raise InputError(f"overlap {self.overlap}: give a part of the window's side, 0 to {MOST_OVERLAP}")
         if self.merge not in ("greedy", "nms"):

@@ -49,7 +49,7 @@ class InferenceDetector(Detector):
             raise InputError(f"cannot train: {_INSTEAD}")
         return super().train(mode)
 
-    def save(self, path: str | Path, *, half: bool = False) -> None:
+    def save(self, path: str | Path, *, half: bool = False, overwrite: bool = False) -> None:
         """Refuse to write weights that no other detector could take.
 
         Raises:

@@ -94,7 +94,11 @@ def evaluate(
 
 @collector_paused()
 def evaluate_files(
-    annotations: Path, detections: Path, *, detections_per_image: int = DETECTIONS_PER_IMAGE
+    annotations: Path,
+    detections: Path,
+    *,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
+    skip_bad: bool = False,
 ) -> Metrics:
     """Evaluate a COCO results file on a COCO annotation file, as pycocotools does.
 
@@ -104,21 +108,24 @@ def evaluate_files(
             ``category_name``, where given, stand above the ids, so that results of a program that numbers
             images and classes by itself can be evaluated.
         detections_per_image: best detections of a class that count in an image.
+        skip_bad: leave annotations and detections out that are wrong, and say so in the notes.
 
     Raises:
         InputError: a file that cannot be read or holds something else; an entry that lacks a key or has a
             number that is not finite, a box of negative size, or an id that stands for nothing. Names the
             file and the position in its list.
     """
-    truth, names = table_of_file(read_coco(annotations))
+    skipped: list[str] | None = [] if skip_bad else None
+    truth, names = table_of_file(read_coco(annotations), skipped)
     foreign: Counter[str] = Counter()
-    found = detection_table(read_json(detections), names, source=str(detections), foreign=foreign)
+    results = read_json(detections)
+    found = detection_table(results, names, source=str(detections), foreign=foreign, skipped=skipped)
     metrics = evaluate_tables(truth, found, detections_per_image=detections_per_image)
     notes = (
         f"{detections}: left out {count:,} of {what}: there is no such class in {annotations}"
         for what, count in foreign.items()
     )
-    return replace(metrics, notes=tuple(notes))
+    return replace(metrics, notes=(*(skipped or ()), *notes))
 
 
 def evaluate_tables(truth: TruthTable, detections: DetectionTable, *, detections_per_image: int) -> Metrics:

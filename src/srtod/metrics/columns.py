@@ -91,10 +91,14 @@ def truth_table(truth: AnnotatedSet) -> TruthTable:
     return TruthTable(image_ids, truth.classes, images[rows], labels, boxes[rows], areas[rows], crowd[rows])
 
 
-def table_of_file(file: CocoFile) -> tuple[TruthTable, Names]:
+def table_of_file(file: CocoFile, skipped: list[str] | None = None) -> tuple[TruthTable, Names]:
     """Lay the boxes of a COCO file out as columns, as pycocotools reads them, and what results may call it.
 
     An annotation's ``area`` decides its size bin; where there is none, width x height does.
+
+    Args:
+        file: what it says.
+        skipped: takes a line about annotations that are wrong, which then are left out.
 
     Raises:
         InputError: an entry is wrong in a way that matters here, a negative size or area among them.
@@ -105,8 +109,8 @@ def table_of_file(file: CocoFile) -> tuple[TruthTable, Names]:
     stating = np.array([item.get("area") is not None for item in annotations.items], dtype=bool)
     areas[stating] = annotations.take(stating).numbers("area")
     annotations.refuse(areas < 0, "area {} is negative", annotations.optional("area"))
-    file.images.require_sound()
-    annotations.require_sound()
+    file.images.sound()
+    kept = annotations.sound(skipped)
     order = ascending(file.image_ids)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
@@ -118,8 +122,8 @@ def table_of_file(file: CocoFile) -> tuple[TruthTable, Names]:
         classes={name: label for label, name in enumerate(file.classes)},
         source=str(file.path),
     )
-    images = place[file.image_of]
-    return TruthTable(image_ids, file.classes, images, file.labels, boxes, areas, file.crowd), names
+    images, labels, crowd = place[file.image_of[kept]], file.labels[kept], file.crowd[kept]
+    return TruthTable(image_ids, file.classes, images, labels, boxes[kept], areas[kept], crowd), names
 
 
 def _positions(names: Sequence[Any]) -> dict[Any, int]:
@@ -164,7 +168,12 @@ def set_table(found: SetDetections, truth: AnnotatedSet) -> DetectionTable:
 
 
 def detection_table(
-    results: Any, names: Names, *, source: str, foreign: Counter[str] | None = None
+    results: Any,
+    names: Names,
+    *,
+    source: str,
+    foreign: Counter[str] | None = None,
+    skipped: list[str] | None = None,
 ) -> DetectionTable:
     """Lay COCO results out as columns.
 
@@ -177,6 +186,7 @@ def detection_table(
         source: file the results come from, for messages.
         foreign: counts detections of classes that the ground truth does not have, which then are left out,
             unless there are no others or a name is nearly one that it has.
+        skipped: takes a line about detections that are wrong, which then are left out.
 
     Raises:
         InputError: not a list of such dicts, a number that is not finite, a negative size, or an unknown
@@ -192,10 +202,10 @@ def detection_table(
         labels = _either(entries, by_class, names.source)
     by_image = {"file_name": names.file_names, "image_id": names.image_ids}
     images, boxes = _either(entries, by_image, names.source), entries.boxes("bbox")
-    table = DetectionTable(images, labels, boxes, scores=entries.numbers("score"))
+    scores = entries.numbers("score")
     entries.refuse((boxes[:, 2:] < 0).any(axis=1), NEGATIVE, entries.optional("bbox"))
-    entries.require_sound()
-    return table
+    kept = entries.sound(skipped)
+    return DetectionTable(images[kept], labels[kept], boxes[kept], scores[kept])
 
 
 def _of_known_classes(

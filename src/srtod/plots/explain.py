@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from srtod.plots.crops import Crop, choose_crops
 from srtod.plots.palette import OKABE_ITO, hex_colour
 from srtod.plots.panels import Panel, contrast, frame, panels_of
-from srtod.plots.scene import LETTERS, boxes_of
+from srtod.plots.scene import LETTERS, boxes_of, require_pixels
+from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TRUTH_COLOUR = hex_colour(OKABE_ITO[1])
 FOUND_COLOUR = hex_colour(OKABE_ITO[0])
+MAPS = ("reconstruction", "difference", "mask", "features_before", "features_after")
 CELL = 2.7
 """Inches that one panel is wide."""
 
@@ -44,11 +46,16 @@ def explain_figure(
         truth: ``[N, 4]``, x1 y1 x2 y2 of the marked objects in pixels of the image.
         detections: ``[M, 4]``, drawn on the input.
         title: stands above the figure.
+
+    Raises:
+        InputError: an array of another shape, or a map is missing.
     """
     from matplotlib.figure import Figure
 
-    height, width = image.shape[:2]
-    marked, found = boxes_of(truth), boxes_of(detections)
+    height, width = require_pixels(image).shape[:2]
+    marked, found = boxes_of(truth, "truth"), boxes_of(detections, "detections")
+    if lacking := [name for name in MAPS if name not in maps]:
+        raise InputError(f"maps: {', '.join(lacking)} are missing; give what explain returns")
     panels = panels_of(image, maps)
     rows = choose_explained(image, maps, marked if len(marked) else found)
     overview = CELL * float(np.clip(height / width, 0.4, 2.0))

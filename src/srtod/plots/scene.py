@@ -11,6 +11,8 @@ from srtod.data.pixels import LoadedPixels, Pixels, Window
 from srtod.plots.crops import Crop
 from srtod.plots.marks import Labels, Rect, hatch, outline, write_letter
 from srtod.plots.palette import TRUTH, class_colour, font, has_corners, lighter
+from srtod.support.errors import InputError
+from srtod.support.shapes import array_of
 
 LONGEST_VIEW = 2560
 """Images longer than this are shrunk to it; the insets still show their own pixels."""
@@ -33,6 +35,9 @@ class Scene:
         classes: class names.
         truth: ``[N, 4]``, the marked objects, drawn as white corners around the detections' frames.
         ignore: ``[K, 4]``, regions that count neither as objects nor as background, drawn hatched.
+
+    Raises:
+        InputError: an array of another shape, or a label without a class.
     """
 
     def __init__(
@@ -46,12 +51,15 @@ class Scene:
         truth: ArrayLike | None = None,
         ignore: ArrayLike | None = None,
     ) -> None:
-        self.pixels = LoadedPixels(image) if isinstance(image, np.ndarray) else image
-        given = np.asarray(scores, dtype=np.float64)
+        self.pixels = LoadedPixels(require_pixels(image)) if isinstance(image, np.ndarray) else image
+        found = boxes_of(boxes)
+        given = array_of("scores", scores, np.float64, len(found))
+        own = array_of("labels", labels, np.int64, len(found))
+        if len(own) and not 0 <= own.min() <= own.max() < len(classes):
+            raise InputError(f"labels: from {own.min()} to {own.max()}; there are {len(classes)} classes")
         order = np.argsort(-given, kind="stable")
-        self.boxes, self.scores = boxes_of(boxes)[order], given[order]
-        self.labels = np.asarray(labels, dtype=np.int64)[order]
-        self.truth, self.ignore = boxes_of(truth), boxes_of(ignore)
+        self.boxes, self.scores, self.labels = found[order], given[order], own[order]
+        self.truth, self.ignore = boxes_of(truth, "truth"), boxes_of(ignore, "ignore")
         self.classes = tuple(classes)
 
     def above(self, min_score: float) -> "Scene":
@@ -148,6 +156,21 @@ class Scene:
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def boxes_of(boxes: ArrayLike | None) -> NDArray[np.float64]:
-    """Return boxes as float64 ``[N, 4]``; none for None."""
-    return np.zeros((0, 4)) if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+def boxes_of(boxes: ArrayLike | None, name: str = "boxes") -> NDArray[np.float64]:
+    """Return boxes as float64 ``[N, 4]``; none for None.
+
+    Raises:
+        InputError: they have another shape.
+    """
+    return array_of(name, [] if boxes is None else boxes, np.float64, "N", 4)
+
+
+def require_pixels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image if it is uint8 ``[H, W, 3]``, or ``[H, W]`` in grey.
+
+    Raises:
+        InputError: it is another array.
+    """
+    if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] not in ((), (3,)) or not image.size:
+        raise InputError(f"image: uint8 [H, W, 3] is needed, not {image.dtype} {list(image.shape)}")
+    return image

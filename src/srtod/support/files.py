@@ -153,7 +153,9 @@ def require_free(path: Path, *, overwrite: bool = False, inputs: Iterable[str | 
     if any(given is not None and real.is_relative_to(Path(given).resolve()) for given in inputs):
         raise InputError(f"{path}: is an input, which is never overwritten; choose another name")
     if not overwrite:
-        raise InputError(f"{path}: exists; choose another name, or replace it with --overwrite")
+        raise InputError(
+            f"{path}: exists; choose another name, or replace it with --overwrite, overwrite=True"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

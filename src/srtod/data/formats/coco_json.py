@@ -179,7 +179,7 @@ def _classes(
     """Ids and names in the order of the ids."""
     categories = _without_roots(categories, annotations, notes)
     ids, names = categories.ids("id"), categories.ids("name")
-    categories.require_sound()
+    categories.sound()
     if not ids:
         raise InputError(f"{categories.source}: no categories; name at least one class")
     order = ascending(ids)

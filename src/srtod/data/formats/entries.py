@@ -54,8 +54,16 @@ class Entries:
         """Note what is wrong with an entry, unless something is already."""
         self.wrong.setdefault(self.positions[row], what)
 
-    def require_sound(self) -> None:
-        """Raise an InputError about the first wrong entry, naming the file, its position and its ids."""
+    def sound(self, skipped: list[str] | None = None) -> NDArray[np.bool_]:
+        """Return which entries (``[N]``) are not wrong.
+
+        Args:
+            skipped: takes a line about the others.
+
+        Raises:
+            InputError: any is wrong, and ``skipped`` is None: about the first, naming the file, its position
+                and its ids.
+        """
         if self.wrong:
             row = min(self.wrong)
             ids = [
@@ -63,7 +71,11 @@ class Entries:
             ]
             about = f" ({', '.join(ids)})" if ids else ""
             more = f"; and {len(self.wrong) - 1} more {self.kind}s are wrong" if len(self.wrong) > 1 else ""
-            raise InputError(f"{self.source}: {self.kind} {row}{about}: {self.wrong[row]}{more}")
+            line = f"{self.source}: {self.kind} {row}{about}: {self.wrong[row]}{more}"
+            if skipped is None:
+                raise InputError(line)
+            skipped.append(f"left out: {line}")
+        return np.array([position not in self.wrong for position in self.positions], dtype=bool)
 
     def _lacks(self, row: int, key: str) -> str:
         return f"lacks the key {key!r}{did_you_mean(key, self.items[row])}"
