@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import srtod
-from srtod.cli.main import TorchNotice
+from srtod.cli import main as command_line
+from srtod.cli.main import TorchNotice, main
+from srtod.support.errors import InputError
 
 ABOUT_TORCH = """
 import sys
@@ -36,3 +39,49 @@ def test_loading_torch_is_said_once_and_left_to_others(capsys, monkeypatch):
 def test_the_public_names_are_listed():
     assert {"predict", "load", "build_detector", "Detector", "attach"} <= set(dir(srtod))
     assert all(getattr(srtod, name) is not None for name in srtod.__all__)
+
+
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Runs the command line where every verb fails; gives exit code and what is said on standard error."""
+
+    def run(error):
+        def app():
+            raise error
+
+        monkeypatch.setattr(command_line, "app", app)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_a_file_with_its_trace(fails):
+    code, errors = fails(RuntimeError("\x1b[31mwrong\nmore"))
+    assert code == 1
+    (line,) = errors.splitlines()
+    assert line.startswith(
+        r"error: unforeseen: RuntimeError: \x1b[31mwrong; please report it, with the trace in "
+    )
+    kept = Path(line.rpartition(" ")[2])
+    assert "Traceback" in kept.read_text() and "raise error" in kept.read_text()
+    kept.unlink()
+
+
+def test_one_of_the_system_says_what_it_is_about(fails):
+    code, errors = fails(OSError(36, "File name too long", "a" * 300))
+    assert code == 1 and len(errors.splitlines()) == 1 and "File name too long" in errors
+
+
+def test_the_trace_of_an_unforeseen_error_is_shown_on_request(fails, monkeypatch):
+    monkeypatch.setenv("SRTOD_DEBUG", "1")
+    with pytest.raises(RuntimeError, match="wrong"):
+        fails(RuntimeError("wrong"))
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(fails):
+    assert fails(InputError("a\x1b]0;owned\x07\n.png: no image")) == (
+        2,
+        "error: a\\x1b]0;owned\\x07\\n.png: no image\n",
+    )

@@ -78,7 +78,7 @@ def test_killed_right_after_a_step(command, arguments, squares_folder, tmp_path,
     assert_like_undisturbed(output, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_saves_and_says_how_to_go_on(command, arguments, tmp_path, undisturbed, number):
     output, log = tmp_path / "run", tmp_path / "log"
     never = ("--set", "train.save_every=1000")

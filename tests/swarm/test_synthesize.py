@@ -166,7 +166,31 @@ def test_nothing_is_left_of_work_that_failed(tmp_path, monkeypatch, options, err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_leaves_nothing_and_no_process(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "to_all", "code"),
+    [("SIGINT", True, 130), ("SIGTERM", False, 143), ("SIGTERM", True, 143), ("SIGHUP", True, 129)],
+)
+def test_a_signal_leaves_nothing_and_no_process(number, to_all, code, tmp_path):
+    process, errors = _interrupted(tmp_path, getattr(signal, number), to_all=to_all)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends workers with their parent")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    process, _ = _interrupted(tmp_path, signal.SIGKILL, to_all=False)
+    deadline = time.monotonic() + 5
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+
+
+def _interrupted(tmp_path, number, *, to_all):
+    """A synthesis with two workers that was sent a signal in the middle of its work."""
     command = [sys.executable, "-m", "srtod.cli.main", "data", "synthesize", str(tmp_path / "set")]
     command += ["--images", "4000", "--size", "96x64", "--objects-per-image", "3", "--workers", "2"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
@@ -177,13 +201,9 @@ def test_ctrl_c_leaves_nothing_and_no_process(tmp_path):
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".set.*/train/JPEGImages/*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if to_all else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    return process, errors
 
 
 def test_composed_pictures_from_real_cut_outs(tmp_path, shared):

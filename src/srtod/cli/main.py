@@ -1,8 +1,14 @@
 """The command ``srtod VERB``: one module a verb, no logic."""
 
+import os
+import shlex
+import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
+from importlib.metadata import version
 from types import ModuleType
 
 import typer
@@ -22,7 +28,10 @@ from srtod.cli import (
     visibility,
 )
 from srtod.cli.options import RecipeCommand
-from srtod.support.errors import SrtodError
+from srtod.support.errors import SrtodError, first_line, shown
+from srtod.support.signals import EndingSignals
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="srtod",
@@ -56,14 +65,43 @@ class TorchNotice(MetaPathFinder):
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 1 failed, 2 bad arguments or data, 130 interrupted."""
+    """Run the command line: exit code 0 done, 1 failed, 2 bad arguments or data, 130 interrupted.
+
+    SIGTERM and SIGHUP interrupt as Ctrl-C does, with exit code 143 and 129.
+    """
+    signals = EndingSignals()
     if "torch" not in sys.modules:
         sys.meta_path.insert(0, TorchNotice())
     try:
-        app()
+        with signals.heard():
+            app()
     except SrtodError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(signals.exit_code)
+    except SystemExit as end:  # which typer makes of an interruption
+        sys.exit(signals.exit_code if end.code == _INTERRUPTED else end.code)
+    except Exception as error:
+        if "SRTOD_DEBUG" in os.environ:
+            raise
+        print(f"error: {shown(_reported(error))}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _reported(error: Exception) -> str:
+    """Keep the trace of an error that nobody foresaw in a file, and say where."""
+    what = f"{type(error).__name__}: {first_line(error)[:300]}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{what}; the trace is shown with SRTOD_DEBUG=1"
+    try:
+        handle, name = tempfile.mkstemp(prefix="srtod-error-", suffix=".txt", text=True)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"srtod {version('srtod')}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n")
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return f"unforeseen: {what}; please report it, with the trace that SRTOD_DEBUG=1 shows"
+    return f"unforeseen: {what}; please report it, with the trace in {name}"
 
 
 if __name__ == "__main__":

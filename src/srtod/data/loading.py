@@ -1,7 +1,6 @@
 """Images in batches, decoded ahead by processes of their own: one loader for all that reads images."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from srtod.data.dataset import SampleTarget
 from srtod.support.errors import SrtodError
+from srtod.support.signals import serve_parent
 
 MOST_WORKERS = 8
 Item = TypeVar("Item")
@@ -71,7 +71,7 @@ class Loader:
             persistent_workers=workers > 0,
             # Forked, they start at once; anew, each would import torch first.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-            worker_init_fn=_leave_signals_to_the_user,
+            worker_init_fn=serve_parent,
             pin_memory=device.type == "cuda",
         )
 
@@ -133,9 +133,3 @@ class _Guarded(Dataset[Any]):
             return self.items[index]
         except SrtodError as error:
             return error
-
-
-def _leave_signals_to_the_user(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the step under way still needs its images."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

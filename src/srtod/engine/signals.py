@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM: the step under way is finished and the state saved before training stops."""
+"""Ctrl-C, SIGTERM and SIGHUP: the step under way is finished and the state saved before training stops."""
 
 import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class StopSignals:
@@ -16,11 +18,11 @@ class StopSignals:
 
     @contextmanager
     def watch(self) -> Generator[None]:
-        """Take SIGINT and SIGTERM over inside the block (in the main thread, the only one that can)."""
+        """Take the signals over inside the block (in the main thread, the only one that can)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._ask) for number in _STOPPING if _is_heard(number)}
         try:
             yield
         finally:
@@ -40,3 +42,8 @@ class StopSignals:
         if self.asked or self._at_once:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def _is_heard(number: int) -> bool:
+    """Whether a signal is not ignored, as SIGHUP is under ``nohup``."""
+    return number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN

@@ -26,6 +26,7 @@ from srtod.support.errors import first_line
 from srtod.support.memory import forget_peak, peak_memory, resident_memory
 from srtod.support.progress import say
 from srtod.support.provenance import provenance
+from srtod.support.signals import serve_parent
 
 VARIANTS: dict[str, bool | dict[str, Any]] = {
     "base": False,
@@ -229,7 +230,7 @@ def peak_of_process(system: str, variant: str, setting: Setting) -> float | None
     context = get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload([__name__])
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, mp_context=context, initializer=serve_parent) as pool:
             return pool.submit(_peak_here, system, variant, setting).result()
     except BrokenProcessPool:
         reason = "killed, perhaps for want of it"

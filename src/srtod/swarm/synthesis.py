@@ -4,7 +4,6 @@ import math
 import multiprocessing
 import os
 import re
-import signal
 import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ import numpy as np
 from srtod.support.errors import InputError, SrtodError
 from srtod.support.files import atomic_folder, write_json
 from srtod.support.progress import counting_bar
+from srtod.support.signals import serve_parent
 from srtod.swarm.cutouts import Composed, read_cutouts
 from srtod.swarm.flyers import Procedural
 from srtod.swarm.picture import SplitPlan, Synthesized, make_image
@@ -162,8 +162,7 @@ _plans: tuple[SplitPlan, ...] = ()
 def _start_worker(plans: tuple[SplitPlan, ...]) -> None:
     global _plans  # noqa: PLW0603 - a pool hands nothing else to its jobs without sending it each time
     _plans = plans
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what to do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve_parent()
 
 
 def _work(job: tuple[int, int]) -> Synthesized:

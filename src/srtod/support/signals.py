@@ -1,0 +1,59 @@
+"""Signals that end a program, in its main process and in those that work for it."""
+
+import ctypes
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+class EndingSignals:
+    """Lets SIGTERM and SIGHUP end a program as Ctrl-C does: what is finished is kept, scratch is removed.
+
+    Attributes:
+        exit_code: of a program that was interrupted: 128 and the number of the signal.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = 128 + signal.SIGINT
+
+    @contextmanager
+    def heard(self) -> Generator[None]:
+        """Inside the block, in the main thread; one that is ignored, as SIGHUP under ``nohup``, stays so."""
+        is_main = threading.current_thread() is threading.main_thread()
+        own = [number for number in _ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
+        for number in own:
+            signal.signal(number, self._end)
+        try:
+            yield
+        finally:
+            for number in own:
+                signal.signal(number, signal.SIG_DFL)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        for own in _ENDING:  # many that end a program send both, and what is kept must not be interrupted
+            signal.signal(own, signal.SIG_IGN)
+        self.exit_code = 128 + number
+        raise KeyboardInterrupt
+
+
+def serve_parent(*_: object) -> None:
+    """In a worker process: leave signals to the parent, which ends it, and die with the parent.
+
+    Whoever ends a program may signal every process of it; the work under way still needs its workers.
+    """
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _only_once)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _only_once(_number: int, _frame: FrameType | None) -> None:
+    """The first SIGTERM may be everybody's; a second one is the parent's, which has waited long enough."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
