@@ -327,3 +327,15 @@ def test_same_image_in_two_splits_of_voc(tmp_path, make_coco):
 def test_unknown_target_layout(tmp_path):
     with pytest.raises(InputError, match=r"cannot convert to 'yoloo' \(did you mean 'yolo'\?\)"):
         convert(tmp_path, tmp_path / "target", "yoloo")
+
+
+@pytest.mark.parametrize("to", ["voc", "yolo", "visdrone"])
+def test_class_names_that_a_layout_cannot_hold_are_refused(to, tmp_path):
+    folder = write_coco(tmp_path / "set", [((3.0, 4.0, 9.0, 8.0), 0, False)])
+    file = next(folder.rglob("*.json"))
+    file.write_text(file.read_text().replace('"bird"', '"bird\\nkite\\u0007"'))
+    with pytest.raises(InputError, match=rf"the class name 'bird\\nkite\\x07' .* {to} cannot hold"):
+        convert(folder, tmp_path / "new", to=to)
+    assert not (tmp_path / "new").exists()
+    convert(folder, tmp_path / "same", to="coco")
+    assert "bird\nkite\a" in data.read(tmp_path / "same").classes

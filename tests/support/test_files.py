@@ -1,17 +1,21 @@
 import errno
 import json
 import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from srtod.support.claims import _sweep, claimed, remove_scratch, scratch_path
 from srtod.support.errors import InputError, did_you_mean
 from srtod.support.files import (
     atomic_file,
     atomic_folder,
+    growing_folder,
     next_free,
     read_json,
-    remove_scratch,
     require_free,
     require_writable,
     write_json,
@@ -226,3 +230,81 @@ def test_the_next_free_name_is_found_and_the_last_one_taken(tmp_path):
         next_free(path).mkdir()
         assert next_free(path).name == expected
     assert next_free(path, taken=True).name == "found-2"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_are_written_through_and_never_replaced(tmp_path):
+    path = tmp_path / "pipe.json"
+    os.mkfifo(path)
+    require_free(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_json(path, [1])
+    assert os.read(reading, 100) == b"[1]\n"
+    os.close(reading)
+    assert path.is_fifo()
+    assert names(tmp_path) == ["pipe.json"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux's file system of processes")
+def test_an_open_file_is_written_on(tmp_path):
+    with (tmp_path / "shell.txt").open("wb", buffering=0) as file:
+        file.write(b"before\n")
+        write_text(Path(f"/proc/self/fd/{file.fileno()}"), "text")
+        assert os.fstat(file.fileno()).st_nlink == 1
+    assert (tmp_path / "shell.txt").read_text() == "before\ntext"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 if hasattr(os, "geteuid") else True, reason="only root makes devices")
+def test_devices_stay_devices(tmp_path):
+    try:
+        os.mknod(tmp_path / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        (tmp_path / "null").write_bytes(b"")
+    except OSError:
+        pytest.skip("no devices here")
+    write_text(tmp_path / "null", "text")
+    assert (tmp_path / "null").is_char_device()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_link_leads_to_is_written_not_the_link(there, tmp_path):
+    target, link = tmp_path / "inside" / "target.json", tmp_path / "link.json"
+    target.parent.mkdir()
+    if there:
+        target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["target.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="outputs are not locked there")
+@pytest.mark.parametrize("make", [atomic_folder, growing_folder, claimed])
+def test_an_output_belongs_to_one_process_until_it_ends(make, tmp_path):
+    code = "import sys, time; from pathlib import Path; from srtod.support.files import *\n"
+    code += f"from srtod.support.claims import claimed\nwith {make.__name__}(Path(sys.argv[1])):\n"
+    code += "    print(flush=True)\n    time.sleep(60)"
+    output = tmp_path / "found"
+    other = subprocess.Popen([sys.executable, "-c", code, output], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    other.stdout.readline()
+    with pytest.raises(InputError, match=r"found: another process is writing there"), make(output):
+        pass
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    scratch = [name for name in names(tmp_path) if name.startswith(".found.") and not name.endswith(".lock")]
+    assert len(scratch) == (make is atomic_folder)
+    _sweep.cache_clear()
+    with make(output):
+        assert not set(scratch) & set(names(tmp_path))
+    assert [name for name in names(tmp_path) if name.startswith(".")] == []
+
+
+def test_scratch_of_processes_that_run_or_of_other_machines_stays(tmp_path):
+    own, other = scratch_path(tmp_path / "a.json"), tmp_path / ".b.1-1-1-01234567.json"
+    own.touch()
+    other.touch()
+    _sweep.cache_clear()
+    write_text(tmp_path / "a.json", "text")
+    assert sorted(tmp_path.iterdir()) == sorted([own, other, tmp_path / "a.json"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from srtod.data.checks import check_images, check_sizes
 from srtod.data.formats import WRITERS, find_splits
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.support.errors import InputError, did_you_mean
+from srtod.support.errors import CONTROLS, InputError, did_you_mean, shown
 from srtod.support.files import atomic_folder
 from srtod.support.progress import counting_bar
 
@@ -82,9 +82,15 @@ def write_sets(
     """Write splits in a layout with their images, whole or not at all; count what it cannot hold.
 
     Raises:
-        InputError: the target is not empty or cannot be written.
+        InputError: the target is not empty or cannot be written, or the layout cannot hold a class name.
     """
     images = sum(len(annotated.records) for annotated in sets)
+    for name in sets[0].classes if to != "coco" else ():  # texts of lines and XML
+        if CONTROLS.search(name) or not name.strip():
+            raise InputError(
+                f"{sets[0].source}: the class name '{shown(name)}' is empty or has control characters, which "
+                f"{to} cannot hold; rename it, or convert to coco"
+            )
     with atomic_folder(target) as scratch, counting_bar(images, shown=progress) as bar:
         task = bar.add_task("linking images" if link else "copying images", total=images)
 

@@ -9,7 +9,7 @@ from accelerate import PartialState
 
 from srtod.detectors.zoo import load
 from srtod.engine.fit import FitResult, fit
-from srtod.engine.processes import on_main, together
+from srtod.engine.processes import claimed_together, on_main, together
 from srtod.engine.report import write_training_report
 from srtod.engine.sets import Source, TrainingSets, common_stretch, training_sets
 from srtod.engine.state import CONFIG, STATE
@@ -51,25 +51,26 @@ def train_from_paths(
     quiet = os.environ.get("RANK", "0") != "0"
     settings = _recipe(recipe, overrides, output if resume else None)
     processes = PartialState(cpu=choose_device(device, among=ONE_GPU).type == "cpu")
-    resumed = on_main(processes, lambda: resume and (output / STATE).exists())
-    with together(processes):
-        decode = source.skip_bad or not resumed
-        source = replace(source, stretch=settings.model.stretch)
-        sets = training_sets(source, *validation, decode=decode, quiet=quiet)
-        settings, sets = _stretched(settings, sets, quiet=quiet)
-    try:
-        result = fit(settings, *sets, output, resume=resume, init=init, device=device)
-    except KeyboardInterrupt:
+    with claimed_together(processes, output):
+        resumed = on_main(processes, lambda: resume and (output / STATE).exists())
+        with together(processes):
+            decode = source.skip_bad or not resumed
+            source = replace(source, stretch=settings.model.stretch)
+            sets = training_sets(source, *validation, decode=decode, quiet=quiet)
+            settings, sets = _stretched(settings, sets, quiet=quiet)
+        try:
+            result = fit(settings, *sets, output, resume=resume, init=init, device=device)
+        except KeyboardInterrupt:
+            if not quiet:
+                say("go on with --resume")
+            raise
+        PartialState().destroy_process_group()
         if not quiet:
-            say("go on with --resume")
-        raise
-    PartialState().destroy_process_group()
-    if not quiet:
-        page = output / "report.html"
-        _report(page, settings, result, sets, device)
-        best = f", the best {result.best}" if result.best else ""
-        say(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
-    return result
+            page = output / "report.html"
+            _report(page, settings, result, sets, device)
+            best = f", the best {result.best}" if result.best else ""
+            say(f"done after {result.steps} steps: the last weights are {result.last}{best}; open {page}")
+        return result
 
 
 def _stretched(settings: Recipe, sets: TrainingSets, *, quiet: bool) -> tuple[Recipe, TrainingSets]:

@@ -1,13 +1,15 @@
 """Several training processes: what one does for all of them, and how all end when one cannot go on."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
+from srtod.support.claims import claimed
 from srtod.support.errors import SrtodError
 
 T = TypeVar("T")
@@ -41,6 +43,20 @@ def together(processes: Processes) -> Generator[None]:
     except SrtodError as caught:
         error = caught
     end_together(processes, error)
+
+
+@contextmanager
+def claimed_together(processes: Processes, output: Path) -> Generator[None]:
+    """Keep an output for these processes inside the block.
+
+    Raises:
+        SrtodError: as :func:`end_together`: others have claimed it.
+    """
+    with ExitStack() as stack:
+        with together(processes):
+            if processes.is_main_process:
+                stack.enter_context(claimed(output))
+        yield
 
 
 def end_together(processes: Processes, error: SrtodError | None) -> None:

@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -14,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from srtod.support.claims import claimed, scratch_path
 from srtod.support.errors import InputError
 
 
@@ -21,23 +20,31 @@ from srtod.support.errors import InputError
 def atomic_file(path: Path) -> Generator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well.
 
-    The temporary name keeps the suffix of ``path``, because writers choose their format by it.
+    The temporary name keeps the suffix of ``path``, because writers choose their format by it. What ``path``
+    links to is replaced, not the link; into a device or pipe the content is written.
 
     Raises:
         InputError: ``path`` is a folder, or the place cannot be written to (no permission, full disk, a file
             in the way).
     """
     path, begun = Path(path), False
-    scratch = _scratch(path)
+    if _leads_on(path):
+        with tempfile.TemporaryDirectory() as folder:
+            (scratch := Path(folder, path.name)).touch()
+            yield scratch
+            _pass_on(scratch, path)
+        return
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    scratch = scratch_path(target.with_name(f"{target.stem}{path.suffix}") if path.is_symlink() else path)
     try:
         _refuse_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         scratch.touch(exist_ok=False)
         begun = True
         yield scratch
         with scratch.open("rb+") as written:
             os.fsync(written.fileno())  # else a power cut could leave the new name on an empty file
-        scratch.replace(path)
+        scratch.replace(target)
     except OSError as error:
         raise _unwritable(path, error, begun=begun) from error
     finally:
@@ -57,20 +64,21 @@ def atomic_folder(path: Path) -> Generator[Path]:
     _refuse_used(path)
     if os.path.ismount(target):
         raise InputError(f"{target}: is a mount point, which cannot be replaced; name a new folder in it")
-    scratch, begun = _scratch(target), False
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.mkdir()
-        begun = True
-        yield scratch
-        if target.is_dir():  # an empty one, which Windows does not replace
-            target.rmdir()
-        scratch.replace(target)
-    except OSError as error:
-        raise _unwritable(path, error, begun=begun) from error
-    finally:
-        if begun:
-            shutil.rmtree(scratch, ignore_errors=True)
+    scratch, begun = scratch_path(target), False
+    with claimed(target):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch.mkdir()
+            begun = True
+            yield scratch
+            if target.is_dir():  # an empty one, which Windows does not replace
+                target.rmdir()
+            scratch.replace(target)
+        except OSError as error:
+            raise _unwritable(path, error, begun=begun) from error
+        finally:
+            if begun:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -85,24 +93,18 @@ def growing_folder(path: Path, *, again: bool = False) -> Generator[None]:
         InputError: ``path`` exists and is not an empty folder, or the place cannot be written to.
     """
     path, begun = Path(path), False
-    if not again:
-        _refuse_used(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        begun = True
-        yield
-    except OSError as error:
-        raise _unwritable(path, error, begun=begun) from error
-    finally:
-        if begun and not any(path.iterdir()):
-            path.rmdir()
-
-
-def remove_scratch(folder: Path) -> None:
-    """Remove what was under way in a folder and below, whole or not at all, when a kill ended it."""
-    for path in list(folder.rglob(".*")):
-        if re.fullmatch(r"\..*\.[0-9a-f]{8}(\.\w+)?", path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with claimed(path):
+        if not again:
+            _refuse_used(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            begun = True
+            yield
+        except OSError as error:
+            raise _unwritable(path, error, begun=begun) from error
+        finally:
+            if begun and not any(path.iterdir()):
+                path.rmdir()
 
 
 def next_free(path: Path, *, taken: bool = False) -> Path:
@@ -126,6 +128,10 @@ def require_writable(path: Path) -> None:
         InputError: as :func:`atomic_file`.
     """
     path = Path(path)
+    if _leads_on(path):
+        if not os.access(path, os.W_OK):
+            raise InputError(f"{path}: cannot be written; choose another output")
+        return
     try:
         _refuse_folder(path)
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
@@ -147,7 +153,7 @@ def require_free(path: Path, *, overwrite: bool = False, inputs: Iterable[str | 
         InputError: the file is there, or as :func:`atomic_file`.
     """
     require_writable(path)
-    if not path.exists():
+    if not path.exists() or _leads_on(path):
         return
     real = path.resolve()
     if any(given is not None and real.is_relative_to(Path(given).resolve()) for given in inputs):
@@ -227,9 +233,18 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not usable JSON: a number has too many digits") from error
 
 
-def _scratch(path: Path) -> Path:
-    """A hidden name beside ``path`` that nothing has yet."""
-    return path.parent / f".{path.stem}.{secrets.token_hex(4)}{path.suffix}"
+def _leads_on(path: Path) -> bool:
+    """Whether what is written to ``path`` goes on: it is a device, a pipe, or open already (/dev/stdout)."""
+    is_open = str(path) in ("/dev/stdout", "/dev/stderr") or path.parent.resolve().is_relative_to("/proc")
+    return is_special(path) or (is_open and path.exists())
+
+
+def _pass_on(made: Path, path: Path) -> None:
+    try:
+        with made.open("rb") as content, path.open("ab") as target:
+            shutil.copyfileobj(content, target)
+    except OSError as error:
+        raise _unwritable(path, error, begun=True) from error
 
 
 def _refuse_folder(path: Path) -> None:

@@ -28,7 +28,7 @@ from srtod.data.formats.layout import (
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, shown
 from srtod.support.files import write_text
 
 _FLAGS = {"truncated": "truncation", "occluded": "occlusion"}
@@ -230,5 +230,5 @@ def _element(tag: str, /, **children: object) -> ET.Element:
         if isinstance(child, ET.Element):
             node.append(child)
         else:
-            ET.SubElement(node, key).text = str(child)
+            ET.SubElement(node, key).text = shown(str(child))  # XML cannot hold control characters
     return node

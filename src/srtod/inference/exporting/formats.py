@@ -18,6 +18,7 @@ from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.trace import Run, require_exportable, traced
+from srtod.support.claims import claimed
 from srtod.support.errors import InputError, first_line
 from srtod.support.files import require_content, require_free
 from srtod.types import Detections, ImageBatch
@@ -105,7 +106,8 @@ def export(detector: Detector, output: str | Path, *, format: str, overwrite: bo
     """
     _require_place(Path(output), format, overwrite=overwrite)
     require_exportable(detector)
-    FORMATS[format].write(traced(detector), description(detector.config), Path(output))
+    with claimed(Path(output)):
+        FORMATS[format].write(traced(detector), description(detector.config), Path(output))
 
 
 def export_weights(

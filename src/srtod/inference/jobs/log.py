@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from srtod.support.claims import remove_scratch
 from srtod.support.errors import InputError, SrtodError
-from srtod.support.files import growing_folder, read_json, remove_scratch, write_json
+from srtod.support.files import growing_folder, read_json, write_json
 from srtod.support.progress import say
 
 JOB = "job.json"
