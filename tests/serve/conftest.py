@@ -13,6 +13,7 @@ from PIL import Image
 
 import srtod
 from srtod.serve.app import create_app
+from srtod.serve.connections import Connection
 from srtod.serve.limits import Limits
 from srtod.serve.run import listen
 
@@ -105,7 +106,7 @@ def serving():
     def start(finder, **limits):
         listening = listen("127.0.0.1", 0)
         app = create_app(finder, limits=Limits(**limits), hosts=("127.0.0.1",))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Connection))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:

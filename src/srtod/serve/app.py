@@ -14,10 +14,10 @@ from fastapi.staticfiles import StaticFiles
 from numpy.typing import NDArray
 from PIL import Image
 from starlette.formparsers import MultiPartParser
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from srtod import __version__
 from srtod.data.images import ImageBytes, TooManyPixels
+from srtod.serve.decoding import Decoders
 from srtod.serve.guard import Guard, problem, too_large
 from srtod.serve.layers import png
 from srtod.serve.limits import Limits, clean_name, fitting_megapixels
@@ -54,17 +54,19 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
     Args:
         finder: a detector in evaluation mode, or a program made from one.
         limits: what is refused; by default also what does not fit into the free memory.
-        hosts: names under which the server may be asked for; empty allows all.
+        hosts: names, in lower case, under which the server may be asked for; empty allows all.
     """
     limits = limits or Limits(megapixels=fitting_megapixels(finder))
-    queue = JobQueue(limits.waiting)
+    queue, decoders = JobQueue(limits.waiting), Decoders(limits)
     # Uploads stay in memory, whatever their size: Guard bounds it, and nothing of them touches the disk.
     MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, limits.body_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await decoders.prepare()
         yield
         queue.close()
+        decoders.close()
 
     app = FastAPI(
         title="srtod",
@@ -74,11 +76,11 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.served, app.state.limits, app.state.queue = Served(finder), limits, queue
+    app.state.served, app.state.limits = Served(finder), limits
+    app.state.queue, app.state.decoders = queue, decoders
     app.include_router(routes)
     app.mount("/page", StaticFiles(directory=PAGE))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts) or ["*"], www_redirect=False)
-    app.add_middleware(Guard, limits=limits)  # the last one added stands before all others
+    app.add_middleware(Guard, limits=limits, hosts=hosts)
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
     return app
 
@@ -138,7 +140,7 @@ async def picture(request: Request, file: UploadFile) -> Response:
 
 
 async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.uint8]], Answer]) -> Answer:
-    """Have a job done on the image of a file, within the limits."""
+    """Have a job done on the image of a file, within the limits, while there is somebody who waits for it."""
     queue: JobQueue = request.app.state.queue
     limits: Limits = request.app.state.limits
     data = await file.read()
@@ -146,8 +148,10 @@ async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.ui
         raise HTTPException(413, too_large(limits))
     upload, stretch = ImageBytes(clean_name(file.filename), data), request.app.state.served.stretch
     try:
-        async with asyncio.timeout(limits.seconds):
-            return await asyncio.wrap_future(queue.submit(lambda: job(limits.read(upload, stretch))))
+        with queue.place():
+            async with asyncio.timeout(limits.seconds), _asked_for(request):
+                image = await request.app.state.decoders.decode(upload, stretch)
+                return await asyncio.wrap_future(queue.submit(lambda: job(image)))
     except BusyError as busy:
         raise HTTPException(503, str(busy), {"Retry-After": str(busy.retry_after)}) from None
     except TimeoutError:
@@ -158,7 +162,27 @@ async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.ui
         raise HTTPException(422, str(error)) from None
 
 
+@asynccontextmanager
+async def _asked_for(request: Request) -> AsyncGenerator[None]:
+    """Cancel what is done within once the connection is closed."""
+    working = asyncio.current_task()
+    assert working is not None
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        working.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
 async def _say_what_is_wrong(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["loc"] == ("body", "file") and first["type"] == "value_error":
+        return problem(422, "file: a text came in place of a file; with curl write -F file=@photo.jpg")
     return problem(422, f"{first['loc'][-1]}: {first['msg']}")

@@ -1,17 +1,13 @@
-"""How much one server takes on, and what was sent as an image within that."""
+"""How much one server takes on."""
 
 import math
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 
-import numpy as np
 import psutil
 import torch
-from numpy.typing import NDArray
 
 from srtod import defaults
-from srtod.data.images import ImageBytes, TooManyPixels, image_size, read_image
-from srtod.defaults import Stretch
 from srtod.detectors.detector import Detector
 from srtod.support.errors import InputError
 from srtod.types import Finder
@@ -25,8 +21,6 @@ _USED = 0.8
 """Part of the free memory that an image may take."""
 _BYTES_A_PIXEL = 250
 """What backbone, head and pixels take, measured on a CPU (in all 480 with 256 channels a level)."""
-_CELL = 32
-"""Detectors fill both sides up to a multiple of this."""
 _LONGEST_NAME = 200
 
 
@@ -41,6 +35,7 @@ class Limits:
         waiting: requests that may wait while one is worked on; a further one is answered by 503.
         seconds: that a request may take from its last byte to its answer (504 after that).
         upload_seconds: that the bytes of a request may take to arrive (408 after that).
+        decode_seconds: that decoding an image may take (422 after that).
 
     Raises:
         InputError: one of them is not positive and finite; ``waiting`` may be 0.
@@ -51,6 +46,7 @@ class Limits:
     waiting: int = defaults.QUEUE
     seconds: float = defaults.REQUEST_SECONDS
     upload_seconds: float = 60.0
+    decode_seconds: float = 15.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -78,26 +74,6 @@ class Limits:
     def pixels(self) -> int:
         """Largest image in pixels."""
         return int(self.megapixels * MEGA)
-
-    def read(self, upload: ImageBytes, stretch: Stretch = "auto") -> NDArray[np.uint8]:
-        """Decode what was sent as ``srtod predict`` reads files: uint8 ``[H, W, 3]``, RGB, EXIF applied.
-
-        An image of too many pixels is refused by its header, and one of more than twice as many once its
-        sides are filled up: a line of single pixels would take 32 times its own memory.
-
-        Raises:
-            TooManyPixels: it has more pixels.
-            InputError: it is no image, or a damaged one.
-        """
-        width, height = image_size(upload, upright=False)
-        filled_up = -(-width // _CELL) * -(-height // _CELL) * _CELL**2
-        if width * height > self.pixels or filled_up > 2 * self.pixels:
-            raise TooManyPixels(
-                f"{upload}: {width} x {height} pixels; this server takes {self.pixels / MEGA:g} million at "
-                f"most, twice that once its sides are filled up to multiples of {_CELL}; cut it into tiles, "
-                "or use 'srtod predict'"
-            )
-        return read_image(upload, stretch=stretch)
 
 
 def fitting_megapixels(finder: Finder) -> float:

@@ -3,8 +3,9 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -42,14 +43,22 @@ class JobQueue:
         self._places = threading.BoundedSemaphore(waiting + 1)
         self._last_seconds = 0.0
 
-    def submit(self, job: Callable[[], Result]) -> Future[Result]:
-        """Queue a job; cancelling what is returned takes it out again unless it has begun.
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Hold a place in the queue.
 
         Raises:
             BusyError: the queue is full.
         """
         if not self._places.acquire(blocking=False):
             raise BusyError(max(1, math.ceil(self._last_seconds)))
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def submit(self, job: Callable[[], Result]) -> Future[Result]:
+        """Have a job done in its turn; cancelling what is returned drops it unless it has begun."""
 
         def timed() -> Result:
             start = time.perf_counter()
@@ -58,9 +67,7 @@ class JobQueue:
             finally:
                 self._last_seconds = time.perf_counter() - start
 
-        future = self._thread.submit(timed)
-        future.add_done_callback(lambda _: self._places.release())
-        return future
+        return self._thread.submit(timed)
 
     def close(self) -> None:
         """Drop what waits, and end the thread when it is done with its job."""

@@ -12,7 +12,6 @@ from srtod.types import Finder
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")
-_CONNECTIONS = 64
 
 
 def require_extra() -> None:
@@ -44,6 +43,7 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
     import uvicorn
 
     from srtod.serve.app import create_app
+    from srtod.serve.connections import Connection
 
     listening = listen(host, port)
     app = create_app(finder, limits=limits, hosts=_names(host))
@@ -53,7 +53,7 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
+        http=Connection,
         timeout_graceful_shutdown=5,
     )
     shown = f"[{host}]" if ":" in host else host

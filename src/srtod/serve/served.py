@@ -126,16 +126,17 @@ def _coco(
     kept = found["scores"] >= score_threshold
     rows = coco_results(
         1,
-        found["boxes"][kept].double().cpu().numpy().round(3),
-        found["scores"][kept].double().cpu().numpy().round(6),
+        found["boxes"][kept].cpu().numpy(),
+        found["scores"][kept].cpu().numpy(),
         found["labels"][kept].cpu().numpy(),
         category_ids=range(1, len(classes) + 1),
+        rounded=True,
     )
     return CocoDetections(
         images=[CocoImage(id=1, file_name=name, width=image.shape[1], height=image.shape[0])],
         categories=[CocoCategory(id=number, name=own) for number, own in enumerate(classes, start=1)],
         annotations=[
-            CocoAnnotation(id=number, area=round(row["bbox"][2] * row["bbox"][3], 3), **row)
+            CocoAnnotation(id=number, area=round(row["bbox"][2] * row["bbox"][3], 4), **row)
             for number, row in enumerate(rows, start=1)
         ],
     )
