@@ -328,6 +328,38 @@ def test_a_file_that_is_too_large_is_not_sent(open_page, planted):
     assert planted.sizes == []
 
 
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (900, 700), (1440, 900)])
+def test_a_long_error_pushes_nothing_out_of_the_window(open_page, planted, width, height):
+    page = open_page(planted, upload_megabytes=0.0001)
+    page.set_viewport_size({"width": width, "height": height})
+    drop(page, name="photograph" * 20 + ".png")
+    expect(page.get_by_role("alert")).to_contain_text("too large")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for control in ("#open-images", "#score", "[data-save=json]"):
+        box = page.locator(control).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+
+
+def test_there_is_a_sample_to_try(open_page, planted):
+    page = open_page(planted)
+    page.get_by_role("button", name="Try a sample image").click()
+    expect(page.get_by_role("option")).to_have_count(2)
+    assert planted.sizes == [(1280, 720)]
+
+
+def test_a_look_that_takes_long_says_so_and_can_be_cancelled(open_page, planted):
+    planted.gate.clear()
+    page = open_page(planted)
+    drop(page)
+    expect(page.locator("#status")).to_have_text(re.compile(r"looking … [1-9]\d* s"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("cancelled; open the image again")
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    planted.gate.set()
+    drop(page)
+    expect(page.get_by_role("option")).to_have_count(2)
+
+
 def test_the_description_of_the_routes_is_a_page_too(open_page, planted):
     page = open_page(planted)
     page.get_by_role("link", name="REST").click()

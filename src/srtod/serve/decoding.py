@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from io import BufferedReader
 from typing import NamedTuple
 
 import anyio.to_thread
@@ -97,7 +98,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 def _exchange(process: subprocess.Popen[bytes], question: Question, data: bytes) -> _Answered:
     """Ask a process; a ValueError says that it sent something else than it should."""
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None and isinstance(process.stdout, BufferedReader)
     with suppress(BrokenPipeError):
         process.stdin.write(json.dumps(question).encode() + b"\n" + data)
         process.stdin.flush()

@@ -46,7 +46,7 @@ export function coco(state) {
     images: items.map(({ name, width, height }, at) => ({ id: at + 1, file_name: name, width, height })),
     categories: state.about.classes.map(({ id, name }) => ({ id, name })),
     annotations: items.flatMap((item, at) => state.shown(item).map(({ x, y, w, h, score, category }) => (
-      { image_id: at + 1, category_id: category, bbox: [x, y, w, h], area: w * h, iscrowd: 0, score }
+      { image_id: at + 1, category_id: category, bbox: [x, y, w, h], area: Number((w * h).toFixed(3)), iscrowd: 0, score }
     ))).map((annotation, at) => ({ id: at + 1, ...annotation })),
   };
 }

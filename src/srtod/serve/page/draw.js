@@ -4,7 +4,7 @@ const LEAST_SIDE = 9;
 const LABEL_FROM = 90;
 const GRID_FROM = 14;
 const [THIN, BOLD] = [1.5, 2.5];
-const [DARK, LIGHT] = ["rgb(0 0 0 / 0.45)", "rgb(255 255 255 / 0.95)"];
+const [DARK, LIGHT] = ["rgb(0 0 0 / 0.8)", "rgb(255 255 255 / 0.95)"];
 
 /**
  * Draw a scene.
@@ -70,18 +70,18 @@ function drawBoxes(context, boxes, view) {
   const groups = Map.groupBy(boxes, ({ colour, only }) => `${colour} ${only ? BOLD : THIN}`);
   for (const group of groups.values()) {
     const line = group[0].only ? BOLD : THIN;
-    stroke(context, group.map((box) => frame(box, view.scale, line)), group[0].colour, line, DARK);
+    stroke(context, group.map((box) => frame(box, view.scale, line)), group[0].colour, line, 1);
   }
   for (const box of boxes) {
     if (box.w * view.scale >= LABEL_FROM) drawLabel(context, box, frame(box, view.scale, THIN));
   }
 }
 
-/** A box that is pointed at or chosen: a light rim, and what it is. */
+/** A box that is pointed at or chosen: a wider light rim, and what it is. */
 function drawMarked(context, box, view, selected) {
   const line = selected || box.only ? BOLD : THIN;
   const own = frame(box, view.scale, line);
-  stroke(context, [own], box.colour, line, LIGHT);
+  stroke(context, [own], box.colour, line, 2);
   drawLabel(context, box, own);
 }
 
@@ -93,16 +93,16 @@ function frame(box, scale, line) {
   return [(box.x + box.w / 2) * scale - w / 2, (box.y + box.h / 2) * scale - h / 2, w, h];
 }
 
+/** A line of a colour between a light rim and a dark one: one of the two is seen on any ground. */
 function stroke(context, frames, colour, line, rim) {
   context.beginPath();
   for (const own of frames) context.rect(...own);
   context.lineJoin = "round";
-  context.lineWidth = line + 2;
-  context.strokeStyle = rim;
-  context.stroke();
-  context.lineWidth = line;
-  context.strokeStyle = colour;
-  context.stroke();
+  for (const [width, style] of [[line + 2 * rim + 1, DARK], [line + 2 * rim, LIGHT], [line, colour]]) {
+    context.lineWidth = width;
+    context.strokeStyle = style;
+    context.stroke();
+  }
 }
 
 function drawLabel(context, box, [x, y]) {

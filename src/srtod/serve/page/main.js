@@ -81,6 +81,7 @@ function show(panes) {
   find("#problem").textContent = problem && `${item.name}: ${problem}`;
   panes.plain.figure.hidden = !(state.compare && item);
   find("#stage").classList.toggle("busy", Boolean(item?.working));
+  find("#cancel").hidden = !state.items.some(({ working }) => working);
   for (const [side, pane] of Object.entries(panes)) {
     caption(pane, side);
     pane.redraw();
@@ -144,7 +145,8 @@ function build() {
     point(null);
   });
   state.addEventListener("change", () => show(panes));
-  return new Work(state, { say });
+  const work = new Work(state, { say });
+  find("#cancel").addEventListener("click", () => work.cancel());
 }
 
 theme(document);

@@ -2,7 +2,9 @@
 
 const IMAGE = /\.(jpe?g|png|bmp|gif|tiff?|webp|avif|jp2|ppm|pgm)$/i;
 
-/** Call back with the image files that were picked or dropped, in natural order. */
+const SAMPLE = "/page/sample.jpg";
+
+/** Call back with the image files that were picked or dropped, in natural order; or with the sample. */
 export function onOpen(page, callback) {
   const give = (files) => callback(sorted(files.filter(({ file }) => isImage(file))), files.length);
   for (const name of ["images", "folder"]) {
@@ -13,6 +15,10 @@ export function onOpen(page, callback) {
       input.value = "";
     });
   }
+  page.querySelector("#sample").addEventListener("click", async () => {
+    const file = new File([await (await fetch(SAMPLE)).blob()], "sample.jpg", { type: "image/jpeg" });
+    give([{ file, name: file.name }]);
+  });
   page.addEventListener("dragover", (event) => {
     event.preventDefault();
     page.body.classList.add("over");

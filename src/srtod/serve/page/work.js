@@ -4,9 +4,12 @@ import * as api from "./api.js";
 
 const KEPT = 4;
 const THUMBNAIL = 96;
+const CANCELLED = "cancelled; open the image again to look at it";
 
 export class Work {
   #busy = false;
+  #doing = "opening …";
+  #stop = new AbortController();
   #recent = [];
 
   constructor(state, { say }) {
@@ -51,16 +54,44 @@ export class Work {
   async #try(item, part, step) {
     item.working = true;
     this.state.tell("items");
+    const watch = this.#clock(item);
     try {
       await step();
     } catch (error) {
-      const reason = error instanceof TypeError ? "the server cannot be reached; open the image again when it runs" : error.message;
+      const reason = this.#reason(error);
       if (item.found) item.missed[part] = reason;
       else item.problem = reason;
       this.#tell(item, reason);
     }
+    clearInterval(watch);
     item.working = false;
     this.state.tell("items");
+  }
+
+  /** End the request that runs and drop those to come; each image can be opened again. */
+  cancel() {
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    for (const item of this.state.items) if (!item.found) item.problem ??= CANCELLED;
+    this.state.tell("items");
+  }
+
+  #reason(error) {
+    if (error.name === "AbortError") return CANCELLED;
+    return error instanceof TypeError ? "the server cannot be reached; open the image again when it runs" : error.message;
+  }
+
+  /** Say how long it takes, once it takes long. */
+  #clock(item) {
+    const begun = performance.now();
+    return setInterval(() => {
+      this.#tell(item, `${this.#doing} ${Math.round((performance.now() - begun) / 1000)} s`);
+    }, 1000);
+  }
+
+  #begin(item, doing) {
+    this.#doing = doing;
+    this.#tell(item, doing);
   }
 
   async #picture(item) {
@@ -87,7 +118,7 @@ export class Work {
   }
 
   async #found(item) {
-    this.#tell(item, "looking …");
+    this.#begin(item, "looking …");
     const answer = await api.detect(item.file, this.#patience(item));
     if (item.bitmap && (item.bitmap.width !== answer.width || item.bitmap.height !== answer.height)) {
       item.bitmap = await api.picture(item.file, this.#patience(item));
@@ -98,19 +129,20 @@ export class Work {
   }
 
   async #plain(item) {
-    this.#tell(item, "looking with the enhancement switched off …");
+    this.#begin(item, "looking with the enhancement switched off …");
     item.plain = (await api.detect(item.file, { enhancement: false, ...this.#patience(item) })).found;
     this.#tell(item, "");
   }
 
   async #layers(item) {
-    this.#tell(item, "the maps are being made …");
+    this.#begin(item, "the maps are being made …");
     item.layers = await api.maps(item.file, this.#patience(item));
     this.#tell(item, "");
   }
 
   #patience(item) {
-    return { onBusy: (seconds) => this.#tell(item, `the server is busy; again in ${seconds} s`) };
+    const onBusy = (seconds) => this.#tell(item, `the server is busy; again in ${seconds} s`);
+    return { onBusy, signal: this.#stop.signal };
   }
 
   /** Say how it goes with the image that is looked at; the others show it in their row. */
