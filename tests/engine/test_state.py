@@ -38,6 +38,25 @@ def test_a_run_that_ended_before_its_first_step_blocks_no_other(tiny_recipe, tmp
     assert not any(folder.iterdir())
 
 
+@pytest.mark.parametrize("name", ["config.yaml", ".config.0123abcd.yaml", ".state.0123abcd.pt"])
+def test_a_run_that_was_killed_before_its_first_state_blocks_no_other(tiny_recipe, tmp_path, name):
+    claim_output(tmp_path / "run", tiny_recipe("train.lr=0.02"))
+    if name.startswith(".config"):
+        (tmp_path / "run" / "config.yaml").rename(tmp_path / "run" / name)
+    (tmp_path / "run" / name).touch()
+    check_output(tmp_path / "run", tiny_recipe(), resume=False)
+    clear_output(tmp_path / "run")
+    assert not any((tmp_path / "run").iterdir())
+
+
+def test_a_recipe_of_the_users_own_is_not_taken_for_a_run(tiny_recipe, tmp_path):
+    (tmp_path / "config.yaml").write_text("base: small\n")
+    with pytest.raises(InputError, match="not empty"):
+        check_output(tmp_path, tiny_recipe(), resume=False)
+    clear_output(tmp_path)
+    assert (tmp_path / "config.yaml").exists()
+
+
 @pytest.mark.parametrize("step", [0, 3])
 def test_nothing_else_is_cleared(tiny_recipe, tmp_path, step):
     folder = unbegun(tmp_path / "run", step)

@@ -196,19 +196,33 @@ def clear_output(output: Path) -> None:
     """Remove a run that ended before its first step, so that another may take its place."""
     if _never_began(output):
         shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
-        for name in (STATE, LOG, CONFIG):
-            (output / name).unlink(missing_ok=True)
+        for path in (*_leftovers(output), *(output / name for name in (STATE, LOG, CONFIG))):
+            path.unlink(missing_ok=True)
 
 
 def _never_began(output: Path) -> bool:
     """Whether a folder has what a run writes before its first step, and nothing else."""
     path, own = output / STATE, {CONFIG, STATE, LOG, TENSORBOARD}
-    if not path.is_file() or not {entry.name for entry in output.iterdir()} <= own:
+    names = {entry.name for entry in output.iterdir()} if output.is_dir() else {""}
+    names -= {file.name for file in _leftovers(output)}
+    if not names <= own:
         return False
+    if not path.exists():
+        return not names or _is_claimed(output)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"] == 0
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
         return False
+
+
+def _is_claimed(output: Path) -> bool:
+    """Whether a folder has the recipe of a run that was killed before its first state, not one of a user."""
+    config, log = output / CONFIG, output / LOG
+    try:
+        is_own = recipe_text(load_recipe(config)) == config.read_text(encoding="utf-8")
+    except (InputError, OSError):
+        return False
+    return is_own and not (log.exists() and log.stat().st_size)
 
 
 def claim_output(output: Path, recipe: Recipe) -> None:
