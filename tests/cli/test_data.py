@@ -175,3 +175,42 @@ def test_help_as_a_process(verb):
     )
     assert done.returncode == 0
     assert "--format" in done.stdout
+
+
+ODD = [
+    ({}, {"score": float("nan")}, "JSON holds no NaN or infinite numbers"),
+    ({}, {"area": float("inf")}, None),
+    ({}, {"area": int("9" * 400)}, None),
+    ({}, {"note": "\ud800"}, "surrogates not allowed"),
+    ({"name": "\ud800"}, {}, "surrogates not allowed"),
+    ({"name": "a\nb"}, {}, None),
+    ({"name": "x[/red]"}, {}, None),
+    ({"name": "n" * 100_000}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("category", "annotation", "refusal"), ODD)
+def test_odd_names_and_numbers_are_shown_and_converted_or_refused_in_a_line(
+    category, annotation, refusal, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    Image.new("RGB", (60, 50)).save(tmp_path / "set" / "images" / "a.png")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 60, "height": 50}],
+        "categories": [{"id": 1, "name": "d"} | category],
+        "annotations": [box | annotation],
+    }
+    (tmp_path / "set" / "train.json").write_text(json.dumps(content))
+    for arguments in (
+        ("inspect", tmp_path / "set", "--output", tmp_path / "look"),
+        ("convert", tmp_path / "set", tmp_path / "new", "--to", "coco"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["srtod", "data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        error = capsys.readouterr().err
+        if arguments[0] == "convert" and refusal:
+            assert stop.value.code == 2 and refusal in error and len(error.splitlines()) == 1
+        else:
+            assert not stop.value.code, error

@@ -70,8 +70,12 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_file_with_its_trace(fail
 
 
 def test_one_of_the_system_says_what_it_is_about(fails):
-    code, errors = fails(OSError(36, "File name too long", "a" * 300))
-    assert code == 1 and len(errors.splitlines()) == 1 and "File name too long" in errors
+    assert fails(OSError(36, "File name too long", "a" * 300)) == (
+        2,
+        f"error: {'a' * 80}...: too long for a name\n",
+    )
+    code, errors = fails(OSError(5, "Input/output error", "disk"))
+    assert code == 1 and len(errors.splitlines()) == 1 and "Input/output error: 'disk'" in errors
 
 
 def test_the_trace_of_an_unforeseen_error_is_shown_on_request(fails, monkeypatch):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from srtod.cli.options import Layout, OneSplit, Overwrite
+from srtod.support.errors import shown
 
 if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
@@ -114,7 +116,7 @@ def _class_table(statistics: Sequence["Statistics"]) -> Table:
     for numbers in statistics:
         table.add_column(_title(numbers), justify="right")
     for name in dict.fromkeys(name for numbers in statistics for name in numbers.classes):
-        table.add_row(name, *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
+        table.add_row(Text(shown(name)), *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
     return table
 
 

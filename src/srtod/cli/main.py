@@ -1,5 +1,6 @@
 """The command ``srtod VERB``: one module a verb, no logic."""
 
+import errno
 import os
 import shlex
 import signal
@@ -28,7 +29,7 @@ from srtod.cli import (
     visibility,
 )
 from srtod.cli.options import RecipeCommand
-from srtod.support.errors import SrtodError, first_line, shown
+from srtod.support.errors import InputError, SrtodError, first_line, shown
 from srtod.support.signals import EndingSignals
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -85,6 +86,9 @@ def main() -> None:
     except Exception as error:
         if "SRTOD_DEBUG" in os.environ:
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            print(f"error: {shown(str(error.filename)[:80])}...: too long for a name", file=sys.stderr)  # noqa: T201
+            sys.exit(InputError.exit_code)
         print(f"error: {shown(_reported(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 

@@ -149,7 +149,7 @@ def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         before, its_format = state["data"], state.get("format", 1)
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path}: not a saved state of a training run; train into a new output folder"
         ) from error
@@ -211,7 +211,7 @@ def _never_began(output: Path) -> bool:
         return not names or _is_claimed(output)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"] == 0
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
         return False
 
 

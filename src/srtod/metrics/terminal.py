@@ -3,10 +3,12 @@
 import numpy as np
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from srtod.defaults import METRICS
 from srtod.metrics.aitod import Metrics
 from srtod.metrics.visibility import SHOWN, SIZES, Visibility
+from srtod.support.errors import shown
 
 
 def metrics_table(metrics: Metrics) -> Table:
@@ -27,7 +29,7 @@ def metrics_table(metrics: Metrics) -> Table:
         table.add_column(key, justify="right", no_wrap=True)
     table.add_row("all", *_cells(metrics.summary), style="bold", end_section=True)
     for name, values in metrics.per_class.items():
-        table.add_row(name, *_cells(values))
+        table.add_row(Text(shown(name)), *_cells(values))
     return table
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import ImageFont
 
+from srtod.support.errors import shown
+
 RGB = tuple[int, int, int]
 
 OKABE_ITO: tuple[RGB, ...] = (
@@ -47,6 +49,10 @@ def hex_colour(colour: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
+_LONGEST = 300
+"""Letters of a text that are drawn; names from files may have millions."""
+
+
 class Typeface(ImageFont.FreeTypeFont):
     """A font that lends the letters it lacks from others of the machine, text by text.
 
@@ -69,7 +75,8 @@ class Typeface(ImageFont.FreeTypeFont):
         return super(Typeface, face).getlength(text, *args, **options)
 
     def _fitting(self, text: str) -> "tuple[Typeface, str]":
-        letters = set(map(ord, text)) - {0x0A}
+        text = shown(text[:_LONGEST])
+        letters = set(map(ord, text))
         here = str(self.path)
         path = next((own for own in (here, *_others()) if letters <= _letters(own)), None)
         if path is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from srtod.support.claims import claimed, scratch_path
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, first_line
 
 
 @contextmanager
@@ -166,13 +166,25 @@ def require_free(path: Path, *, overwrite: bool = False, inputs: Iterable[str | 
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: cannot be written: {first_line(error)}; correct the name in the source"
+        ) from error
     with atomic_file(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(content)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = None) -> None:
     """Write ``value`` as strict JSON (no NaN), whole or not at all."""
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: cannot be written: JSON holds no NaN or infinite numbers; correct them in the source"
+        ) from error
+    write_text(path, text + "\n")
 
 
 def is_special(path: Path) -> bool:

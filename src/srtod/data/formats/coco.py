@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,7 @@ def _attributes(item: Mapping[str, Any], box: Sequence[float]) -> Mapping[str, A
     """What else an annotation says; its area where that is not width x height."""
     attributes = {key: value for key, value in item.items() if key not in _ANNOTATION_KEYS}
     area, product = item.get("area"), (box[2] - box[0]) * (box[3] - box[1])
-    if is_real(area) and abs(area - product) > 1e-3 * max(1.0, product):
+    if is_real(area) and isfinite(area) and abs(area - product) > 1e-3 * max(1.0, product):
         attributes["area"] = area
     return attributes
 

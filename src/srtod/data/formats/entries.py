@@ -1,5 +1,6 @@
 """Lists of JSON objects, read and checked column by column: hundreds of thousands of them in a second."""
 
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from itertools import chain, islice
@@ -203,8 +204,10 @@ def _is_digits(value: Any) -> bool:
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Say whether a value is a number, and not a truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Say whether a value is a number that a float can hold, and not a truth value."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, Real)
 
 
 def _is_box(value: Any) -> bool:

@@ -169,6 +169,9 @@ def _choose(video: Video, location: str, streams: Sequence["VideoStream"]) -> tu
         with suppress(av.error.FFmpegError), av.open(location) as again:
             probed = islice(again.demux(*again.streams.video), PROBED)
             packets.update(packet.stream.index for packet in probed if packet.size)
+    streams = [own for own in streams if own.codec_context is not None]
+    if not streams:
+        raise InputError(f"{video}: no decoder for its pictures; convert it to H.264, such as with ffmpeg")
     real = [own for own in streams if not own.disposition & av.stream.Disposition.attached_pic] or streams
     moving = [own for own in real if packets[own.index] >= MOVING] or real
     chosen = max(moving, key=lambda own: own.width * own.height)
