@@ -35,6 +35,38 @@ def test_columns_under_other_names(root):
 
 
 @pytest.mark.parametrize(
+    "table",
+    [
+        "image;x1;y1;x2;y2;label\na.jpg;1;2;11;12;cat\n",
+        "image\tx1\ty1\tx2\ty2\tlabel\na.jpg\t1\t2\t11\t12\tcat\n",
+        "image,x,y,width,height,label\na.jpg,1,2,10,10,cat\n",
+        "image,x,y,w,h,label\na.jpg,1,2,10,10,cat\n",
+    ],
+)
+def test_tables_with_other_separators_and_with_sizes(root, table):
+    (root / "train.csv").write_text(table)
+    assert data.read(root).require_sound().records[0].boxes.tolist() == [[1, 2, 11, 12]]
+
+
+def test_a_size_in_a_table_that_is_no_number_costs_its_image(root):
+    (root / "train.csv").write_text("image,x,y,width,height,label\na.jpg,1,2,ten,10,cat\nb.jpg,1,2,9,9,cat\n")
+    annotated = data.read(root)
+    assert [record.file_name for record in annotated.records] == ["b.jpg"]
+    assert annotated.faults[0].what == "'ten' is not a number"
+
+
+def test_a_class_that_is_rare_is_one_of_each_split(tmp_path, make_image):
+    for split, name in (("train", "cat"), ("valid", "dog")):
+        make_image(tmp_path / split / "a.jpg")
+        (tmp_path / split / "_annotations.csv").write_text(HEAD + f"a.jpg,64,48,{name},1,2,11,12\n")
+    sets = {split: data.read(tmp_path, split=split) for split in data.splits(tmp_path)}
+    assert {split: own.classes for split, own in sets.items()} == dict.fromkeys(
+        ("train", "val"), ("cat", "dog")
+    )
+    assert sets["val"].records[0].labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
     ("row", "message", "left"),
     [
         ("a.jpg,64,48,cat,1,x,11,12\n", "'x' is not a number", []),
@@ -89,6 +121,34 @@ def test_an_encoding_that_nobody_knows_is_said(root):
         data.read(root)
 
 
+@pytest.mark.parametrize("names", [("000000", "000001"), ("000010", "000020"), ("frame-a", "frame-b")])
+def test_frames_are_those_that_their_images_are_called_by(tmp_path, make_image, names):
+    frames = [name if name.isdecimal() else str(n) for n, name in enumerate(names, start=1)]
+    for name in names:
+        make_image(tmp_path / "img1" / f"{name}.jpg")
+    (tmp_path / "gt").mkdir()
+    lines = (f"{int(frame)},1,{left},5,8,8,1,1,1\n" for frame, left in zip(frames, (5, 7), strict=True))
+    (tmp_path / "gt" / "gt.txt").write_text("".join(lines))
+    records = data.read(tmp_path).require_sound().records
+    assert [record.boxes[0, 0] for record in records] == [5, 7]
+
+
+def test_cvat_for_video_is_named(root):
+    (root / "annotations.xml").write_text(
+        '<annotations><meta></meta><track id="0" label="cat"/></annotations>'
+    )
+    with pytest.raises(InputError, match="CVAT for video, which is not read"):
+        data.read(root)
+
+
+@pytest.mark.parametrize("opening", ['<annotation verified="yes">', "<annotation>"])
+def test_a_file_of_labelimg_may_be_verified(root, opening):
+    box = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    for name in "ab":
+        (root / f"{name}.xml").write_text(f"{opening}<object><name>cat</name>{box}</object></annotation>")
+    assert data.read(root).require_sound().format == "voc"
+
+
 def test_a_line_of_motchallenge_that_is_cut_costs_its_image(tmp_path, make_image):
     make_image(tmp_path / "MOT-01" / "img1" / "000001.jpg")
     (tmp_path / "MOT-01" / "gt").mkdir()
@@ -140,6 +200,16 @@ def test_dota(tmp_path, make_image):
     assert (annotated.format, annotated.split, annotated.classes) == ("dota", "train", ("plane", "ship"))
     assert annotated.records[0].boxes.tolist() == [[1, 1, 9, 9], [20, 20, 30, 30]]
     assert annotated.records[0].ignore.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("folder", ["annfiles", "labelTxt-v1.5/DOTA-v1.5_train"])
+def test_dota_in_other_folders_and_a_class_that_is_rare(tmp_path, make_image, folder):
+    for split, name in (("train", "ship"), ("val", "plane")):
+        make_image(tmp_path / split / "images" / "P1.png")
+        (tmp_path / split / folder).mkdir(parents=True)
+        (tmp_path / split / folder / "P1.txt").write_text(f"5 1 9 5 5 9 1 5 {name} 0\n")
+    annotated = data.read(tmp_path, split="train").require_sound()
+    assert (annotated.classes, annotated.records[0].labels.tolist()) == (("plane", "ship"), [1])
 
 
 def test_a_line_of_dota_that_is_cut_costs_its_image(tmp_path, make_image):

@@ -4,7 +4,7 @@ Of a turned box the enclosing upright rectangle is taken (https://captain-whu.gi
 A difficult object is a region to ignore.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,28 +13,36 @@ from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name, to_number
 from srtod.data.records import AnnotatedSet
 
-_FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0")
+_FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles")
 _COLUMNS = 9
 
 
 def find(path: Path) -> Splits:
     """Find the splits at ``path``: a folder with ``images`` and ``labelTxt``, or one that holds such."""
     if _texts(path):
-        return {"": partial(_read, path, "")}
+        return {"": partial(_read, path, "", [path])}
     folders = [folder for folder in files_like(path, "*/") if _texts(folder)]
     named = name_splits(folders, lambda folder: split_name(folder.name) or folder.name)
-    return {split: partial(_read, folder, split) for split, folder in named.items()}
+    return {split: partial(_read, folder, split, folders) for split, folder in named.items()}
 
 
 def _texts(folder: Path) -> dict[str, Path]:
-    texts = (text for name in _FOLDERS for text in files_like(folder / name, "*.txt"))
+    texts = (text for name in _FOLDERS for text in files_like(folder / name, "**/*.txt"))
     return {text.stem: text for text in texts}
 
 
-def _read(folder: Path, split: str) -> AnnotatedSet:
+def _lines(texts: Mapping[str, Path]) -> dict[str, list[str]]:
+    return {stem: [line for line in read_lines(text) if _is_box(line)] for stem, text in texts.items()}
+
+
+def _read(folder: Path, split: str, folders: Sequence[Path]) -> AnnotatedSet:
+    """Read a split; the classes are those of all folders."""
     texts = _texts(folder)
-    lines = {stem: [line for line in read_lines(text) if _is_box(line)] for stem, text in texts.items()}
-    classes = sorted({_class(line) for marked in lines.values() for line in marked} - {""})
+    lines = _lines(texts)
+    everything = [lines, *(_lines(_texts(other)) for other in folders if other != folder)]
+    classes = sorted(
+        {_class(line) for own in everything for marked in own.values() for line in marked} - {""}
+    )
     builder = SetBuilder(folder, "dota", split, classes)
     parse = partial(_mark, labels={name: label for label, name in enumerate(classes)})
     images = {path.stem: path for path in image_files(folder / "images")}

@@ -2,8 +2,8 @@
 
 VisDrone: ``sequences/<name>/*.jpg`` and ``annotations/<name>.txt``, a line a box: frame, target, left, top,
 width, height, score, category, truncation, occlusion. MOTChallenge: ``<name>/img1/*.jpg`` and
-``<name>/gt/gt.txt``: frame, target, left, top, width, height, whether it counts, class, visibility. Frames
-count from 1.
+``<name>/gt/gt.txt``: frame, target, left, top, width, height, whether it counts, class, visibility. A frame
+is the number that its image is called by, else they count from 1.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ def _sequences(folder: Path) -> dict[Path, Path]:
     """The text of each folder of frames."""
     texts = files_like(folder / "annotations", "*.txt")
     found = {folder / "sequences" / text.stem: text for text in texts}
-    found |= {text.parent.parent / "img1": text for text in files_like(folder, "*/gt/gt.txt")}
+    found |= {text.parent.parent / "img1": text for text in files_like(folder, "*/gt/gt.txt", "gt/gt.txt")}
     return {frames: text for frames, text in sorted(found.items()) if frames.is_dir()}
 
 
@@ -50,11 +50,12 @@ def _read(folder: Path, split: str) -> AnnotatedSet:
         lines = defaultdict(list)
         for number, line in enumerate(read_lines(text), start=1):
             if line.strip():
-                lines[line.split(",")[0].strip().lstrip("0")].append((f"line {number}", line))
+                lines[line.split(",")[0].strip().lstrip("0") or "0"].append((f"line {number}", line))
         for number, image in enumerate(image_files(frames), start=1):
             image_id += 1
             name = image.relative_to(folder).as_posix()
-            builder.add_items(image_id, name, image, lines.pop(str(number), []), parse, file=text)
+            frame = str(int(image.stem)) if image.stem.isdecimal() else str(number)
+            builder.add_items(image_id, name, image, lines.pop(frame, []), parse, file=text)
         for frame in lines:
             builder.fault(f"there is no image of frame {frame}", file=text)
     return builder.build()

@@ -17,12 +17,14 @@ from srtod.data.formats.layout import ImageFinder, Splits, read_lines, read_xml,
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 
+_SIZES = {"width": "height", "w": "h", "bbox_width": "bbox_height"}
+"""Columns of sizes in the place of the other corner, which stand after it: Roboflow's are those of images."""
 _COLUMNS = {
     "file": ("filename", "file_name", "image", "image_path", "path", "file"),
-    "left": ("xmin", "x_min", "x1", "left", "xtl"),
-    "top": ("ymin", "y_min", "y1", "top", "ytl"),
-    "right": ("xmax", "x_max", "x2", "right", "xbr"),
-    "bottom": ("ymax", "y_max", "y2", "bottom", "ybr"),
+    "left": ("xmin", "x_min", "x1", "left", "xtl", "x", "bbox_x"),
+    "top": ("ymin", "y_min", "y1", "top", "ytl", "y", "bbox_y"),
+    "right": ("xmax", "x_max", "x2", "right", "xbr", *_SIZES),
+    "bottom": ("ymax", "y_max", "y2", "bottom", "ybr", *_SIZES.values()),
     "class": ("class", "label", "class_name", "category", "name"),
 }
 _SIDES = ("left", "top", "right", "bottom")
@@ -46,13 +48,14 @@ def find_cvat(path: Path) -> Splits:
 
 def _splits(files: Sequence[Path], format: str, rows_of: Any) -> Splits:
     named = splits_of_files(files)
-    return {split: partial(_read, file, split, format, rows_of) for split, file in named.items()}
+    return {split: partial(_read, file, split, format, rows_of, files) for split, file in named.items()}
 
 
 def _header(file: Path) -> dict[str, str]:
     """The column of each thing that is needed; none where one is missing."""
     with file.open(encoding="utf-8-sig", errors="replace") as stream:
-        columns = [name.strip() for name in next(csv.reader([stream.readline()]), [])]
+        head = stream.readline()
+    columns = [name.strip() for name in next(csv.reader([head], delimiter=_delimiter(head)), [])]
     by_name = {name.lower(): name for name in columns}
     found = {}
     for key, names in _COLUMNS.items():
@@ -63,7 +66,8 @@ def _header(file: Path) -> dict[str, str]:
 def _read_csv(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
     columns, rows = _header(file), _Rows()
     try:
-        lines = list(csv.reader(read_lines(file), skipinitialspace=True, strict=True))
+        texts = read_lines(file)
+        lines = list(csv.reader(texts, delimiter=_delimiter(texts[0]), skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise InputError(f"{file}: not a table of comma-separated values: {error}") from error
     header = [name.strip() for name in lines[0]]
@@ -74,9 +78,24 @@ def _read_csv(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
         marked = rows.setdefault(row.get(columns["file"], ""), [])
         values = {key: (row.get(column) or "").strip() for key, column in columns.items()}
         is_cut = any(row.get(column) is None for column in columns.values())
+        for start, end in (("left", "right"), ("top", "bottom")) if not is_cut else ():
+            if columns[end].lower() in (*_SIZES, *_SIZES.values()) and values[start] and values[end]:
+                values[end] = _sum(values[start], values[end])
         if is_cut or any(values[key] for key in _SIDES):
             marked.append((f"line {number}", values))
     return rows, {}
+
+
+def _delimiter(head: str) -> str:
+    return max(",;\t", key=head.count)
+
+
+def _sum(start: str, size: str) -> str:
+    """The far corner, or what is no number there."""
+    try:
+        return repr(float(start) + float(size))
+    except ValueError:
+        return size
 
 
 def _is_cvat(file: Path) -> bool:
@@ -85,8 +104,10 @@ def _is_cvat(file: Path) -> bool:
 
 
 def _read_cvat(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
-    rows, sizes = _Rows(), {}
-    for image in read_xml(file).iter("image"):
+    rows, sizes, root = _Rows(), {}, read_xml(file)
+    if root.find("track") is not None:
+        raise InputError(f"{file}: CVAT for video, which is not read; export 'CVAT for images' or COCO")
+    for image in root.iter("image"):
         name = image.get("name", "")
         width, height = (image.get(key, "") for key in ("width", "height"))
         if width.isdecimal() and height.isdecimal() and int(width) and int(height):
@@ -108,9 +129,13 @@ def _corners(shape: ET.Element) -> Mapping[str, str]:
     return {"class": shape.get("label", ""), **dict(zip(_SIDES, sides, strict=True))}
 
 
-def _read(file: Path, split: str, format: str, rows_of: Any) -> AnnotatedSet:
+def _read(file: Path, split: str, format: str, rows_of: Any, files: Sequence[Path]) -> AnnotatedSet:
+    """Read a split; the classes are those of all files."""
     rows, sizes = rows_of(file)
-    classes = sorted({values["class"] for marked in rows.values() for _, values in marked} - {""})
+    everything = [rows, *(rows_of(other)[0] for other in files if other != file)]
+    classes = sorted(
+        {values["class"] for own in everything for marked in own.values() for _, values in marked} - {""}
+    )
     if not classes:
         raise InputError(f"{file}: no classes: nothing is marked in it")
     builder = SetBuilder(file, format, split, classes)

@@ -8,6 +8,7 @@ Coordinates follow the VOC development kit: pixels counted from 1, both ends ins
 ignore here. Classes are those of ``classes.txt`` where there is one, else all names of all splits, sorted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -57,7 +58,7 @@ def _place(folder: Path) -> Path | None:
     for name in ("Annotations", "annotations", "labels", ""):
         if (file := next(iter(files_like(folder / name, "*.xml")), None)) is not None:
             with file.open("rb") as stream:
-                return folder / name if b"<annotation>" in stream.read(1000).replace(b" ", b"") else None
+                return folder / name if re.search(rb"<annotation[\s>]", stream.read(1000)) else None
     return None
 
 
