@@ -55,6 +55,18 @@ def test_inspect_sound_set(run, make_set, tmp_path):
     assert (numbers["split"], numbers["objects"], numbers["faults"]) == ("train", 1, [])
 
 
+def test_inspect_tells_what_a_recipe_can_never_learn(run, make_set, tmp_path):
+    root = make_set([30, 20, 3, 2], [10, 10, 8, 8])
+    code, out, err = run("inspect", root, "--recipe", "small", "--json", tmp_path / "n.json")
+    assert code == 0, err
+    assert "warning: never-assigned-box: 1 in train; smaller anchors" in out
+    findings = json.loads((tmp_path / "n.json").read_text())["findings"]
+    assert ("never-assigned-box", 1) in [(one["name"], one["count"]) for one in findings]
+    code, out, err = run("inspect", root, "--recipe", "smal")
+    assert (code, out) == (2, "")
+    assert "no recipe named 'smal'" in err
+
+
 def test_inspect_says_what_a_known_set_lacks(run, tmp_path):
     folder = tmp_path / "VisDrone2019-DET-val"
     (folder / "images").mkdir(parents=True)

@@ -30,7 +30,13 @@ def found(tmp_path, make_coco):
     """Findings of some function in a set with the given annotations."""
 
     def find(function, annotations, **changes):
-        make_coco(tmp_path, annotations=annotations, **changes)
+        dog = {
+            "id": 1000,
+            "image_id": 2,
+            "category_id": 7,
+            "bbox": [9, 9, 5, 5],
+        }  # so that no class is unused
+        make_coco(tmp_path, annotations=[*annotations, dog], **changes)
         return list(function(data.read(tmp_path)))
 
     return find
@@ -57,7 +63,7 @@ def test_every_name_is_a_word_of_a_url_and_has_a_remedy():
 )
 def test_faults_of_readers_have_names(found, annotation, name, severity):
     sound = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 5, 5]}
-    (finding,) = found(told_findings, [sound, {**sound, "id": 2, **annotation}])
+    finding = found(told_findings, [sound, {**sound, "id": 2, **annotation}])[0]
     assert (finding.name, finding.severity, finding.count, finding.split) == (name, severity, 1, "train")
     assert len(finding.examples) == 1
 

@@ -1,6 +1,7 @@
 """``srtod data inspect``: the verb and its tables."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,13 @@ def inspect(
     output: Annotated[
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Recipe (name or YAML file): count the boxes that its detector can never learn.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option(help="Write numbers, findings and all faults there.", show_default=False),
@@ -47,7 +55,13 @@ def inspect(
 
     if json is not None:
         require_free(json, overwrite=overwrite, inputs=(data,))
-    inspection = inspect_splits(data, format=format, split=split, progress=True)
+    look = None
+    if recipe is not None:
+        from srtod.engine.assignment import never_assigned
+        from srtod.recipes import load_recipe
+
+        look = partial(never_assigned, recipe=load_recipe(recipe), progress=True)
+    inspection = inspect_splits(data, format=format, split=split, progress=True, look=look)
     print_inspection(inspection, Console())
     if output is not None:
         for path in write_sheets(inspection.splits, output, overwrite=overwrite):

@@ -68,8 +68,8 @@ class Finding:
         }
 
 
-def find_all(sets: Sequence[AnnotatedSet], fingerprints: Mapping[Path, Fingerprint]) -> tuple[Finding, ...]:
-    """Find everything that is wrong or worth knowing, the worst first.
+def find_all(sets: Sequence[AnnotatedSet], fingerprints: Mapping[Path, Fingerprint]) -> list[Finding]:
+    """Find everything that is wrong or worth knowing.
 
     Args:
         sets: the splits, their images decoded.
@@ -78,7 +78,7 @@ def find_all(sets: Sequence[AnnotatedSet], fingerprints: Mapping[Path, Fingerpri
     found = [*leaks(sets, fingerprints)]
     for annotated in sets:
         found += [*told_findings(annotated), *box_findings(annotated), *image_findings(annotated)]
-    return worst_first(found)
+    return found
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

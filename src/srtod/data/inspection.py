@@ -1,5 +1,6 @@
 """What a data set holds, in numbers."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
-from srtod.data.findings import Finding, find_all
+from srtod.data.findings import Finding, find_all, worst_first
 from srtod.data.fingerprints import Fingerprint, fingerprint
 from srtod.data.known import Completeness, compare, compare_whole
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
@@ -130,7 +131,12 @@ class Inspection:
 
 
 def inspect_splits(
-    path: Path, *, format: str | None = None, split: str | None = None, progress: bool = False
+    path: Path,
+    *,
+    format: str | None = None,
+    split: str | None = None,
+    progress: bool = False,
+    look: Callable[[AnnotatedSet], Iterable[Finding]] | None = None,
 ) -> Inspection:
     """Read splits of a data set, decode all their images and count what they hold.
 
@@ -139,6 +145,7 @@ def inspect_splits(
         format: its layout; ``None`` recognises it.
         split: this one alone; ``None`` takes all.
         progress: show bars on stderr.
+        look: finds more in a split.
 
     Raises:
         InputError: as :func:`srtod.data.read`.
@@ -146,14 +153,16 @@ def inspect_splits(
     names = splits(path, format=format) if split is None else (split,)
     prints: dict[Path, Fingerprint] = {}
 
-    def look(record: ImageRecord, pixels: NDArray[np.uint8]) -> None:
+    def keep(record: ImageRecord, pixels: NDArray[np.uint8]) -> None:
         prints[record.path] = fingerprint(record, pixels)
 
     sets = (read(path, format=format, split=name) for name in names)
-    compared = look if len(names) > 1 else None
+    compared = keep if len(names) > 1 else None
     checked = [check_images(annotated, progress=progress, look=compared) for annotated in sets]
     described = tuple((annotated, describe(annotated)) for annotated in checked)
-    return Inspection(described, compare_whole(checked), find_all(checked, prints))
+    more = (finding for annotated in checked if look is not None for finding in look(annotated))
+    findings = worst_first([*find_all(checked, prints), *more])
+    return Inspection(described, compare_whole(checked), findings)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -40,6 +40,26 @@ class Head(nn.Module, ABC):
             boxes may be read on the host.
         """
 
+    @abstractmethod
+    def assigned(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """Which object each anchor of one image is to find in training, before any of them are sampled.
+
+        Args:
+            levels: (h, w) of each level in cells.
+            size: (height, width) of the image in pixels.
+            padded_size: the same with padding.
+            truth: of the image.
+
+        Returns:
+            int64 ``[N]``: index of the object, or negative.
+        """
+
     def detect(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """Detections of all images in pixels of the batch, as :meth:`Candidates.best` orders them."""
         found, limits = self.candidates(levels, sizes), self.limits

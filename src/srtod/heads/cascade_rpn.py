@@ -148,6 +148,18 @@ class CascadeRPN(ProposalNetwork):
             predictions.append(LevelPrediction(refined, *self.second(features, refined, stride), first))
         return predictions
 
+    def assigned(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """Which object each cell is to find in the first step, where the second begins."""
+        rows = self.anchors.valid_rows(levels, padded_size, truth.boxes.device)
+        own = slice(None) if rows is None else torch.cat(rows)
+        return self.regions(levels, truth.boxes)[own]
+
     def losses(
         self,
         predictions: Sequence[LevelPrediction],
@@ -162,7 +174,7 @@ class CascadeRPN(ProposalNetwork):
         for index, truth in enumerate(truths):
             rows = self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device)
             own = slice(None) if rows is None else torch.cat(rows)
-            assigned = self.regions(sizes, truth.boxes)[own]
+            assigned = self.assigned(sizes, batch.sizes[index], batch.padded_sizes[index], truth)
             boxes = self.first_coder.decode(anchors[own], first[index, own], None)
             first_box = first_box + iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
             refined = every[index]

@@ -15,7 +15,7 @@ from srtod.boxes.candidates import Candidates, best_of_level
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.samplers import RandomSampler, Samples
 from srtod.heads.losses import SummedLoss, smooth_l1
-from srtod.heads.matching import match, matched
+from srtod.heads.matching import EVERY_BOX, match, matched
 from srtod.nn.initialisation import near_zero
 from srtod.types import ImageBatch, Truth
 
@@ -91,6 +91,16 @@ class ProposalNetwork(nn.Module, ABC):
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
         """Losses by name, not yet divided; ``sizes`` are the (h, w) of the levels in cells."""
+
+    @abstractmethod
+    def assigned(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """Which object each anchor is to find, see :meth:`~srtod.heads.base.Head.assigned`."""
 
     def propose(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """Proposals under the limits of the current mode, as :meth:`Candidates.best` orders them.
@@ -195,20 +205,12 @@ class RegionProposalNetwork(ProposalNetwork):
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
         """Losses of the sampled anchors."""
-        anchors = [level.boxes for level in predictions]
-        everywhere = torch.cat(anchors)
+        everywhere = torch.cat([level.boxes for level in predictions])
         logits = torch.cat([level.logits for level in predictions], dim=1)
         deltas = torch.cat([level.deltas for level in predictions], dim=1)
         score_loss, box_loss, count = logits.new_zeros(3).unbind()
         for index, truth in enumerate(truths):
-            samples = match(
-                anchors,
-                truth,
-                assigner=self.assigner,
-                sampler=self.sampler,
-                rows=self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device),
-                valid=self._inside(everywhere, batch.sizes[index]),
-            )
+            samples = self._match(sizes, batch.sizes[index], batch.padded_sizes[index], truth, self.sampler)
             references = everywhere[samples.rows]
             if self.target_shrink is not None:
                 references = scaled_boxes(references, self.target_shrink)
@@ -222,11 +224,39 @@ class RegionProposalNetwork(ProposalNetwork):
             "loss_rpn_box": SummedLoss(box_loss, count),
         }
 
-    def _inside(self, anchors: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """Which of ``[N, 4]`` anchors may train in an image of this size, bool ``[N]``; None for all."""
+    def assigned(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """Which object each anchor that may train is to find."""
+        return self._match(levels, size, padded_size, truth, EVERY_BOX).assigned
+
+    def _match(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+        sampler: RandomSampler,
+    ) -> Samples:
+        anchors, device = self.anchors(levels, truth.boxes.device), truth.boxes.device
+        return match(
+            anchors,
+            truth,
+            assigner=self.assigner,
+            sampler=sampler,
+            rows=self.anchors.valid_rows(levels, padded_size, device),
+            valid=self._inside(anchors, size),
+        )
+
+    def _inside(self, anchors: Sequence[Tensor], size: tuple[int, int]) -> Tensor | None:
+        """Which anchors ``[N_l, 4]`` may train in an image of this size, bool ``[N]``; None for all."""
         if self.border is None:
             return None
-        (x1, y1, x2, y2), (height, width) = anchors.unbind(1), size
+        (x1, y1, x2, y2), (height, width) = torch.cat(list(anchors)).unbind(1), size
         beyond = (x1 < -self.border) | (y1 < -self.border)
         return ~(beyond | (x2 >= width + self.border) | (y2 >= height + self.border))
 

@@ -30,6 +30,16 @@ class TwoStageHead(Head):
         losses, proposals = self.rpn.loss_and_propose(levels, batch, truths)
         return averaged(losses | self.box_head.losses(levels, proposals, batch, truths))
 
+    def assigned(
+        self,
+        levels: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """That of the proposals: what they do not find reaches no box stage."""
+        return self.rpn.assigned(levels, size, padded_size, truth)
+
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The refined proposals of all images, once for each class above the threshold."""
         return self.box_head.candidates(levels, self.rpn.propose(levels, sizes), sizes)

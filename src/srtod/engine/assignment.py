@@ -1,0 +1,113 @@
+"""Which objects of a data set a detector can never learn, because no anchor or cell is ever to find them."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from srtod.data.findings import Finding
+from srtod.data.records import AnnotatedSet, ImageRecord
+from srtod.data.transforms import RandomFlip, crop
+from srtod.detectors.border.targets import read_targets
+from srtod.detectors.config import DetectorConfig
+from srtod.detectors.preprocess import Preprocess
+from srtod.recipes import DataRecipe, Recipe
+from srtod.support.progress import counting_bar
+from srtod.types import Target
+
+IMAGES = 500
+"""Images of a split that are looked at, evenly spaced: all anchors of one take up to a second."""
+_EXAMPLES = 3
+
+View = tuple[Tensor, Target]
+"""An image, of which only the size is read, and what is marked in it."""
+
+
+class Assignment:
+    """The assignment of a recipe's detector, at the sizes it is trained at.
+
+    Args:
+        recipe: its system, anchors, resize and augmentation.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        changes = {"pretrained_backbone": False, "classes": ("object",)}
+        config: DetectorConfig = recipe.model.changed(changes, where="model")
+        with torch.device("meta"):  # the weights are not asked for
+            self._pyramid, self._head = config.parts()
+            self._preprocess = Preprocess(resize=config.resize)
+        self._data = recipe.data
+
+    @torch.no_grad()
+    def never(self, record: ImageRecord) -> list[int]:
+        """Return the rows of the objects of an image that no anchor is to find in any view of it."""
+        number = len(record.boxes)
+        # The labels say which object it is: no assigner reads classes.
+        target: Target = {
+            "boxes": torch.from_numpy(record.boxes).float(),
+            "labels": torch.arange(number),
+            "ignore": torch.from_numpy(record.ignore.copy()),
+        }
+        image = torch.empty((3, record.height, record.width), dtype=torch.uint8, device="meta")
+        left = set((~target["ignore"]).nonzero().flatten().tolist())
+        for view in _views((image, target), self._data, self._pyramid.strides[0]):
+            if not left:
+                break
+            left -= set(self._assigned(*view, number).tolist())
+        return sorted(left)
+
+    def _assigned(self, image: Tensor, target: Target, number: int) -> Tensor:
+        """The labels of the objects that anchors are to find."""
+        batch = self._preprocess([image])
+        (truth,) = read_targets(
+            [target],
+            sizes=[(image.shape[1], image.shape[2])],
+            scales=batch.scales,
+            num_classes=number,
+            device=torch.device("cpu"),
+        )
+        height, width = batch.padded_sizes[0]
+        levels = [(-(-height // stride), -(-width // stride)) for stride in self._pyramid.strides]
+        assigned = self._head.assigned(levels, batch.sizes[0], batch.padded_sizes[0], truth)
+        return truth.labels[assigned[assigned >= 0].unique()]
+
+
+def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = False) -> Iterator[Finding]:
+    """Tell the objects of a split that the detector of a recipe can never learn.
+
+    Args:
+        annotated: the split; of more than :data:`IMAGES` images so many are looked at.
+        recipe: what is to be trained.
+        progress: show a bar on stderr.
+    """
+    assignment, lines, count, objects = Assignment(recipe), [], 0, 0
+    records = annotated.evenly(IMAGES).records
+    with counting_bar(len(records), shown=progress) as bar:
+        task = bar.add_task(f"assigning {annotated.split}".rstrip(), total=len(records))
+        for record in records:
+            rows = assignment.never(record)
+            count, objects = count + len(rows), objects + int((~record.ignore).sum())
+            for row in rows[: _EXAMPLES - len(lines)]:
+                width, height = record.boxes[row, 2:] - record.boxes[row, :2]
+                number = record.annotation_ids[row]
+                lines.append(f"{record.path}, annotation {number}: {width:.3g} x {height:.3g} px")
+            bar.advance(task)
+    if count:
+        share = f"{count / objects:.1%} of the objects in {len(records):,} images"
+        yield Finding("never-assigned-box", annotated.split, count, (share, *lines))
+
+
+def _views(whole: View, recipe: DataRecipe, stride: int) -> Iterator[View]:
+    """An image as it is, mirrored if the recipe mirrors, and shifted by half a cell if it cuts pieces."""
+    yield whole
+    chance = torch.Generator()
+    if recipe.horizontal_flip:
+        yield RandomFlip("horizontal", 1.0)(*whole, chance)
+    if recipe.vertical_flip:
+        yield RandomFlip("vertical", 1.0)(*whole, chance)
+    if recipe.crop is not None:
+        height, width = whole[0].shape[1:]
+        half = stride // 2
+        for top, left in ((0, half), (half, 0), (half, half)):
+            if top < height and left < width:
+                yield crop(*whole, top, left, height - top, width - left)
