@@ -55,7 +55,7 @@ class Scene:
         found = boxes_of(boxes)
         given = array_of("scores", scores, np.float64, len(found))
         own = array_of("labels", labels, np.int64, len(found))
-        if len(own) and not 0 <= own.min() <= own.max() < len(classes):
+        if len(own) and classes and not 0 <= own.min() <= own.max() < len(classes):
             raise InputError(f"labels: from {own.min()} to {own.max()}; there are {len(classes)} classes")
         order = np.argsort(-given, kind="stable")
         self.boxes, self.scores, self.labels = found[order], given[order], own[order]
