@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from srtod.boxes.candidates import Candidates, DetectionLimits
+from srtod.support.errors import InputError
 from srtod.types import ImageBatch, Truth
 
 
@@ -40,7 +41,6 @@ class Head(nn.Module, ABC):
             boxes may be read on the host.
         """
 
-    @abstractmethod
     def assigned(
         self,
         levels: Sequence[tuple[int, int]],
@@ -58,7 +58,13 @@ class Head(nn.Module, ABC):
 
         Returns:
             int64 ``[N]``: index of the object, or negative.
+
+        Raises:
+            InputError: a head of one's own that does not say so.
         """
+        raise InputError(
+            f"{type(self).__name__} does not say what its anchors are to find; define 'assigned'"
+        )
 
     def detect(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """Detections of all images in pixels of the batch, as :meth:`Candidates.best` orders them."""
