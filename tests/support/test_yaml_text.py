@@ -33,3 +33,9 @@ def test_a_few_aliases_are_taken():
     assert parse_yaml("a: &a [1, 1e-4]\nb: *a\n", "a:") == {"a": [1, 1e-4], "b": [1, 1e-4]}
     assert parse_yaml("a: &a [1, no]\nb: *a\n", "a:", plain=True)["b"] == ["1", "no"]
     assert parse_yaml("", "a:") is None
+
+
+def test_characters_that_yaml_does_not_know_are_one_line():
+    with pytest.raises(InputError, match="not valid YAML: unacceptable character") as raised:
+        parse_yaml("names: [\x00]", "data.yaml:")
+    assert "\n" not in str(raised.value)

@@ -24,8 +24,8 @@ def parse_yaml(text: str, what: str, *, plain: bool = False) -> Any:
     Raises:
         InputError: it is no YAML, its aliases stand for too much, or it holds an impossible value.
     """
-    loader = yaml.BaseLoader(text) if plain else _Loader(text)
     try:
+        loader = yaml.BaseLoader(text) if plain else _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -40,8 +40,6 @@ def parse_yaml(text: str, what: str, *, plain: bool = False) -> Any:
         raise
     except ValueError as error:  # such as the 99th of a month
         raise InputError(f"{what} not usable YAML: {first_line(error)}") from error
-    finally:
-        loader.dispose()
 
 
 def _unfolded(node: yaml.Node, sizes: dict[int, float]) -> float:
