@@ -204,7 +204,7 @@ class Detector(nn.Module):
                 )
         detector = cls._filled(path, state, config.changed(changes, where="load")).eval()
         with require_sane_outputs(detector, str(path)):
-            detector._detect(detector.preprocess([torch.full((3, 32, 32), 0.5)]))
+            detector._detect(detector.preprocess([torch.full((3, 32, 160), 0.5)]))
         return detector
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
