@@ -15,7 +15,7 @@ from srtod.recipes import DataRecipe, Recipe
 from srtod.support.progress import counting_bar
 from srtod.types import Target
 
-IMAGES = 500
+IMAGES = 100
 """Images of a split that are looked at, evenly spaced: all anchors of one take up to a second."""
 _EXAMPLES = 3
 
