@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import srtod
 from srtod.cli import main as command_line
@@ -76,6 +77,19 @@ def test_one_of_the_system_says_what_it_is_about(fails):
     )
     code, errors = fails(OSError(5, "Input/output error", "disk"))
     assert code == 1 and len(errors.splitlines()) == 1 and "Input/output error: 'disk'" in errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ],
+)
+def test_a_lack_of_memory_is_told_with_what_to_change(fails, error):
+    code, errors = fails(error)
+    assert code == 1 and errors.startswith("error: out of memory: ") and "--batch-size" in errors
 
 
 def test_the_trace_of_an_unforeseen_error_is_shown_on_request(fails, monkeypatch):

@@ -7,7 +7,7 @@ from PIL import Image
 
 import srtod
 from srtod.data.images import read_image
-from srtod.inference import ImageFile, collect_images, load_detector
+from srtod.inference import ImageFile, collect_images, load_detector, memory
 from srtod.inference.predict import predictions
 from srtod.support.errors import InputError
 
@@ -168,3 +168,22 @@ def test_half_precision_finds_nearly_the_same(detector, tmp_path, path):
         assert found.scores[:5] == pytest.approx(expected.scores[:5], abs=0.05)
     with pytest.raises(InputError, match="precision fp16 needs a GPU"):
         srtod.predict(path, detector, precision="fp16")
+
+
+def test_an_image_that_needs_more_memory_than_is_free_is_looked_at_in_slices(
+    detector, tmp_path, write_image, monkeypatch, capsys
+):
+    small, large = write_image(tmp_path / "a.png"), write_image(tmp_path / "b.png", width=900, height=700)
+    whole = [*srtod.predict(small, detector), *srtod.predict(large, detector)]
+    sliced = list(srtod.predict(large, detector, slice=640))
+    needed = memory.free_memory(detector.device) / memory.fitting_pixels(detector)
+    monkeypatch.setattr(memory, "free_memory", lambda _: 2 * 900 * 600 * needed)
+    capsys.readouterr()
+    found = list(srtod.predict([small, large], detector, batch_size=2))
+    assert (
+        "b.png: 900 x 700 pixels need more memory than is free: looked at in slices"
+        in capsys.readouterr().err
+    )
+    assert found[0].boxes == pytest.approx(whole[0].boxes, abs=1e-3)
+    assert found[1].boxes == pytest.approx(sliced[0].boxes, abs=1e-3)
+    assert len(found[1]) != len(whole[1]) or not np.allclose(found[1].boxes, whole[1].boxes)

@@ -11,10 +11,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import srtod
+from srtod.inference import memory
 from srtod.inference.inputs import to_tensor
 from srtod.inference.predict import load_detector
 from srtod.inference.speed import for_inference
-from srtod.serve import Limits, limits, serve
+from srtod.serve import Limits, serve
 from srtod.serve.app import create_app
 from srtod.serve.served import Served
 
@@ -94,7 +95,7 @@ def test_too_little_memory_is_told_in_a_sentence(client, planted, picture, monke
 
 @pytest.mark.parametrize("free", [10**6, 10**12])
 def test_by_default_only_images_that_fit_into_memory_are_taken(planted, picture, monkeypatch, free):
-    monkeypatch.setattr(limits, "free_memory", lambda device: free)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
     asked = TestClient(create_app(planted))
     assert asked.get("/about").json()["max_pixels"] == (25_000_000 if free > 10**9 else 100_000)
     assert send(asked, "/detect", picture(400, 300)).status_code == (200 if free > 10**9 else 413)

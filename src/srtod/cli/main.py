@@ -33,6 +33,10 @@ from srtod.support.errors import InputError, SrtodError, first_line, shown
 from srtod.support.signals import EndingSignals
 
 _INTERRUPTED = 128 + signal.SIGINT
+_MEMORY = (
+    "out of memory: take smaller images or crops (--slice to predict, --crop to train), fewer at once "
+    "(--batch-size), or another --device"
+)
 
 app = typer.Typer(
     name="srtod",
@@ -89,8 +93,17 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             print(f"error: {shown(str(error.filename)[:80])}...: too long for a name", file=sys.stderr)  # noqa: T201
             sys.exit(InputError.exit_code)
+        if "torch" in sys.modules and _is_out_of_memory(error):
+            print(f"error: {_MEMORY}", file=sys.stderr)  # noqa: T201
+            sys.exit(1)
         print(f"error: {shown(_reported(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from srtod.inference.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _reported(error: Exception) -> str:

@@ -14,16 +14,19 @@ from torch import Tensor, nn
 
 from srtod.assets import SHIPPED
 from srtod.data.depth import parse_stretch, stretch_of
+from srtod.data.pixels import LoadedPixels
 from srtod.defaults import Precision, Stretch
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
+from srtod.inference.memory import fitting_pixels
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference, prefers_channels_last
 from srtod.nn.modes import evaluating
 from srtod.support.devices import choose_device, in_precision, require_precision
 from srtod.support.errors import InputError
+from srtod.support.progress import say
 from srtod.types import Detections, Finder
 
 READERS = 2
@@ -165,7 +168,8 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Return the predictions, made as they are asked for; no more than some batches of images are held.
 
-    In slices an image may have any size: one too large to be read whole is read in bands.
+    In slices an image may have any size: one too large to be read whole is read in bands. One that is read
+    whole, but needs more memory than is free to be looked at whole, is looked at in slices, and that is said.
 
     Args:
         finder: a detector in evaluation mode, or what else finds objects; its device is used.
@@ -219,11 +223,10 @@ def _raise(_: AnyImage, error: InputError) -> None:
 def _whole(
     finder: Finder, images: Sequence[AnyImage], batch_size: int, on_bad: OnBad, stretch: Stretch
 ) -> Iterator[Prediction]:
-    items = _read_ahead(images, 2 * batch_size, stretch)
+    items, most = _read_ahead(images, 2 * batch_size, stretch), fitting_pixels(finder)
     while batch := list(islice(items, batch_size)):
         sound = [(image, item.result()) for image, item in batch if item.exception() is None]
-        with torch.inference_mode():
-            results = finder([to_tensor(read, finder.device) for _, read in sound]) if sound else []
+        results = _look(finder, sound, most / batch_size)
         for (image, read), found in zip(sound, results, strict=True):
             yield Prediction.of(image, pixels_of(read), finder.classes, found)
         for image, item in batch:
@@ -231,6 +234,25 @@ def _whole(
                 item.result()
             except InputError as error:
                 on_bad(image, error)
+
+
+def _look(finder: Finder, images: Sequence[tuple[AnyImage, Tensor]], most: float) -> list[Detections]:
+    """Look at images at once, but in slices at those of more pixels than memory takes."""
+    if all(read[0].numel() <= most for _, read in images):
+        with torch.inference_mode():
+            return finder([to_tensor(read, finder.device) for _, read in images]) if images else []
+    found = []
+    for image, read in images:
+        if read[0].numel() <= most:
+            found += _look(finder, [(image, read)], most)
+            continue
+        slicing = Slicing()
+        say(
+            f"{image.file_name}: {read.shape[2]} x {read.shape[1]} pixels need more memory than is free: "
+            f"looked at in slices of {slicing.side} pixels, as with --slice {slicing.side}"
+        )
+        found.append(find_in_slices(finder, LoadedPixels(pixels_of(read)), slicing))
+    return found
 
 
 def _read_ahead(

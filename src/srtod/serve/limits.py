@@ -4,11 +4,8 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 
-import psutil
-import torch
-
 from srtod import defaults
-from srtod.detectors.detector import Detector
+from srtod.inference.memory import fitting_pixels
 from srtod.support.errors import InputError
 from srtod.types import Finder
 
@@ -17,10 +14,6 @@ MULTIPART_BYTES = 8_192
 """What a form may add to the bytes of its file: boundaries, headers, the name."""
 _ARRIVING = 4
 """Uploads that may arrive while the queue is full; by then there may be room."""
-_USED = 0.8
-"""Part of the free memory that an image may take."""
-_BYTES_A_PIXEL = 250
-"""What backbone, head and pixels take, measured on a CPU (in all 480 with 256 channels a level)."""
 _LONGEST_NAME = 200
 
 
@@ -79,22 +72,9 @@ class Limits:
 def fitting_megapixels(finder: Finder) -> float:
     """Return how many million pixels an image may have by default: what the free memory of the device takes.
 
-    Never more than :data:`srtod.defaults.MEGAPIXELS`. The head of the paper holds two maps at the image's own
-    size, of so many channels as a pixel of the finest level has for each pixel of the image.
+    Never more than :data:`srtod.defaults.MEGAPIXELS`.
     """
-    needed = 2.0 * _BYTES_A_PIXEL
-    if isinstance(finder, Detector):
-        channels, switches = finder.config["pyramid_channels"], finder.config["self_reconstruction"]
-        needed = _BYTES_A_PIXEL + channels
-        if switches and switches["head"] == "paper":
-            needed += 2 * torch.float32.itemsize * channels / finder.pyramid.strides[0]
-    fitting = _USED * free_memory(finder.device) / needed / MEGA
-    return min(defaults.MEGAPIXELS, max(round(fitting, 1), 0.1))
-
-
-def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free there."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return min(defaults.MEGAPIXELS, max(round(fitting_pixels(finder) / MEGA, 1), 0.1))
 
 
 def clean_name(name: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from srtod.inference.memory import is_out_of_memory
 from srtod.support.errors import SrtodError
 
 Result = TypeVar("Result")
@@ -82,11 +83,8 @@ def _within_memory(job: Callable[[], Result]) -> Result:
     """
     try:
         return job()
-    except (MemoryError, torch.OutOfMemoryError):
-        pass
-    except RuntimeError as error:
-        # torch has no class for a CPU's lack of memory.
-        if "DefaultCPUAllocator: can't allocate memory" not in str(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
     # Here the frames that held the job's tensors are gone.
     if torch.cuda.is_available():

@@ -1,0 +1,41 @@
+"""How large an image may be to be looked at as a whole, asked before memory runs out."""
+
+import psutil
+import torch
+
+from srtod.detectors.detector import Detector
+from srtod.types import Finder
+
+_USED = 0.8
+"""Part of the free memory that images may take."""
+_BYTES_A_PIXEL = 250
+"""What backbone, head and pixels take, measured on a CPU (in all 480 with 256 channels a level)."""
+_MARKS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+"""torch has no class for a CPU's lack of memory."""
+
+
+def fitting_pixels(finder: Finder) -> float:
+    """Return how many pixels fit into the free memory of a finder's device when it looks at them at once.
+
+    The head of the paper holds two maps at the image's own size, of so many channels as a pixel of the finest
+    level has for each pixel of the image. Detectors that resize what they see are taken as if they did not.
+    """
+    needed = 2.0 * _BYTES_A_PIXEL
+    if isinstance(finder, Detector):
+        channels, switches = finder.config["pyramid_channels"], finder.config["self_reconstruction"]
+        needed = _BYTES_A_PIXEL + channels
+        if switches and switches["head"] == "paper":
+            needed += 2 * torch.float32.itemsize * channels / finder.pyramid.strides[0]
+    return _USED * free_memory(finder.device) / needed
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free there."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that there was not enough memory, of a GPU or of the machine."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _MARKS)
