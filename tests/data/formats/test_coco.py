@@ -386,9 +386,7 @@ def test_words_of_other_tools_for_a_region_to_ignore(tmp_path, make_coco, key):
     assert data.read(tmp_path).records[0].ignore.tolist() == [True]
 
 
-@pytest.mark.parametrize(
-    ("root", "above"), [("cat", "cat"), ("pets", "pets"), ("pets", "animals"), ("_background_", "none")]
-)
+@pytest.mark.parametrize(("root", "above"), [("cat", "cat"), ("pets", "pets"), ("_background_", "none")])
 def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, make_coco, root, above):
     categories = [
         {"id": 0, "name": root, "supercategory": "none"},
@@ -399,6 +397,16 @@ def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, ma
     annotated = data.read(tmp_path)
     assert (annotated.classes, annotated.category_ids) == (("cat", "dog"), (3, 7))
     assert "nothing refers to category 0, which stands above others: no class" in annotated.notes[0]
+
+
+def test_a_category_without_another_above_it_is_a_class_in_every_split(tmp_path, make_coco):
+    categories = [
+        {"id": 0, "name": "person", "supercategory": "none"},
+        {"id": 3, "name": "car", "supercategory": "vehicle"},
+        {"id": 7, "name": "bus", "supercategory": "vehicle"},
+    ]
+    make_coco(tmp_path, categories=categories)  # without persons
+    assert data.read(tmp_path).classes == ("person", "car", "bus")
 
 
 def test_another_category_that_nothing_refers_to_stays_and_is_named(tmp_path, make_coco):

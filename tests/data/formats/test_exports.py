@@ -1,5 +1,7 @@
 """Layouts that other tools write and that are only read: CSV, CVAT's XML, DOTA, folders of frames."""
 
+import errno
+
 import pytest
 
 from srtod import data
@@ -179,16 +181,33 @@ def test_a_label_file_that_is_a_pointer_of_git_lfs_costs_its_image(tmp_path, mak
     assert "a pointer of Git LFS" in annotated.faults[0].what
 
 
-def test_what_a_class_marks_that_is_called_ignore_is_to_be_ignored(root):
-    rows = "a.jpg,64,48,Ignored Regions,1,2,11,12\na.jpg,64,48,dog,5,5,9,9\nb.jpg,64,48,cat,5,5,9,9\n"
+@pytest.mark.parametrize(
+    "name", ["Ignored Regions", "ignored-regions", "ignored_region", "dont_care", "_ignore_"]
+)
+def test_what_a_class_marks_that_is_called_ignore_is_to_be_ignored(root, name):
+    rows = f"a.jpg,64,48,{name},1,2,11,12\na.jpg,64,48,dog,5,5,9,9\nb.jpg,64,48,cat,5,5,9,9\n"
     (root / "_annotations.csv").write_text(HEAD + rows)
     annotated = data.read(root).require_sound()
     assert annotated.classes == ("cat", "dog")
     assert [record.labels.tolist() for record in annotated.records] == [[data.ANY_CLASS, 1], [0]]
     assert counts(annotated) == [(2, 1), (1, 0)]
-    assert annotated.notes == (
-        f"{root / '_annotations.csv'}: Ignored Regions: marks regions to ignore, no class",
-    )
+    assert annotated.notes == (f"{root / '_annotations.csv'}: {name}: marks regions to ignore, no class",)
+
+
+@pytest.mark.parametrize("method", ["read_text", "open"])
+def test_a_file_without_permission_is_one_line(root, monkeypatch, method):
+    file = root / "_annotations.csv"
+    file.write_text(HEAD + "a.jpg,64,48,dog,5,5,9,9\n")
+    allowed = getattr(type(file), method)
+
+    def refuse(path, *args, **options):
+        if path == file:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return allowed(path, *args, **options)
+
+    monkeypatch.setattr(type(file), method, refuse)
+    with pytest.raises(InputError, match=r"_annotations\.csv: cannot be read: Permission denied"):
+        data.read(root)
 
 
 def test_dota(tmp_path, make_image):

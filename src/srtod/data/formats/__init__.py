@@ -49,14 +49,18 @@ def find_splits(path: Path, format: str | None = None) -> Splits:
     """Find the splits of a data set, recognising its layout where none is named.
 
     Raises:
-        InputError: there is nothing at ``path``, the layout is unknown, or it could be several.
+        InputError: there is nothing at ``path``, the layout is unknown or could be several, or a file cannot be
+            read.
     """
     known = {**READERS, **VERSIONS}
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a data set")
     if format is not None and format not in known:
         raise InputError(f"unknown format {format!r}{did_you_mean(format, known)}; known are {_list(known)}")
-    found = {name: splits for name in ([format] if format else READERS) if (splits := known[name](path))}
+    try:
+        found = {name: splits for name in ([format] if format else READERS) if (splits := known[name](path))}
+    except OSError as error:  # they look into files to recognise them
+        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     for kind in _KINDS_OF_COCO:
         if kind in found:
             found.pop("coco", None)

@@ -17,8 +17,8 @@ from srtod.data.images import image_size
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
 from srtod.support.errors import InputError
 
-_IGNORE_CLASSES = re.compile(r"_*(?:ignored?|don'?tcare|(?:ignored?|dontcare)(?:regions?|areas?))_*")
-"""Names of classes, without spaces and strokes, that mark regions to ignore."""
+_IGNORE_CLASSES = re.compile(r"(?:ignored?|don'?tcare)(?:regions?|areas?)?")
+"""Names of classes, without spaces, strokes and underscores, that mark regions to ignore."""
 
 TOLERANCE = 1.0
 """Pixels a box may reach out of its image and be clipped without a word: AI-TOD and VisDrone count so."""
@@ -245,7 +245,7 @@ class SetBuilder:
 
     def _without_ignore_classes(self, records: tuple[ImageRecord, ...]) -> tuple[ImageRecord, ...]:
         """What a class marks that is called ``ignore`` or the like are regions to ignore of any class."""
-        names = [re.sub(r"[\s-]", "", name.casefold()) for name in self.classes]
+        names = [re.sub(r"[\s_-]", "", name.casefold()) for name in self.classes]
         kept = [label for label, name in enumerate(names) if not _IGNORE_CLASSES.fullmatch(name)]
         if not kept or len(kept) == len(names):
             return records

@@ -156,15 +156,12 @@ def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) 
     above = {str(item.get("supercategory")) for item in categories.items}
     names = Counter(str(item.get("name")) for item in categories.items)
     used = set(map(str, annotations.optional("category_id")))
-    tops = [item for item in categories.items if item.get("supercategory") == "none"]
-    root = tops[0] if len(tops) == 1 < len(categories.items) else None
     kept = np.ones(len(categories.items), dtype=bool)
     for row, item in enumerate(categories.items):
         name = str(item.get("name"))
         spare = (
             name in above - {str(item.get("supercategory"))}
             or names[name] > 1
-            or item is root
             or name.strip("_").lower() in ("background", "bg", "ignore")
         )
         if spare and str(item.get("id")) not in used:

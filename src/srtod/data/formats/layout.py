@@ -58,6 +58,8 @@ def read_lines(path: Path) -> list[str]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8") from error
     if is_lfs_pointer(text[:32].encode()):
