@@ -49,8 +49,8 @@ def find_splits(path: Path, format: str | None = None) -> Splits:
     """Find the splits of a data set, recognising its layout where none is named.
 
     Raises:
-        InputError: there is nothing at ``path``, the layout is unknown or could be several, or a file cannot be
-            read.
+        InputError: there is nothing at ``path`` or it cannot be read, the layout is unknown, or it could be
+            several.
     """
     known = {**READERS, **VERSIONS}
     if not path.exists():
