@@ -64,7 +64,7 @@ def test_a_file_that_decodes_too_long_is_killed_and_the_next_user_is_served(serv
         assert answered.status_code == 422
         assert "x.png: not decoded within 0.01 s" in answered.json()["detail"]
         own = psutil.Process()
-        wait_until(lambda: not any(child.status() == "running" for child in own.children()))
+        wait_until(lambda: not [one for one in own.children() if one.status() != psutil.STATUS_ZOMBIE])
     assert planted.sizes == [(64, 48)]
 
 
@@ -122,7 +122,7 @@ def test_slow_uploads_lock_nobody_out(serving, planted, picture, monkeypatch):
 def test_what_is_no_request_is_answered_as_all_others_are(serving, planted):
     with serving(planted) as address, connect(address) as raw:
         raw.sendall(b"\x00 nonsense\r\n\r\n")
-        head, _, body = raw.recv(5000).partition(b"\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: raw.recv(5000), b"")).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body) == {
             "detail": "Invalid HTTP request received."
         }
@@ -139,3 +139,19 @@ def test_head_is_answered(client, planted, path):
 def test_a_text_in_place_of_a_file_is_told_with_what_to_write(client, planted):
     answered = client(planted).post("/detect", data={"file": "photo.jpg"}, files={"x": b""})
     assert answered.status_code == 422 and "-F file=@photo.jpg" in answered.json()["detail"]
+
+
+def test_nothing_of_the_working_folder_is_run(serving, planted, picture, tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("import pathlib; pathlib.Path('ran').touch()")
+    monkeypatch.chdir(tmp_path)
+    with serving(planted) as address:
+        assert post(address, picture()).status_code == 200
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_decoder_that_died_while_it_waited_costs_nobody_an_upload(serving, planted, picture):
+    with serving(planted) as address:
+        for child in psutil.Process().children():
+            child.kill()
+        time.sleep(0.2)
+        assert post(address, picture()).status_code == 200

@@ -7,7 +7,7 @@ directions are a line of JSON and bytes, so that nothing that a broken decoder s
 
 import json
 import sys
-from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from srtod.data.images import ImageBytes, TooManyPixels, image_size, read_image
 from srtod.defaults import Stretch
 from srtod.support.errors import InputError
+from srtod.support.signals import serve_parent
 
 CELL = 32
 """Detectors fill both sides up to a multiple of this."""
-_BASE_BYTES = 2 * 2**30
-"""What the process takes by itself: above all addresses, not memory."""
+_BASE_BYTES = 2**29
 _BYTES_A_PIXEL = 64
 """What a decoder may take: bands of 16 bits are stretched as floats of 8 bytes."""
 
@@ -90,18 +90,21 @@ def _stretch(told: Stretch | list[float]) -> Stretch:
 
 
 def _bound(more_bytes: int, seconds: float) -> None:
-    """Let the kernel stop this process at so much memory and so much more CPU time, where it can."""
-    with suppress(ImportError):  # not on Windows, where the parent's timeout is the only bound
-        import resource
+    """Let the kernel stop this process at so much more memory and CPU time, where it does so exactly."""
+    if sys.platform != "linux":
+        return
+    import resource
 
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        for kind, most in (
-            (resource.RLIMIT_AS, more_bytes),
-            (resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 1),
-        ):
-            _, hard = resource.getrlimit(kind)
-            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for kind, most in (
+        (resource.RLIMIT_AS, held + more_bytes),
+        (resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 1),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":
+    serve_parent()
     serve(sys.stdin.buffer, sys.stdout.buffer)

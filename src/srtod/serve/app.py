@@ -63,10 +63,12 @@ def create_app(finder: Finder, *, limits: Limits | None = None, hosts: Collectio
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        await decoders.prepare()
-        yield
-        queue.close()
-        decoders.close()
+        try:
+            await decoders.prepare()
+            yield
+        finally:
+            queue.close()
+            decoders.close()
 
     app = FastAPI(
         title="srtod",

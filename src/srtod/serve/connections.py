@@ -27,8 +27,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request; where there are too many connections, one that waits longer ends."""
         super().connection_made(transport)
-        if len(self.connections) > MOST:
-            idle = [own for own in self.connections if isinstance(own, Connection) and own.is_idle]
+        alive = [own for own in self.connections if not own.transport.is_closing()]
+        if len(alive) > MOST:
+            idle = [own for own in alive if isinstance(own, Connection) and own.is_idle]
             oldest = min((own for own in idle if own is not self), key=lambda own: own._since, default=None)
             if oldest is None:
                 self._end(503, "the server has too many connections; try again in 1 s")

@@ -18,9 +18,16 @@ from srtod.defaults import Stretch
 from srtod.serve.limits import Limits
 from srtod.support.errors import InputError
 
+_AT_ONCE = 4
+"""Uploads that are decoded at a time: one that takes long holds up nobody, and memory stays bounded."""
 _KEPT = 2
 """Processes that wait for the next upload."""
 _DOT = ImageBytes("dot.ppm", b"P6 1 1 255\n\0\0\0")
+
+
+class _Answered(NamedTuple):
+    answer: Answer
+    pixels: NDArray[np.uint8]
 
 
 class Decoders:
@@ -33,6 +40,7 @@ class Decoders:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._free: list[subprocess.Popen[bytes]] = []
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def prepare(self) -> None:
         """Start a process, so that the first upload does not wait for it."""
@@ -52,26 +60,8 @@ class Decoders:
         """
         seconds = self._limits.decode_seconds if seconds is None else seconds
         question = Question(str(upload), len(upload.data), stretch, self._limits.pixels, seconds)
-        process, sound = self._free.pop() if self._free else _start(), False
-        try:
-            async with asyncio.timeout(seconds):
-                answer, pixels = await anyio.to_thread.run_sync(
-                    _exchange, process, question, upload.data, abandon_on_cancel=True
-                )
-            sound = True
-        except TimeoutError:
-            raise InputError(
-                f"{upload}: not decoded within {seconds:g} s; save it again as a plain JPEG or PNG"
-            ) from None
-        except (OSError, ValueError):  # the kernel killed it at its bounds, or the decoder crashed
-            raise InputError(
-                f"{upload}: decoding it takes more time or memory than an image should"
-            ) from None
-        finally:
-            if sound and len(self._free) < _KEPT:
-                self._free.append(process)
-            else:
-                process.kill()
+        async with self._places:
+            answer, pixels = await self._asked(question, upload.data)
         if answer.problem:
             raise (TooManyPixels if answer.too_many_pixels else InputError)(answer.problem)
         return pixels
@@ -81,15 +71,43 @@ class Decoders:
         while self._free:
             self._free.pop().kill()
 
+    async def _asked(self, question: Question, data: bytes) -> _Answered:
+        """Ask a process, which is kept for the next upload unless it is killed."""
+        process, sound = self._process(), False
+        try:
+            async with asyncio.timeout(question.seconds):
+                answered = await anyio.to_thread.run_sync(
+                    _exchange, process, question, data, abandon_on_cancel=True
+                )
+            sound = True
+        except TimeoutError:
+            raise InputError(
+                f"{question.name}: not decoded within {question.seconds:g} s; save it again as a plain JPEG "
+                "or PNG"
+            ) from None
+        except (OSError, ValueError):  # the kernel killed it at its bounds, or the decoder crashed
+            raise InputError(
+                f"{question.name}: decoding it takes more time or memory than an image should"
+            ) from None
+        finally:
+            if sound and len(self._free) < _KEPT:
+                self._free.append(process)
+            else:
+                process.kill()
+        return answered
 
-class _Answered(NamedTuple):
-    answer: Answer
-    pixels: NDArray[np.uint8]
+    def _process(self) -> subprocess.Popen[bytes]:
+        """One that waits, or a new one."""
+        while self._free:
+            process = self._free.pop()
+            if process.poll() is None:
+                return process
+        return _start()
 
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "srtod.data.isolated"],
+        [sys.executable, "-P", "-m", "srtod.data.isolated"],  # -P: nothing of the working folder is imported
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -54,7 +54,7 @@ class _Arrival:
     def give_up(self, now: float) -> None:
         """End the wait for the next bytes."""
         self.deadline = now
-        if self.wait is not None:
+        if self.wait is not None and not self.wait.expired():
             self.wait.reschedule(now)
 
 
@@ -150,6 +150,8 @@ class Guard:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "the request took too long to arrive") from None
+            finally:
+                arrival.wait = None
             arrival.came += len(message.get("body", b""))
             arrival.complete = not message.get("more_body", False)
             if arrival.came > self.limits.body_bytes:

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Collection
-from contextlib import suppress
 from importlib import import_module
 
 from srtod.serve.limits import Limits
@@ -60,9 +59,10 @@ def serve(finder: Finder, *, host: str = "127.0.0.1", port: int = 8000, limits: 
     say(f"http://{shown}:{listening.getsockname()[1]} (Ctrl+C stops)")
     if shown not in LOOPBACK:
         say("anyone who reaches this address can use it: there is no password")
-    with suppress(KeyboardInterrupt):
+    try:
         uvicorn.Server(config).run(sockets=[listening])
-    say("stopped")
+    finally:
+        say("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:

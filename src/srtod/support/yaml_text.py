@@ -56,12 +56,15 @@ class _Loader(yaml.SafeLoader):
     """YAML in which ``1e-4`` is a number and a key may not stand twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
-        if twice is not None:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {twice!r} stands twice", problem_mark=node.start_mark
-            )
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):  # others are refused below
+                name = self.construct_object(key, deep=True)
+                if name in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {name!r} stands twice", problem_mark=node.start_mark
+                    )
+                seen.add(name)
         return super().construct_mapping(node, deep)
 
 

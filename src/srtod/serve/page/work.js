@@ -141,7 +141,7 @@ export class Work {
   }
 
   #patience(item) {
-    const onBusy = (seconds) => this.#tell(item, `the server is busy; again in ${seconds} s`);
+    const onBusy = (seconds) => this.#begin(item, `the server is busy; again in ${seconds} s`);
     return { onBusy, signal: this.#stop.signal };
   }
 
