@@ -1,10 +1,13 @@
 """Which process an output belongs to while it is made, and what processes left that are gone."""
 
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import socket
+import sys
+import warnings
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -24,7 +27,8 @@ _MARK = re.compile(
     r"\..*\.(?:(?P<host>[0-9a-f]+)-(?P<pid>[0-9a-f]+)-(?P<start>[0-9a-f]+)-)?[0-9a-f]{8}(\.\w+)?"
 )
 _CLOCK = 2
-"""Seconds by which the start of a process may be told differently."""
+"""Seconds (on Linux ticks) by which the start of a process may be told differently."""
+_BYTES = 100  # of a name and of its ending, so that what is added leaves it under 255
 
 
 @contextmanager
@@ -35,7 +39,8 @@ def claimed(path: Path) -> Generator[None]:
         InputError: another process has claimed it.
     """
     path = Path(os.path.realpath(path))
-    lock = path.with_name(f".{path.name[:100]}.lock") if path.name else path
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    lock = path.parent / f".{_cut(path.name)}.{digest}.lock"
     handle = None
     with suppress(OSError):  # where no file can be, the work itself says it
         handle = _locked(lock, path)
@@ -43,18 +48,20 @@ def claimed(path: Path) -> Generator[None]:
         yield
     finally:
         if handle is not None:
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # of a file of another user's
+                lock.unlink()
             os.close(handle)
 
 
 def scratch_path(path: Path) -> Path:
     """A hidden name beside ``path`` that nothing has yet, with the mark of this process and the suffix.
 
-    What processes of this machine that are gone left in the folder is removed.
+    What processes of this user, machine and container that are gone left in the folder is removed.
     """
     _sweep(path.parent)
-    mark = f"{_host():x}-{os.getpid():x}-{_start(os.getpid()):x}-{secrets.token_hex(4)}"
-    return path.parent / f".{path.stem[:100]}.{mark}{path.suffix}"
+    start = _start(os.getpid())
+    own = "" if start is None else f"{_host():x}-{os.getpid():x}-{start:x}-"
+    return path.parent / f".{_cut(path.stem)}.{own}{secrets.token_hex(4)}{_cut(path.suffix)}"
 
 
 def remove_scratch(folder: Path) -> None:
@@ -69,7 +76,7 @@ def _locked(lock: Path, path: Path) -> int | None:
         return None
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = _opened(lock)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
@@ -80,9 +87,35 @@ def _locked(lock: Path, path: Path) -> int | None:
             raise InputError(
                 f"{path}: another process is writing there; wait for it, or choose another output"
             ) from None
-        except OSError:
+        except OSError as error:
             os.close(handle)
+            _warn_unlocked(lock, error)
+            lock.unlink(missing_ok=True)
             raise
+
+
+def _opened(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError as error:  # of a file of another user's: reading is enough to lock it
+        if not lock.exists():
+            raise
+        try:
+            return os.open(lock, os.O_RDONLY)
+        except PermissionError:
+            _warn_unlocked(lock, error)
+            raise
+
+
+def _warn_unlocked(lock: Path, error: OSError) -> None:
+    warnings.warn(
+        f"{lock.parent}: outputs cannot be locked there ({error.strerror}); let no other process write them",
+        stacklevel=2,
+    )
+
+
+def _cut(name: str) -> str:
+    return os.fsencode(name)[:_BYTES].decode(errors="ignore")
 
 
 @lru_cache(maxsize=1000)
@@ -90,26 +123,57 @@ def _sweep(folder: Path) -> None:
     with suppress(OSError):
         for entry in os.scandir(folder):
             made = _MARK.fullmatch(entry.name)
-            if made and made["pid"] and int(made["host"], 16) == _host() and not _runs(made):
+            is_here = made and made["pid"] and int(made["host"], 16) == _host() and _is_own(entry)
+            if is_here and not _runs(made):
                 _remove(Path(entry.path))
 
 
+def _is_own(entry: os.DirEntry[str]) -> bool:
+    return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+
+
 def _runs(made: re.Match[str]) -> bool:
-    return abs(_start(int(made["pid"], 16)) - int(made["start"], 16)) <= _CLOCK
+    try:
+        start = _start(int(made["pid"], 16))
+    except ProcessLookupError:
+        return False
+    return start is None or abs(start - int(made["start"], 16)) <= _CLOCK
 
 
-def _start(process: int) -> int:
-    """When a process began, in seconds; 0 for one that is gone."""
+def _start(process: int) -> int | None:
+    """When a process began: on Linux in ticks since the machine did, which no clock moves, else in seconds.
+
+    Returns:
+        None where it cannot be told.
+
+    Raises:
+        ProcessLookupError: the process is gone.
+    """
+    if sys.platform == "linux":
+        try:
+            return int(Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[19])
+        except OSError:
+            with suppress(PermissionError, OverflowError):
+                os.kill(process, 0)  # /proc may hide it (hidepid), the kernel does not
+            return None
     import psutil  # takes a moment, and not every command writes
 
     try:
         return int(psutil.Process(process).create_time())
-    except psutil.NoSuchProcess:
-        return 0
+    except psutil.NoSuchProcess as error:
+        raise ProcessLookupError from error
+    except psutil.Error:
+        return None
 
 
 def _host() -> int:
-    return zlib.crc32(socket.gethostname().encode())
+    """A number of this machine since it started, and of this container: where process numbers are unique."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return zlib.crc32(" ".join(parts).encode())
 
 
 def _remove(path: Path) -> None:
