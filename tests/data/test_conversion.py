@@ -329,6 +329,19 @@ def test_unknown_target_layout(tmp_path):
         convert(tmp_path, tmp_path / "target", "yoloo")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_file_names_that_voc_cannot_hold_are_refused(tmp_path):
+    folder = write_coco(tmp_path / "set", [((3.0, 4.0, 9.0, 8.0), 0, False)])
+    image = next(folder.rglob("*.png"))
+    image.rename(image.with_name("bad\x07name.png"))
+    file = next(folder.rglob("*.json"))
+    file.write_text(file.read_text().replace(image.name, "bad\\u0007name.png"))
+    with pytest.raises(InputError, match=r"bad\\x07name\.png: has control characters in its name"):
+        convert(folder, tmp_path / "new", to="voc")
+    assert not (tmp_path / "new").exists()
+    convert(folder, tmp_path / "same", to="coco")
+
+
 @pytest.mark.parametrize("to", ["voc", "yolo", "visdrone"])
 def test_class_names_that_a_layout_cannot_hold_are_refused(to, tmp_path):
     folder = write_coco(tmp_path / "set", [((3.0, 4.0, 9.0, 8.0), 0, False)])

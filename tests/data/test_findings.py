@@ -10,6 +10,7 @@ from PIL import Image
 from srtod import data
 from srtod.data.findings import Finding, box_findings, image_findings, told_findings
 from srtod.data.inspection import inspect_splits
+from srtod.data.records import Fault
 from srtod.data.rules import RULES
 
 
@@ -68,6 +69,26 @@ def test_faults_of_readers_have_names(found, annotation, name, severity):
     assert len(finding.examples) == 1
 
 
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("has 3 columns where VisDrone has 8: 'x class category'", "unusable-entry"),
+        ("score must be a whole number, got 'class, lies outside'", "unusable-entry"),
+        ("/sets/category/classroom left out --stretch.png: damaged image: broken", "unreadable-image"),
+        ("lacks the key 'category_id'", "unknown-class"),
+        ("unknown category 'kite'; the classes are bird", "unknown-class"),
+        ("has no class", "unknown-class"),
+        ("there is no labelTxt of that name", "image-without-annotation"),
+        ("its boxes are not read: there is no image of that name", "annotation-without-image"),
+    ],
+)
+def test_words_of_users_in_a_fault_do_not_name_it(tmp_path, make_coco, what, name):
+    make_coco(tmp_path)
+    fault = Fault(tmp_path / "category" / "class.xml", what)
+    (finding,) = told_findings(replace(data.read(tmp_path), faults=(fault,), notes=()))
+    assert finding.name == name
+
+
 def test_faults_of_images_have_names(tmp_path, make_coco):
     make_coco(tmp_path, images=("a.png", "b.png", "c.png", "d.png"))
     (tmp_path / "images" / "b.png").write_bytes(b"")
@@ -124,6 +145,7 @@ def test_images_of_narrow_range_are_counted(tmp_path, make_coco):
     Image.fromarray(frame).save(tmp_path / "images" / "a.png")
     (finding,) = image_findings(data.read(tmp_path))
     assert (finding.name, finding.severity, finding.count) == ("narrow-pixel-range", "note", 1)
+    assert finding.looked_at == 1
     assert "its values, 7400 to 7499 of 0 to 65535" in finding.examples[0]
 
 
@@ -165,4 +187,4 @@ def test_json_holds_the_findings_the_worst_first(splits):
         (one["severity"] for one in findings), key=["error", "warning", "note"].index
     )
     assert findings[0]["name"] == "leaked-image" and findings[0]["count"] == 1
-    assert set(findings[0]) == {"name", "severity", "split", "count", "remedy", "examples"}
+    assert set(findings[0]) == {"name", "severity", "split", "count", "looked_at", "remedy", "examples"}

@@ -161,6 +161,16 @@ def test_deeply_nested_metadata_are_damage(nested, tmp_path):
         described(nested, where=tmp_path / "w.safetensors")
 
 
+def test_a_system_that_is_no_name_is_damage(tmp_path):
+    with pytest.raises(InputError, match="its srtod configuration is damaged"):
+        described('{"version": "0.5.0", "config": {"system": ["a"]}}', where=tmp_path / "w.safetensors")
+
+
+def test_a_release_candidate_is_a_version(tmp_path):
+    text = '{"version": "0.5rc1", "config": {"system": "retinanet", "classes": ["a"]}}'
+    assert described(text, where=tmp_path / "w.safetensors").system == "retinanet"
+
+
 @pytest.mark.parametrize("kind", [torch.int8, torch.int64, torch.bool, torch.complex64])
 def test_weights_of_another_kind_of_numbers_are_refused(kind, tmp_path):
     with pytest.raises(InputError, match=r"holds numbers of the kind .*; weights are F16, BF16, F32, F64"):

@@ -50,6 +50,7 @@ def test_objects_smaller_than_any_anchor_claims_are_never_assigned(make_set):
     annotated = make_set((28, 28, 9, 9), (60, 60, 2, 2), (40, 80, 3, 3))
     (finding,) = never_assigned(annotated, recipe("faster-rcnn"))
     assert (finding.name, finding.split, finding.count) == ("never-assigned-box", "train", 2)
+    assert finding.looked_at == 1
     assert finding.examples[0] == "66.7% of the objects in 1 images"
     assert finding.examples[1].endswith("a.png, annotation 2: 2 x 2 px")
     assert list(never_assigned(annotated, recipe("faster-rcnn", "model.anchor_scale=0.75"))) != []

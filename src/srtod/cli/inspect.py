@@ -32,7 +32,7 @@ def inspect(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe (name or YAML file): count the boxes that its detector can never learn.",
+            help="Recipe (name or YAML file): count the boxes that are not assigned in any view tried.",
             show_default=False,
         ),
     ] = None,

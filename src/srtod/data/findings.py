@@ -38,12 +38,14 @@ class Finding:
         split: where; of two splits the one whose images are among those of the other.
         count: of boxes or images, as the name says.
         examples: some of them, a line each.
+        looked_at: images among which was counted, where it may not be all; else None.
     """
 
     name: str
     split: str
     count: int
     examples: tuple[str, ...] = ()
+    looked_at: int | None = None
 
     @property
     def severity(self) -> Severity:
@@ -63,6 +65,7 @@ class Finding:
             "severity": self.severity,
             "split": self.split,
             "count": self.count,
+            "looked_at": self.looked_at,
             "remedy": self.remedy,
             "examples": list(self.examples),
         }
@@ -139,9 +142,10 @@ def image_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
     if len(sizes) > 1:
         lines = tuple(f"{count:,} images of {size}" for size, count in sizes[:_EXAMPLES])
         yield Finding("mixed-image-sizes", split, len(records) - sizes[0][1], lines)
-    narrow = [note for record in annotated.evenly(SOME).records if (note := depth_note(record.path))]
+    some = annotated.evenly(SOME).records
+    narrow = [note for record in some if (note := depth_note(record.path))]
     if narrow:
-        yield Finding("narrow-pixel-range", split, len(narrow), tuple(narrow[:1]))
+        yield Finding("narrow-pixel-range", split, len(narrow), tuple(narrow[:1]), looked_at=len(some))
 
 
 def leaks(sets: Sequence[AnnotatedSet], fingerprints: Mapping[Path, Fingerprint]) -> Iterator[Finding]:
@@ -217,7 +221,9 @@ def _grouped(
     """Group what readers told by the first rule that fits its text, in the order of the rules."""
     groups: dict[str, list[Told]] = {name: [] for name in rules}
     for item in items:
-        groups[next(name for name, rule in rules.items() if re.search(rule.says, text(item)))].append(item)
+        said = text(item)
+        fits = (name for name, rule in rules.items() if re.search(rf"(^|: )({rule.says})", said))
+        groups[next(fits)].append(item)
     return {name: group for name, group in groups.items() if group}
 
 

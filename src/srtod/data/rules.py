@@ -13,7 +13,7 @@ class Rule(NamedTuple):
     Attributes:
         severity: how bad it is.
         remedy: what to do.
-        says: what faults and notes of this name say, a regular expression.
+        says: how faults and notes of this name begin after the names of files, a regular expression.
         fix: what ``srtod data fix`` does about it; nothing where the text is empty.
     """
 
@@ -33,7 +33,7 @@ FAULTS: Mapping[str, Rule] = {
     "image-without-annotation": Rule(
         "error",
         "add the annotation file, an empty one if nothing is in the image",
-        "there is no (such annotation file|annotations/|.*txt)",
+        "there is no (such annotation file|annotations/|labelTxt)",
         "leaves the images out",
     ),
     "annotation-without-image": Rule(
@@ -51,25 +51,31 @@ FAULTS: Mapping[str, Rule] = {
     "unreadable-image": Rule(
         "error",
         "replace the files",
-        "damaged image|empty file|Git LFS|not an image|which is not read|million pixels",
+        "damaged image|empty file|a pointer of Git LFS|not an image|a .* which is not read|"
+        "more than .* million pixels",
         "leaves the images out",
     ),
     "unknown-pixel-range": Rule(
         "error",
         "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign",
-        "--stretch",
+        "pixels of .*--stretch",
         "leaves the images out",
     ),
-    "box-twice": Rule("warning", "each counts once", "twice or more", "writes them once"),
+    "box-twice": Rule("warning", "each counts once", "box .* twice or more", "writes them once"),
     "box-without-size": Rule(
-        "error", "correct the boxes", "zero or negative size", "makes regions to ignore of them"
+        "error", "correct the boxes", "box .* zero or negative size", "makes regions to ignore of them"
     ),
-    "box-outside-image": Rule("error", "correct the boxes", "lies outside", "leaves them out"),
-    "box-across-edge": Rule("warning", "correct the boxes", "reaches out of", "clips them"),
+    "box-outside-image": Rule("error", "correct the boxes", "box .* lies outside", "leaves them out"),
+    "box-across-edge": Rule("warning", "correct the boxes", "box .* reaches out of", "clips them"),
     "box-not-a-number": Rule(
-        "error", "correct the boxes", "finite|list of four numbers", "leaves their images out"
+        "error", "correct the boxes", "b?box .*(finite|list of four numbers)", "leaves their images out"
     ),
-    "unknown-class": Rule("error", "name the class", "category|class", "makes regions to ignore of them"),
+    "unknown-class": Rule(
+        "error",
+        "name the class",
+        "unknown category|category_id |lacks the key 'category_id'|has no class",
+        "makes regions to ignore of them",
+    ),
     "nothing-annotated": Rule(
         "error", "give the annotations, or the folder that has them", "no annotations at all"
     ),
@@ -83,9 +89,14 @@ FAULTS: Mapping[str, Rule] = {
 """Faults of files, images and boxes; a fault has the first name whose text it says, the last fits all."""
 
 NOTES: Mapping[str, Rule] = {
-    "image-listed-twice": Rule("note", "each counts once", "are there again", "lists them once"),
+    "image-listed-twice": Rule(
+        "note", "each counts once", r"[\d,]+ images are there again", "lists them once"
+    ),
     "size-filled-in": Rule(
-        "note", "nothing, it is taken from the image", "without width and height", "writes the sizes"
+        "note",
+        "nothing, it is taken from the image",
+        r"[\d,]+ images are without width and height",
+        "writes the sizes",
     ),
     "unused-class": Rule("note", "add objects of it; it keeps its number", r"nothing refers to [\d,]+ of"),
     "left-out": Rule("note", "look whether it is meant to be left out", "left out|not read", "leaves it out"),

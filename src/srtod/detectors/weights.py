@@ -157,8 +157,10 @@ def described(text: str, *, where: Path) -> DetectorConfig:
         held = json.loads(text)
         config = held["config"] | {"pretrained_backbone": False}
         system = config["system"]
-        release = tuple(map(int, held["version"].split(".")[:2]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        release = tuple(map(int, re.findall(r"^(\d+)\.(\d+)", held["version"])[0]))
+        if not isinstance(system, str):
+            raise TypeError(system)
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: its srtod configuration is damaged") from error
     if release < (0, 4):
         config = without_others(config, system)

@@ -1,4 +1,4 @@
-"""Which objects of a data set a detector can never learn, because no anchor or cell is ever to find them."""
+"""Which objects of a data set are assigned to no anchor or cell of a detector, in any view tried."""
 
 from collections.abc import Iterator
 
@@ -73,7 +73,7 @@ class Assignment:
 
 
 def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = False) -> Iterator[Finding]:
-    """Tell the objects of a split that the detector of a recipe can never learn.
+    """Tell the objects of a split that a recipe's detector assigns to no anchor or cell in any view tried.
 
     Args:
         annotated: the split; of more than :data:`IMAGES` images so many are looked at.
@@ -94,7 +94,7 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
             bar.advance(task)
     if count:
         share = f"{count / objects:.1%} of the objects in {len(records):,} images"
-        yield Finding("never-assigned-box", annotated.split, count, (share, *lines))
+        yield Finding("never-assigned-box", annotated.split, count, (share, *lines), looked_at=len(records))
 
 
 def _views(whole: View, recipe: DataRecipe, stride: int) -> Iterator[View]:

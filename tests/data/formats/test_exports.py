@@ -252,6 +252,15 @@ def test_sequences_of_visdrone(tmp_path, make_image):
     assert [fault.what for fault in annotated.faults] == ["there is no image of frame 7"]
 
 
+def test_images_that_count_from_0_have_the_frames_of_a_text_that_counts_from_1(tmp_path, make_image):
+    for name in ("000000", "000001"):
+        make_image(tmp_path / "img1" / f"{name}.jpg")
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "gt.txt").write_text("1,1,5,5,8,8,1,1,1\n2,1,7,5,8,8,1,1,1\n")
+    records = data.read(tmp_path).require_sound().records
+    assert [record.boxes[0, 0] for record in records] == [5, 7]
+
+
 def test_sequences_of_motchallenge(tmp_path, make_image):
     for frame in (1, 2):
         make_image(tmp_path / "MOT17-02" / "img1" / f"{frame:06d}.jpg")

@@ -3,11 +3,12 @@
 VisDrone: ``sequences/<name>/*.jpg`` and ``annotations/<name>.txt``, a line a box: frame, target, left, top,
 width, height, score, category, truncation, occlusion. MOTChallenge: ``<name>/img1/*.jpg`` and
 ``<name>/gt/gt.txt``: frame, target, left, top, width, height, whether it counts, class, visibility. A frame
-is the number that its image is called by, else they count from 1.
+is the number that its image is called by, else they count from 1, also where images count from 0 and the text
+has one more.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,14 +52,25 @@ def _read(folder: Path, split: str) -> AnnotatedSet:
         for number, line in enumerate(read_lines(text), start=1):
             if line.strip():
                 lines[line.split(",")[0].strip().lstrip("0") or "0"].append((f"line {number}", line))
-        for number, image in enumerate(image_files(frames), start=1):
+        images = image_files(frames)
+        for frame, image in zip(_numbers(images, set(lines)), images, strict=True):
             image_id += 1
             name = image.relative_to(folder).as_posix()
-            frame = str(int(image.stem)) if image.stem.isdecimal() else str(number)
             builder.add_items(image_id, name, image, lines.pop(frame, []), parse, file=text)
         for frame in lines:
             builder.fault(f"there is no image of frame {frame}", file=text)
     return builder.build()
+
+
+def _numbers(images: Sequence[Path], said: set[str]) -> list[str]:
+    """The frame that each image is; ``said`` are those of the text."""
+    counted = [str(number) for number in range(1, len(images) + 1)]
+    called = [
+        str(int(image.stem)) if image.stem.isdecimal() else number
+        for image, number in zip(images, counted, strict=True)
+    ]
+    from_zero = called == [str(number) for number in range(len(images))]
+    return counted if from_zero and said <= set(counted) and not said <= set(called) else called
 
 
 def _visdrone_mark(line: str, size: tuple[int, int]) -> Mark:

@@ -29,7 +29,7 @@ from srtod.data.formats.layout import (
 from srtod.data.formats.regions import collapse_any_class, expand_any_class
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.support.errors import InputError, shown
+from srtod.support.errors import CONTROLS, InputError, shown
 from srtod.support.files import write_text
 
 _FLAGS = {"truncated": "truncation", "occluded": "occlusion"}
@@ -72,6 +72,11 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
         stems = []
         for record in annotated.records:
             name = names.name(record, annotated.split)
+            if CONTROLS.search(name):
+                raise InputError(
+                    f"{shown(str(record.path))}: has control characters in its name, which voc cannot hold; "
+                    "rename it, or convert to coco"
+                )
             stems.append(Path(name).stem)
             place(record, folder / "JPEGImages" / name)
             text = _to_xml(record, name, classes, lost)
