@@ -50,6 +50,12 @@ def wait_until(condition):
     assert condition()
 
 
+def decoders():
+    """Child processes that are alive."""
+    children = psutil.Process().children()
+    return {own.pid for own in children if own.status() != psutil.STATUS_ZOMBIE}
+
+
 def large():
     stream = io.BytesIO()
     Image.effect_noise((4000, 3000), 90).convert("RGB").save(stream, "PNG", compress_level=1)
@@ -57,14 +63,14 @@ def large():
 
 
 def test_a_file_that_decodes_too_long_is_killed_and_the_next_user_is_served(serving, planted, picture):
+    before = decoders()
     with serving(planted, decode_seconds=60) as address:
         assert post(address, picture()).status_code == 200
     with serving(planted, decode_seconds=0.01) as address:
         answered = post(address, large())
         assert answered.status_code == 422
         assert "x.png: not decoded within 0.01 s" in answered.json()["detail"]
-        own = psutil.Process()
-        wait_until(lambda: not [one for one in own.children() if one.status() != psutil.STATUS_ZOMBIE])
+        wait_until(lambda: decoders() <= before)
     assert planted.sizes == [(64, 48)]
 
 

@@ -6,6 +6,7 @@ directions are a line of JSON and bytes, so that nothing that a broken decoder s
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from srtod.data.images import ImageBytes, TooManyPixels, image_size, read_image
 from srtod.defaults import Stretch
 from srtod.support.errors import InputError
-from srtod.support.signals import serve_parent
 
 CELL = 32
 """Detectors fill both sides up to a multiple of this."""
@@ -106,5 +106,5 @@ def _bound(more_bytes: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    serve_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, whose end closes the input
     serve(sys.stdin.buffer, sys.stdout.buffer)
