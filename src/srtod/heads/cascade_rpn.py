@@ -174,7 +174,7 @@ class CascadeRPN(ProposalNetwork):
         for index, truth in enumerate(truths):
             rows = self.anchors.valid_rows(sizes, batch.padded_sizes[index], logits.device)
             own = slice(None) if rows is None else torch.cat(rows)
-            assigned = self.assigned(sizes, batch.sizes[index], batch.padded_sizes[index], truth)
+            assigned = self.regions(sizes, truth.boxes)[own]
             boxes = self.first_coder.decode(anchors[own], first[index, own], None)
             first_box = first_box + iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
             refined = every[index]

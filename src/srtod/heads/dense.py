@@ -96,8 +96,8 @@ class DenseHead(Head):
         anchors = self._anchors(levels)
         assigned = torch.stack(
             [
-                self.assigned(level_sizes(levels), size, padded_size, truth)
-                for size, padded_size, truth in zip(batch.sizes, batch.padded_sizes, truths, strict=True)
+                self._assign(anchors, level_sizes(levels), padded_size, truth)
+                for padded_size, truth in zip(batch.padded_sizes, truths, strict=True)
             ]
         )
         found = Matched(
@@ -123,12 +123,8 @@ class DenseHead(Head):
         padded_size: tuple[int, int],
         truth: Truth,
     ) -> Tensor:
-        """Assign all anchors of one image; those in the padding of the batch are ignored."""
-        anchors = self.anchors(levels, truth.boxes.device)
-        rows = self.anchors.valid_rows(levels, padded_size, truth.boxes.device)
-        own = match(anchors, truth, assigner=self.assigner, rows=rows)
-        number = sum(len(level) for level in anchors)
-        return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
+        """Which object each anchor of one image is to find; those in the padding are ignored."""
+        return self._assign(self.anchors(levels, truth.boxes.device), levels, padded_size, truth)
 
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The best pairs of anchor and class of each level and image whose class score passes."""
@@ -152,6 +148,19 @@ class DenseHead(Head):
 
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
+
+    def _assign(
+        self,
+        anchors: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        padded_size: tuple[int, int],
+        truth: Truth,
+    ) -> Tensor:
+        """Assign all anchors of one image, int64 ``[N]``; those in the padding of the batch are ignored."""
+        rows = self.anchors.valid_rows(sizes, padded_size, anchors[0].device)
+        own = match(anchors, truth, assigner=self.assigner, rows=rows)
+        number = sum(len(level) for level in anchors)
+        return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
 
 
 def _joined(levels: Sequence[DensePrediction]) -> DensePrediction:

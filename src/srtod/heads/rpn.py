@@ -205,12 +205,14 @@ class RegionProposalNetwork(ProposalNetwork):
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
         """Losses of the sampled anchors."""
-        everywhere = torch.cat([level.boxes for level in predictions])
+        anchors = [level.boxes for level in predictions]
+        everywhere = torch.cat(anchors)
         logits = torch.cat([level.logits for level in predictions], dim=1)
         deltas = torch.cat([level.deltas for level in predictions], dim=1)
         score_loss, box_loss, count = logits.new_zeros(3).unbind()
         for index, truth in enumerate(truths):
-            samples = self._match(sizes, batch.sizes[index], batch.padded_sizes[index], truth, self.sampler)
+            size, padded_size = batch.sizes[index], batch.padded_sizes[index]
+            samples = self._match(anchors, sizes, size, padded_size, truth, self.sampler)
             references = everywhere[samples.rows]
             if self.target_shrink is not None:
                 references = scaled_boxes(references, self.target_shrink)
@@ -232,23 +234,24 @@ class RegionProposalNetwork(ProposalNetwork):
         truth: Truth,
     ) -> Tensor:
         """Which object each anchor that may train is to find."""
-        return self._match(levels, size, padded_size, truth, EVERY_BOX).assigned
+        anchors = self.anchors(levels, truth.boxes.device)
+        return self._match(anchors, levels, size, padded_size, truth, EVERY_BOX).assigned
 
     def _match(
         self,
+        anchors: Sequence[Tensor],
         levels: Sequence[tuple[int, int]],
         size: tuple[int, int],
         padded_size: tuple[int, int],
         truth: Truth,
         sampler: RandomSampler,
     ) -> Samples:
-        anchors, device = self.anchors(levels, truth.boxes.device), truth.boxes.device
         return match(
             anchors,
             truth,
             assigner=self.assigner,
             sampler=sampler,
-            rows=self.anchors.valid_rows(levels, padded_size, device),
+            rows=self.anchors.valid_rows(levels, padded_size, truth.boxes.device),
             valid=self._inside(anchors, size),
         )
 
