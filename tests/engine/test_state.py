@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from srtod.engine.state import check_output, claim_output, clear_output, load_state, seed_step
+from srtod.engine.state import check_output, clear_output, load_state, seed_step, write_recipe
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
 
@@ -40,7 +40,7 @@ def test_a_run_that_ended_before_its_first_step_blocks_no_other(tiny_recipe, tmp
 
 @pytest.mark.parametrize("name", ["config.yaml", ".config.0123abcd.yaml", ".state.0123abcd.pt"])
 def test_a_run_that_was_killed_before_its_first_state_blocks_no_other(tiny_recipe, tmp_path, name):
-    claim_output(tmp_path / "run", tiny_recipe("train.lr=0.02"))
+    write_recipe(tmp_path / "run", tiny_recipe("train.lr=0.02"))
     if name.startswith(".config"):
         (tmp_path / "run" / "config.yaml").rename(tmp_path / "run" / name)
     (tmp_path / "run" / name).touch()
@@ -104,7 +104,7 @@ def test_killed_before_the_recipe_was_written_it_can_be_resumed(tiny_recipe, tmp
 
 def prepare_output(output, recipe, *, resume):
     check_output(output, recipe, resume=resume)
-    claim_output(output, recipe)
+    write_recipe(output, recipe)
 
 
 class Bomb:

@@ -37,6 +37,14 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path
     assert names(tmp_path) == ["weights.bin"]
 
 
+def test_whoever_may_read_a_new_file_may_read_one_that_the_writer_replaced(tmp_path):
+    (tmp_path / "usual").touch()
+    with atomic_file(tmp_path / "weights.bin") as scratch:
+        scratch.unlink()
+        scratch.touch(mode=0o600)
+    assert (tmp_path / "weights.bin").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_a_full_disk_is_told_in_one_line(tmp_path):
     def write():
         with atomic_file(tmp_path / "x.json"):
@@ -103,7 +111,7 @@ def test_no_result_takes_the_place_of_a_file_unasked_and_of_an_input_never(tmp_p
     (folder / "train.json").write_text("truth")
     (tmp_path / "link.json").symlink_to(file)
     for path, given in ((file, file), (folder / "train.json", folder), (tmp_path / "link.json", file)):
-        with pytest.raises(InputError, match="is an input, which is never overwritten"):
+        with pytest.raises(InputError, match="is an input or lies in one, which is never overwritten"):
             require_free(path, overwrite=True, inputs=(given,))
 
 

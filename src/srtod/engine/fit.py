@@ -23,11 +23,11 @@ from srtod.engine.state import (
     LAST,
     Run,
     check_output,
-    claim_output,
     clear_output,
     load_state,
     save_state,
     save_weights,
+    write_recipe,
 )
 from srtod.engine.step import NotFiniteError, Steps
 from srtod.recipes import Recipe, TrainRecipe
@@ -90,7 +90,7 @@ def fit(
     state = _state_of_all(accelerator, output, data)
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
-    on_main(accelerator, lambda: claim_output(output, recipe))
+    on_main(accelerator, lambda: write_recipe(output, recipe))
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
     for line in introduction(recipe, run, batches, val_set):
         log.say(line)

@@ -45,5 +45,7 @@ class StopSignals:
 
 
 def _is_heard(number: int) -> bool:
-    """Whether a signal is not ignored, as SIGHUP is under ``nohup``."""
-    return number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN
+    """Whether a signal is not ignored, as SIGHUP is under ``nohup``, nor another library's (None)."""
+    handler = signal.getsignal(number)
+    is_ignored = number == getattr(signal, "SIGHUP", None) and handler is signal.SIG_IGN
+    return handler is not None and not is_ignored

@@ -208,14 +208,14 @@ def _never_began(output: Path) -> bool:
     if not names <= own:
         return False
     if not path.exists():
-        return not names or _is_claimed(output)
+        return not names or _holds_recipe(output)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"] == 0
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
         return False
 
 
-def _is_claimed(output: Path) -> bool:
+def _holds_recipe(output: Path) -> bool:
     """Whether a folder has the recipe of a run that was killed before its first state, not one of a user."""
     config, log = output / CONFIG, output / LOG
     try:
@@ -225,7 +225,7 @@ def _is_claimed(output: Path) -> bool:
     return is_own and not (log.exists() and log.stat().st_size)
 
 
-def claim_output(output: Path, recipe: Recipe) -> None:
+def write_recipe(output: Path, recipe: Recipe) -> None:
     """Write the whole recipe into the folder and remove what a killed process left half-written.
 
     Raises:

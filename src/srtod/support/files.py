@@ -40,8 +40,9 @@ def atomic_file(path: Path) -> Generator[Path]:
         _refuse_folder(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch.touch(exist_ok=False)
-        begun = True
+        begun, mode = True, scratch.stat().st_mode
         yield scratch
+        scratch.chmod(mode)  # some writers make a file of their own, which nobody else may read
         with scratch.open("rb+") as written:
             os.fsync(written.fileno())  # else a power cut could leave the new name on an empty file
         scratch.replace(target)
@@ -157,7 +158,9 @@ def require_free(path: Path, *, overwrite: bool = False, inputs: Iterable[str | 
         return
     real = path.resolve()
     if any(given is not None and real.is_relative_to(Path(given).resolve()) for given in inputs):
-        raise InputError(f"{path}: is an input, which is never overwritten; choose another name")
+        raise InputError(
+            f"{path}: is an input or lies in one, which is never overwritten; choose another name"
+        )
     if not overwrite:
         raise InputError(
             f"{path}: exists; choose another name, or replace it with --overwrite, overwrite=True"

@@ -1,15 +1,16 @@
 """Signals that end a program, in its main process and in those that work for it."""
 
-import ctypes
+import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_LOOK = 1.0
+"""Seconds after which a worker looks whether its parent is still there."""
 
 
 class EndingSignals:
@@ -50,8 +51,14 @@ def serve_parent(*_: object) -> None:
     for number in (signal.SIGINT, *_ENDING):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _only_once)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.name != "nt":  # Windows keeps the number of a parent that is gone
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
 
 
 def _only_once(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,58 @@
+"""Workers end with their parent, and only with it."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from srtod.support.signals import serve_parent
+
+PARENT = """
+import multiprocessing, time
+from srtod.support.signals import serve_parent
+
+def work():
+    serve_parent()
+    time.sleep(60)
+
+worker = multiprocessing.get_context("fork").Process(target=work)
+worker.start()
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the number of a parent that is gone")
+def test_a_worker_ends_soon_after_its_parent_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+        assert psutil.wait_procs([worker], timeout=20)[1] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
+def test_a_worker_outlives_the_thread_that_started_it():
+    workers = []
+
+    def start():
+        workers.append(multiprocessing.get_context("fork").Process(target=_work, daemon=True))
+        workers[0].start()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    time.sleep(0.5)
+    assert workers[0].is_alive()
+    workers[0].kill()
+    workers[0].join()
+
+
+def _work():
+    serve_parent()
+    time.sleep(60)
