@@ -37,6 +37,20 @@ def test_loading_torch_is_said_once_and_left_to_others(capsys, monkeypatch):
     assert notice not in sys.meta_path
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a working directory that is in use")
+def test_a_working_directory_that_is_gone_is_told_in_one_line(tmp_path):
+    program = "import os, sys; os.rmdir(os.getcwd()); sys.argv = ['srtod', 'predict', 'x.png']; "
+    program += "from srtod.cli.main import main; main()"
+    (gone := tmp_path / "gone").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: the working directory is gone; change to one that is there\n",
+    )
+
+
 def test_the_public_names_are_listed():
     assert {"predict", "load", "build_detector", "Detector", "attach"} <= set(dir(srtod))
     assert all(getattr(srtod, name) is not None for name in srtod.__all__)

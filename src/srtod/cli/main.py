@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
 
 import typer
@@ -63,9 +64,13 @@ class TorchNotice(MetaPathFinder):
     """Says that torch is being loaded, which takes seconds, before nothing is seen for so long."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        """Leave the finding to others."""
+        """Leave the finding to others; in a folder that is gone, torch would end the process by itself."""
         if name == "torch":
             sys.meta_path.remove(self)
+            try:
+                Path.cwd()
+            except FileNotFoundError:
+                raise InputError("the working directory is gone; change to one that is there") from None
             print("loading torch ...", file=sys.stderr, flush=True)  # noqa: T201
 
 
