@@ -216,7 +216,7 @@ def try_kill(verb: Verb, row: Row, chance: random.Random, root: Path, sound: dic
     with tempfile.TemporaryDirectory(dir=root) as name:
         folder, number, to_all = Path(name), chance.choice(SIGNALS), chance.random() < 0.5
         process = _started(verb.command(folder), root)
-        process.join(chance.uniform(0.05, 1) * row.seconds)
+        process.join(chance.uniform(0.05, 0.95) * row.seconds)
         what = f"{verb.name}, {number.name} to {'all' if to_all else 'one'}"
         if (pid := process.pid) is None or not process.is_alive():
             row.late += 1
@@ -297,8 +297,9 @@ def tried(verb: Verb, kills: int, fills: int, chance: random.Random, root: Path)
         row = Row(verb.name, time.perf_counter() - begun)
         size = sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file())
         sound = {"content": content(verb, Path(name)), "bytes": size}
-    for _ in track(range(kills), f"{verb.name}: kills", transient=True):
-        try_kill(verb, row, chance, root, sound)
+    for number in track(range(1, kills + 1), f"{verb.name}: kills", transient=True):
+        while row.killed < number:
+            try_kill(verb, row, chance, root, sound)
     for _ in track(range(fills), f"{verb.name}: full disks", transient=True):
         try_full(verb, row, chance, root, sound)
     return row
