@@ -8,6 +8,10 @@ Precision = Literal["fp32", "bf16", "fp16"]
 """Of the network's arithmetic: 32 bits, or most of it in one of the two kinds of 16."""
 Merge = Literal["greedy", "nms"]
 """How the detections of overlapping slices are merged."""
+FocusBy = Literal["scores", "difference", "high-pass", "both"]
+"""What ranks the windows of an image of which some are looked at again: both are scores and difference."""
+Zoom = Literal[1, 2]
+"""Scale of the second look."""
 LabelLayout = Literal["coco", "visdrone", "yolo", "voc"]
 """Layouts that can be written."""
 ExportFormat = Literal["onnx", "openvino", "torch"]
@@ -27,6 +31,10 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 SLICE_OVERLAP = 0.2
 """The part of its side that a slice shares with the next one."""
+FOCUS_BY: FocusBy = "scores"
+"""What ranks the windows where nothing else is asked for."""
+FOCUS_ZOOM: Zoom = 1
+"""Scale of the second look where nothing else is asked for."""
 SHARD_SIZE = 64
 """Images in a shard."""
 

@@ -145,6 +145,12 @@ def test_slices_with_metrics_on_whole_images(srtod, dataset, weights, tmp_path):
     assert max(result["bbox"][2] for result in found) <= 64
 
 
+def test_slices_that_are_looked_at_again(srtod, dataset, weights):
+    given = (dataset, "--weights", weights, "--device", "cpu", "--slice", 32, "--focus", 0.5)
+    code, out, _ = srtod("evaluate", *given, "--focus-by", "high-pass")
+    assert code == 0 and "images: 1" in out
+
+
 @pytest.mark.parametrize(
     "given",
     [

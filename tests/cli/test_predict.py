@@ -68,6 +68,22 @@ def test_an_image_in_slices(tmp_path, weights, monkeypatch, capsys):
     assert all(x + w <= 64.01 and y + h <= 48.01 for x, y, w, h in corners)
 
 
+@pytest.mark.parametrize("by", ["scores", "high-pass"])
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_some_slices_are_looked_at_again(tmp_path, weights, monkeypatch, by, zoom):
+    options = ["--slice", 32, "--focus", 0.3, "--focus-by", by, "--zoom", zoom, "--no-pictures"]
+    out = tmp_path / "out"
+    assert run(monkeypatch, image(tmp_path / "a.png"), "--weights", weights, "--output", out, *options) == 0
+    assert json.loads((out / "detections.json").read_text())
+    assert '"focus": 0.3' in (out / "job.json").read_text()
+
+
+def test_a_focus_by_the_difference_needs_self_reconstruction(tmp_path, weights, monkeypatch, capsys):
+    options = ["--slice", 32, "--focus", 0.3, "--focus-by", "difference", "--output", tmp_path / "out"]
+    assert run(monkeypatch, image(tmp_path / "a.png"), "--weights", weights, *options) == 2
+    assert "focus by difference: what finds objects has no self-reconstruction" in capsys.readouterr().err
+
+
 def test_a_bad_image_ends_with_exit_code_2_and_resume_goes_on(tmp_path, weights, monkeypatch, capsys):
     image(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_bytes(b"no image")
@@ -108,6 +124,10 @@ def test_a_second_run_takes_the_next_free_folder(tmp_path, weights, monkeypatch,
         ({"--slice": "8"}, "slice 8: windows need at least 32 pixels"),
         ({"--slice": "64", "--merge": "mean"}, "'mean' is not one of 'greedy', 'nms'"),
         ({"--overlap": "0.2"}, "add --slice"),
+        ({"--focus": "0.3"}, "add --slice"),
+        ({"--slice": "64", "--focus-by": "scores"}, "add it, such as --focus 0.3"),
+        ({"--slice": "64", "--focus": "0.3", "--focus-by": "luck"}, "'luck' is not one of"),
+        ({"--slice": "64", "--focus": "1.5"}, "'--focus': Input should be less than or equal to 1"),
         ({"--every": "2"}, "--every is about videos; leave it out for images"),
         ({"--annotations": "none.json"}, "none.json"),
     ],

@@ -10,6 +10,8 @@ from srtod.cli.options import (
     BatchSize,
     Device,
     FinderWeights,
+    Focus,
+    FocusBy,
     FullImage,
     HeldOutSplit,
     Layout,
@@ -22,6 +24,7 @@ from srtod.cli.options import (
     Slice,
     StretchOption,
     TrustWeights,
+    Zoom,
     given_options,
     slicing_of,
 )
@@ -59,6 +62,9 @@ def evaluate(
     full_image: FullImage = False,
     merge: Merge = None,
     merge_classes: MergeClasses = False,
+    focus: Focus = None,
+    focus_by: FocusBy = None,
+    zoom: Zoom = None,
     skip_bad: SkipBad = False,
     save_detections: SaveDetections = None,
     annotations: TruthFile = None,
@@ -88,7 +94,14 @@ def evaluate(
         from srtod.inference import in_slices, load_finder
 
         slicing = slicing_of(
-            slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
+            slice,
+            overlap=overlap,
+            full_image=full_image,
+            merge=merge,
+            merge_classes=merge_classes,
+            focus=focus,
+            focus_by=focus_by,
+            zoom=zoom,
         )
         loaded = load_finder(
             weights, device=device, stretch=parse_stretch(stretch), trust_weights=trust_weights

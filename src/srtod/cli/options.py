@@ -118,6 +118,35 @@ MergeClasses = Annotated[
 ]
 
 
+Focus = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Look at the image shrunk, then at this share of its slices, 0 to 1: those with most to see.",
+        show_default=False,
+    ),
+]
+FocusBy = Annotated[
+    defaults.FocusBy | None,
+    typer.Option(
+        help=f"What ranks the slices; default {defaults.FOCUS_BY}. difference and both need "
+        "self-reconstruction.",
+        show_default=False,
+    ),
+]
+Zoom = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=2,
+        help="Scale of the second look of --focus. 2: first the image's own pixels, then slices of half the "
+        f"side, enlarged; default {defaults.FOCUS_ZOOM}.",
+        show_default=False,
+    ),
+]
+
+
 class RecipeCommand(TyperCommand):
     """A verb whose unknown options are told the key of the recipe that they may mean."""
 
@@ -158,6 +187,9 @@ def slicing_of(
     full_image: bool,
     merge: defaults.Merge | None,
     merge_classes: bool,
+    focus: float | None,
+    focus_by: defaults.FocusBy | None,
+    zoom: int | None,
 ) -> "Slicing | None":
     """Put the options of slicing together; None without ``--slice``.
 
@@ -166,12 +198,15 @@ def slicing_of(
     """
     from srtod.inference.slices import Slicing
 
+    about_focus: dict[str, Any] = {"focus_by": focus_by, "zoom": zoom}
+    if focus is None and any(value is not None for value in about_focus.values()):
+        raise InputError("--focus-by and --zoom are about --focus; add it, such as --focus 0.3")
+    asked: dict[str, Any] = {"overlap": overlap, "merge": merge, "focus": focus} | about_focus
     if side is None:
-        if full_image or merge_classes or overlap is not None or merge is not None:
-            about = "--overlap, --full-image, --merge and --merge-classes are about slices"
+        if full_image or merge_classes or any(value is not None for value in asked.values()):
+            about = "--overlap, --full-image, --merge, --merge-classes and --focus are about slices"
             raise InputError(f"{about}; add --slice, such as 640")
         return None
-    asked: dict[str, Any] = {"overlap": overlap, "merge": merge}
     given = {name: value for name, value in asked.items() if value is not None}
     return Slicing(side, full_image=full_image, merge_classes=merge_classes, **given)
 

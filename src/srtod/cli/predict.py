@@ -12,6 +12,8 @@ from srtod.cli.options import (
     BatchSize,
     Device,
     FinderWeights,
+    Focus,
+    FocusBy,
     FullImage,
     Merge,
     MergeClasses,
@@ -23,6 +25,7 @@ from srtod.cli.options import (
     Slice,
     StretchOption,
     TrustWeights,
+    Zoom,
     given_options,
     slicing_of,
 )
@@ -73,6 +76,9 @@ def predict(
     full_image: FullImage = False,
     merge: Merge = None,
     merge_classes: MergeClasses = False,
+    focus: Focus = None,
+    focus_by: FocusBy = None,
+    zoom: Zoom = None,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.")] = 1,
     track: Annotated[bool, typer.Option("--track", help="Number the objects of a video.")] = False,
     pictures: Annotated[
@@ -95,7 +101,14 @@ def predict(
     from srtod.support.files import next_free
 
     slicing = slicing_of(
-        slice, overlap=overlap, full_image=full_image, merge=merge, merge_classes=merge_classes
+        slice,
+        overlap=overlap,
+        full_image=full_image,
+        merge=merge,
+        merge_classes=merge_classes,
+        focus=focus,
+        focus_by=focus_by,
+        zoom=zoom,
     )
     given = {name: value for name, value in given_options(context).items() if name in JobOptions.model_fields}
     if stretch is not None:

@@ -202,6 +202,8 @@ class _AtHand:
             raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
         self.classes, self.device = finder.classes, finder.device
         self.finder, self._precision, self._least = finder, precision, float(least)
+        self.self_reconstruction = getattr(finder, "self_reconstruction", None)
+        self.explain = getattr(finder, "explain", None)
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects of at least the score."""
