@@ -161,11 +161,13 @@ def plot(rows: Sequence[dict[str, Any]], file: Path, title: str) -> None:
         (("share of windows", "AP"), ("share of windows", "APvt"), ("CPU seconds an image", "AP")),
         strict=True,
     ):
-        panel.set(xlabel=x, ylabel=y, ylim=(0, None))
+        panel.set(xlabel=x, ylabel=y)
         panel.grid(alpha=0.3)
     for row, marker in ((first, "s"), (everything, "D"), (rows[0], "*")):
         panels[2].plot(row["seconds"], 100 * row["AP"], marker, color="black")
         panels[2].annotate(f" {row['ranking']}", (row["seconds"], 100 * row["AP"]), va="top", ha="center")
+    for panel in panels:
+        panel.set_ylim(0, None)
     panels[0].axhline(95 * everything["AP"], color="grey", linewidth=0.8, linestyle=":")
     panels[0].legend()
     figure.suptitle(title)
