@@ -47,6 +47,8 @@ LONGEST = 300
 """Seconds that a run may take."""
 GRACE = 5
 """Seconds from a signal to the end of the process and its workers."""
+PAGE = 4096
+"""Bytes of which small disks consist."""
 MODEL = "{backbone: test_resnet, anchor_scale: 4, pyramid_channels: 16, box_channels: 16, norm_eval: true}"
 RECIPE = f"model: {MODEL}\ndata: {{crop: 96}}\ntrain: {{epochs: 3, batch_size: 2, lr: 0.01, workers: 1}}\n"
 
@@ -240,8 +242,9 @@ def try_full(verb: Verb, row: Row, chance: random.Random, root: Path, sound: dic
     """Let it write to a disk that is soon full, look at what is there, and let it go on with more room."""
     with tempfile.TemporaryDirectory(dir=root) as name:
         folder = Path(name)
-        size = chance.randint(4096, int(1.2 * sound["bytes"]))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", name], check=True)
+        size = chance.randint(0, int(1.2 * sound["bytes"]) // PAGE) * PAGE
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + PAGE}", "tmpfs", name], check=True)
+        (folder / "full").write_bytes(bytes(PAGE))
         try:
             code, what = _done(verb.command(folder), root), f"{verb.name}, {size:,} bytes"
             row.filled += code != 0

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from srtod import data
@@ -122,3 +123,21 @@ def test_nothing_is_said_of_a_set_that_is_not_known(root):
     inspection = inspect_splits(root)
     assert inspection.published is None
     assert "published" not in printed(inspection)
+
+
+def test_very_many_classes_are_counted_and_not_all_shown(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 9, 9], "area": 81}],
+        "categories": [{"id": number, "name": f"class {number}"} for number in range(1, 1001)],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    inspection = inspect_splits(tmp_path)
+    (_, numbers), *_ = inspection.splits
+    assert len(numbers.classes) == 1000
+    assert numbers.classes["class 3"] == {"objects": 1, "regions_to_ignore": 0, "mean_size": 9.0}
+    assert numbers.classes["class 4"] == {"objects": 0, "regions_to_ignore": 0, "mean_size": None}
+    shown = printed(inspection)
+    assert "class 3" in shown and "class 999" not in shown
+    assert "600 more classes, which --json lists" in " ".join(shown.split())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
 
 _SHOWN_EXAMPLES = 20
+_SHOWN_CLASSES = 400
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -129,8 +130,11 @@ def _class_table(statistics: Sequence["Statistics"]) -> Table:
     table = Table("class", title="objects by class (+ regions to ignore), mean size", title_justify="left")
     for numbers in statistics:
         table.add_column(_title(numbers), justify="right")
-    for name in dict.fromkeys(name for numbers in statistics for name in numbers.classes):
+    names = list(dict.fromkeys(name for numbers in statistics for name in numbers.classes))
+    for name in names[:_SHOWN_CLASSES]:
         table.add_row(Text(shown(name)), *(_class_cell(numbers.classes.get(name)) for numbers in statistics))
+    if len(names) > _SHOWN_CLASSES:
+        table.caption = f"and {len(names) - _SHOWN_CLASSES:,} more classes, which --json lists"
     return table
 
 

@@ -1,6 +1,6 @@
 """What a data set holds, in numbers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,7 @@ def describe(annotated: AnnotatedSet) -> Statistics:
             "median": float(np.median(per_image)) if len(per_image) else 0.0,
             "max": float(per_image.max(initial=0)),
         },
-        classes={
-            name: _count_class(labels == label, ignore, sizes)
-            for label, name in (*enumerate(annotated.classes), (ANY_CLASS, "(any class)"))
-            if label != ANY_CLASS or ANY_CLASS in labels
-        },
+        classes=_count_classes(annotated.classes, labels, ignore, sizes),
         image_sizes={str(shapes[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
         faults=annotated.faults,
         notes=annotated.notes,
@@ -177,9 +173,21 @@ def _count_bins(sizes: NDArray[np.float64]) -> dict[str, int]:
     )
 
 
-def _count_class(
-    own: NDArray[np.bool_], ignore: NDArray[np.bool_], sizes: NDArray[np.float64]
-) -> dict[str, float | None]:
-    objects = own & ~ignore
-    counts = {"objects": int(objects.sum()), "regions_to_ignore": int((own & ignore).sum())}
-    return counts | {"mean_size": _mean(sizes[objects])}
+def _count_classes(
+    classes: Sequence[str], labels: NDArray[np.int64], ignore: NDArray[np.bool_], sizes: NDArray[np.float64]
+) -> dict[str, dict[str, float | None]]:
+    """Numbers of each class, and of regions of any class where there are some."""
+    names = [*classes, "(any class)"]
+    own = np.where(labels == ANY_CLASS, len(classes), labels)
+    objects = np.bincount(own[~ignore], minlength=len(names)).tolist()
+    regions = np.bincount(own[ignore], minlength=len(names)).tolist()
+    total = np.bincount(own[~ignore], sizes[~ignore], minlength=len(names)).tolist()
+    return {
+        name: {
+            "objects": objects[label],
+            "regions_to_ignore": regions[label],
+            "mean_size": total[label] / objects[label] if objects[label] else None,
+        }
+        for label, name in enumerate(names)
+        if label < len(classes) or objects[label] + regions[label]
+    }
