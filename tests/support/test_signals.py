@@ -33,7 +33,10 @@ def test_a_worker_ends_soon_after_its_parent_is_killed():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         worker = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
-        assert psutil.wait_procs([worker], timeout=20)[1] == []
+        deadline = time.monotonic() + 20
+        while _lives(worker):
+            assert time.monotonic() < deadline, "it lives on"
+            time.sleep(0.1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
@@ -51,6 +54,14 @@ def test_a_worker_outlives_the_thread_that_started_it():
     assert workers[0].is_alive()
     workers[0].kill()
     workers[0].join()
+
+
+def _lives(process):
+    """Whether it runs; the system may keep its number until whoever inherits it has looked."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _work():
