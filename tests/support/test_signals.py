@@ -13,6 +13,8 @@ import pytest
 
 from srtod.support.signals import serve_parent
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
+
 PARENT = """
 import multiprocessing, time
 from srtod.support.signals import serve_parent
@@ -28,7 +30,6 @@ time.sleep(60)
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the number of a parent that is gone")
 def test_a_worker_ends_soon_after_its_parent_is_killed():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         worker = psutil.Process(int(parent.stdout.readline()))
@@ -39,7 +40,6 @@ def test_a_worker_ends_soon_after_its_parent_is_killed():
             time.sleep(0.1)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
 def test_a_worker_outlives_the_thread_that_started_it():
     workers = []
 

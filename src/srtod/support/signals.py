@@ -1,16 +1,15 @@
 """Signals that end a program, in its main process and in those that work for it."""
 
+import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_LOOK = 1.0
-"""Seconds after which a worker looks whether its parent is still there."""
 
 
 class EndingSignals:
@@ -51,13 +50,12 @@ def serve_parent(*_: object) -> None:
     for number in (signal.SIGINT, *_ENDING):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _only_once)
-    if os.name != "nt":  # Windows keeps the number of a parent that is gone
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK)
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
     os._exit(1)
 
 
