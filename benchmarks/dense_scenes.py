@@ -29,6 +29,7 @@ from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.grid import AnchorGrid
 from srtod.detectors.systems.two_stage import RFLASwitches
 from srtod.heads.dense import DenseHead, DensePrediction
 from srtod.heads.retina import delta_loss
@@ -51,9 +52,9 @@ Case = Callable[[], Tensor]
 Maker = Callable[[int, torch.device], Case]
 
 
-def anchors(device: torch.device, units: Sequence[float] = STRIDES, scale: float = 2.0) -> list[Tensor]:
+def anchors(device: torch.device) -> list[Tensor]:
     """Anchors of every level of the padded image."""
-    return AnchorGenerator(strides=STRIDES, scales=[scale], units=units)(LEVEL_SIZES, device)
+    return AnchorGenerator(strides=STRIDES, scales=[2.0])(LEVEL_SIZES, device)
 
 
 def scattered(count: int, device: torch.device) -> Tensor:
@@ -65,11 +66,12 @@ def scattered(count: int, device: torch.device) -> Tensor:
 
 
 def assignment(assigner: Assigner, *, units: Sequence[float] = STRIDES, scale: float = 2.0) -> Maker:
-    """A case that assigns the anchors to scattered objects; gives the objects that were found an anchor."""
+    """A case that assigns the grid of anchors to scattered objects; gives the objects that were found an anchor."""
 
     def make(count: int, device: torch.device) -> Case:
-        levels, objects = anchors(device, units, scale), scattered(count, device)
-        return lambda: assigner(levels, objects).clamp_(min=-1).unique()[1:]
+        generator = AnchorGenerator(strides=STRIDES, scales=[scale], units=units)
+        grid, objects = AnchorGrid(generator, LEVEL_SIZES, device), scattered(count, device)
+        return lambda: assigner(grid, objects).clamp_(min=-1).unique()[1:]
 
     return make
 

@@ -4,8 +4,8 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srtod.boxes import references
 from srtod.boxes.anchors import AnchorGenerator
-from srtod.boxes.assigners import base
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.coders import DeltaCoder
@@ -112,7 +112,7 @@ def reference_assignment(boxes, objects, *, positive, negative, minimum, low_qua
 @pytest.mark.parametrize("low_quality", [True, False])
 @pytest.mark.parametrize("block", [64, 1 << 22])
 def test_max_iou_assignment_equals_the_plain_loop(monkeypatch, seed, low_quality, block):
-    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(references, "_BLOCK_ELEMENTS", block)
     boxes, objects = random_boxes(300, seed), random_boxes(15, seed + 100)
     assigner = MaxIoUAssigner(
         positive_iou=0.5, negative_iou=0.3, minimum_iou=0.2, match_low_quality=low_quality

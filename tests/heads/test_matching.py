@@ -4,6 +4,7 @@ from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
+from srtod.boxes.references import References
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.matching import match, matched
 from srtod.types import Truth
@@ -32,14 +33,16 @@ def test_boxes_that_take_no_part_claim_no_object():
     valid = torch.tensor([False, True, True, True])
     for assigner in (claiming, HierarchicalAssigner(first_round=1, negative_score=1.0)):
         assert match([BOXES], truth(BOXES[:1]), assigner=assigner).assigned[0] == 0
-        found = match([BOXES], truth(BOXES[:1]), assigner=assigner, valid=valid)
+        found = match(References([BOXES], valid=valid), truth(BOXES[:1]), assigner=assigner)
         assert found.assigned[0] == IGNORED
         assert (found.assigned == 0).nonzero().tolist() == [[2]]
 
 
 def test_fewer_valid_boxes_than_an_object_takes_are_all_taken():
     found = match(
-        [BOXES], truth(BOXES[:1]), assigner=HierarchicalAssigner(), valid=torch.tensor([True] + [False] * 3)
+        References([BOXES], valid=torch.tensor([True] + [False] * 3)),
+        truth(BOXES[:1]),
+        assigner=HierarchicalAssigner(),
     )
     assert found.assigned.tolist() == [0, IGNORED, IGNORED, IGNORED]
 
@@ -51,7 +54,9 @@ def test_the_rows_of_an_image_are_matched_as_if_it_were_alone(random_levels):
     for assigner in (ATSSAssigner(), MAX_IOU, HierarchicalAssigner()):
         sampler = RandomSampler(20, 0.5)
         alone = match(own, truth(objects, seed=3), assigner=assigner, sampler=sampler)
-        padded = match(levels, truth(objects, seed=3), assigner=assigner, sampler=sampler, rows=rows)
+        padded = match(
+            References(levels, rows=rows), truth(objects, seed=3), assigner=assigner, sampler=sampler
+        )
         assert torch.equal(padded.rows, torch.cat(rows)[alone.rows])
         assert torch.equal(padded.assigned, alone.assigned)
 

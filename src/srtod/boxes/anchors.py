@@ -55,6 +55,19 @@ class AnchorGenerator:
         shapes = tuple(zip(self.strides, self.units, sizes, strict=True))
         return list(_anchors(shapes, self.scales, self.ratios, device))
 
+    def shapes(self) -> list[Tensor]:
+        """Anchors of each level around the origin, ``[A, 4]``; those of a cell are moved to its corner."""
+        return [_shapes(unit, self.scales, self.ratios) for unit in self.units]
+
+    def own_sizes(
+        self, sizes: Sequence[tuple[int, int]], padded_size: tuple[int, int]
+    ) -> list[tuple[int, int]]:
+        """(h, w) in cells that one image of a padded batch, padded on its own, has of each level."""
+        return [
+            (min(h, -(-padded_size[0] // stride)), min(w, -(-padded_size[1] // stride)))
+            for (h, w), stride in zip(sizes, self.strides, strict=True)
+        ]
+
     def valid_rows(
         self, sizes: Sequence[tuple[int, int]], padded_size: tuple[int, int], device: torch.device
     ) -> list[Tensor] | None:
@@ -68,10 +81,7 @@ class AnchorGenerator:
         Returns:
             Indices of those of each level, counted over all levels, int64; None where all lie on its cells.
         """
-        own = [
-            tuple(min(cells, -(-side // stride)) for cells, side in zip(size, padded_size, strict=True))
-            for size, stride in zip(sizes, self.strides, strict=True)
-        ]
+        own = self.own_sizes(sizes, padded_size)
         if own == list(sizes):
             return None
         counts = [h * w * self.per_cell for h, w in sizes]

@@ -1,5 +1,7 @@
 """How much boxes overlap."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -49,10 +51,19 @@ def paired_giou(first: Tensor, second: Tensor) -> Tensor:
 
 def _paired_areas(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Shared and joint area of the boxes of each place; the joint one is held above 1e-6 square pixels."""
+    shared = _paired_intersections(first, second)
+    return shared, (box_areas(first) + box_areas(second) - shared).clamp(min=1e-6)
+
+
+def _paired_intersections(first: Tensor, second: Tensor) -> Tensor:
     left_top = torch.maximum(first[..., :2], second[..., :2])
     right_bottom = torch.minimum(first[..., 2:], second[..., 2:])
-    shared = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
-    return shared, (box_areas(first) + box_areas(second) - shared).clamp(min=1e-6)
+    return (right_bottom - left_top).clamp(min=0).prod(dim=-1)
+
+
+def paired_iof(boxes: Tensor, regions: Tensor) -> Tensor:
+    """Share of the own area of each box ``[..., 4]`` that lies in the region of the same place, ``[...]``."""
+    return _paired_intersections(boxes, regions) / box_areas(boxes).clamp(min=1e-6)
 
 
 def largest_iof(boxes: Tensor, regions: Tensor) -> Tensor:
@@ -85,8 +96,21 @@ def gaussian_similarity(objects: Tensor, boxes: Tensor) -> Tensor:
         ``[N, M]`` in 0..1, 1 for equal boxes. The terms are added in the order of the reference code, so that
         scores that tie there tie here.
     """
-    x, y, width, height = _columns(_centres_and_squared_sides(objects))
-    others_x, others_y, others_width, others_height = _rows(_centres_and_squared_sides(boxes))
+    return _similarity(
+        _columns(_centres_and_squared_sides(objects)), _rows(_centres_and_squared_sides(boxes))
+    )
+
+
+def paired_gaussian_similarity(objects: Tensor, boxes: Tensor) -> Tensor:
+    """:func:`gaussian_similarity` of each object of ``[N, 4]`` and the box of the same place, ``[N]``."""
+    pairs = (_centres_and_squared_sides(objects), _centres_and_squared_sides(boxes))
+    return _similarity(*(side.T.contiguous().unbind(0) for side in pairs))
+
+
+def _similarity(objects: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+    """Similarity of Gaussians, given centres and squared sides."""
+    x, y, width, height = objects
+    others_x, others_y, others_width, others_height = boxes
     divergence = others_width / width
     divergence += others_height / height
     divergence += (x - others_x).square_().mul_(4).div_(width)

@@ -16,7 +16,7 @@ from srtod.support.progress import counting_bar
 from srtod.types import Target
 
 IMAGES = 100
-"""Images of a split that are looked at, evenly spaced: all anchors of one take up to a second."""
+"""Images of a split that are looked at, evenly spaced."""
 _EXAMPLES = 3
 
 View = tuple[Tensor, Target]

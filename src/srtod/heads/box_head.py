@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder, Size
+from srtod.boxes.references import References
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.losses import SummedLoss, smooth_l1
 from srtod.heads.matching import match, matched
@@ -113,7 +114,7 @@ class BoxStage(nn.Module):
         added = truth.boxes if self.add_objects else truth.boxes[:0]
         boxes = torch.cat([added, proposals])
         valid = None if proposed is None else torch.cat([proposed.new_ones(len(added)), proposed])
-        samples = match([boxes], truth, assigner=self.assigner, sampler=self.sampler, valid=valid)
+        samples = match(References([boxes], valid=valid), truth, assigner=self.assigner, sampler=self.sampler)
         labels = matched(truth.labels, samples.assigned).masked_fill(~samples.positive, self.num_classes)
         return SampledBoxes(
             boxes=boxes[samples.rows],

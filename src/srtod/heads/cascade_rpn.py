@@ -9,6 +9,7 @@ from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.assigners.region import RegionAssigner
 from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.references import References
 from srtod.boxes.samplers import RandomSampler
 from srtod.heads.losses import SummedLoss, iou_loss
 from srtod.heads.matching import match, matched
@@ -179,11 +180,10 @@ class CascadeRPN(ProposalNetwork):
             first_box = first_box + iou_loss(boxes, matched(truth.boxes, assigned), assigned >= 0)
             refined = every[index]
             samples = match(
-                refined.split([h * w for h, w in sizes]),
+                References(refined.split([h * w for h, w in sizes]), rows=rows),
                 truth,
                 assigner=self.assigner,
                 sampler=self.sampler,
-                rows=rows,
             )
             boxes = self.coder.decode(refined[samples.rows], deltas[index, samples.rows], None)
             objects = matched(truth.boxes, samples.assigned)

@@ -10,6 +10,7 @@ from srtod.boxes.anchors import AnchorGenerator, level_sizes
 from srtod.boxes.assigners.base import IGNORED, Assigner
 from srtod.boxes.candidates import Candidates, DetectionLimits, best_of_level
 from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.grid import AnchorGrid
 from srtod.heads.base import Head
 from srtod.heads.losses import SummedLoss, averaged, focal_loss
 from srtod.heads.matching import match, matched
@@ -93,15 +94,15 @@ class DenseHead(Head):
         All are divided by the number of positive anchors; an image without any counts as one.
         """
         predicted = _joined(self.predictor(levels))
-        anchors = self._anchors(levels)
+        sizes = level_sizes(levels)
         assigned = torch.stack(
             [
-                self._assign(anchors, level_sizes(levels), padded_size, truth)
+                self._assign(sizes, padded_size, truth)
                 for padded_size, truth in zip(batch.padded_sizes, truths, strict=True)
             ]
         )
         found = Matched(
-            anchors=torch.cat(anchors),
+            anchors=torch.cat(self._anchors(levels)),
             positive=assigned >= 0,
             objects=_of_images([truth.boxes for truth in truths], assigned),
             deltas=predicted.deltas,
@@ -124,7 +125,7 @@ class DenseHead(Head):
         truth: Truth,
     ) -> Tensor:
         """Which object each anchor of one image is to find; those in the padding are ignored."""
-        return self._assign(self.anchors(levels, truth.boxes.device), levels, padded_size, truth)
+        return self._assign(levels, padded_size, truth)
 
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The best pairs of anchor and class of each level and image whose class score passes."""
@@ -149,17 +150,11 @@ class DenseHead(Head):
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
 
-    def _assign(
-        self,
-        anchors: Sequence[Tensor],
-        sizes: Sequence[tuple[int, int]],
-        padded_size: tuple[int, int],
-        truth: Truth,
-    ) -> Tensor:
+    def _assign(self, sizes: Sequence[tuple[int, int]], padded_size: tuple[int, int], truth: Truth) -> Tensor:
         """Assign all anchors of one image, int64 ``[N]``; those in the padding of the batch are ignored."""
-        rows = self.anchors.valid_rows(sizes, padded_size, anchors[0].device)
-        own = match(anchors, truth, assigner=self.assigner, rows=rows)
-        number = sum(len(level) for level in anchors)
+        anchors = AnchorGrid(self.anchors, sizes, truth.boxes.device, padded_size=padded_size)
+        own = match(anchors, truth, assigner=self.assigner)
+        number = sum(h * w for h, w in sizes) * self.anchors.per_cell
         return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
 
 

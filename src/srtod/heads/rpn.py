@@ -13,6 +13,7 @@ from srtod.boxes.anchors import AnchorGenerator, level_sizes, per_anchor, scaled
 from srtod.boxes.assigners.base import Assigner
 from srtod.boxes.candidates import Candidates, best_of_level
 from srtod.boxes.coders import DeltaCoder
+from srtod.boxes.grid import AnchorGrid
 from srtod.boxes.samplers import RandomSampler, Samples
 from srtod.heads.losses import SummedLoss, smooth_l1
 from srtod.heads.matching import EVERY_BOX, match, matched
@@ -205,15 +206,14 @@ class RegionProposalNetwork(ProposalNetwork):
         truths: Sequence[Truth],
     ) -> dict[str, SummedLoss]:
         """Losses of the sampled anchors."""
-        anchors = [level.boxes for level in predictions]
-        everywhere = torch.cat(anchors)
+        anchors = torch.cat([level.boxes for level in predictions])
         logits = torch.cat([level.logits for level in predictions], dim=1)
         deltas = torch.cat([level.deltas for level in predictions], dim=1)
         score_loss, box_loss, count = logits.new_zeros(3).unbind()
         for index, truth in enumerate(truths):
             size, padded_size = batch.sizes[index], batch.padded_sizes[index]
-            samples = self._match(anchors, sizes, size, padded_size, truth, self.sampler)
-            references = everywhere[samples.rows]
+            samples = self._match(sizes, size, padded_size, truth, self.sampler)
+            references = anchors[samples.rows]
             if self.target_shrink is not None:
                 references = scaled_boxes(references, self.target_shrink)
             wanted = self.coder.encode(references, matched(truth.boxes, samples.assigned))
@@ -234,34 +234,20 @@ class RegionProposalNetwork(ProposalNetwork):
         truth: Truth,
     ) -> Tensor:
         """Which object each anchor that may train is to find."""
-        anchors = self.anchors(levels, truth.boxes.device)
-        return self._match(anchors, levels, size, padded_size, truth, EVERY_BOX).assigned
+        return self._match(levels, size, padded_size, truth, EVERY_BOX).assigned
 
     def _match(
         self,
-        anchors: Sequence[Tensor],
         levels: Sequence[tuple[int, int]],
         size: tuple[int, int],
         padded_size: tuple[int, int],
         truth: Truth,
         sampler: RandomSampler,
     ) -> Samples:
-        return match(
-            anchors,
-            truth,
-            assigner=self.assigner,
-            sampler=sampler,
-            rows=self.anchors.valid_rows(levels, padded_size, truth.boxes.device),
-            valid=self._inside(anchors, size),
-        )
-
-    def _inside(self, anchors: Sequence[Tensor], size: tuple[int, int]) -> Tensor | None:
-        """Which anchors ``[N_l, 4]`` may train in an image of this size, bool ``[N]``; None for all."""
-        if self.border is None:
-            return None
-        (x1, y1, x2, y2), (height, width) = torch.cat(list(anchors)).unbind(1), size
-        beyond = (x1 < -self.border) | (y1 < -self.border)
-        return ~(beyond | (x2 >= width + self.border) | (y2 >= height + self.border))
+        within = None if self.border is None else (size, self.border)
+        device = truth.boxes.device
+        anchors = AnchorGrid(self.anchors, levels, device, padded_size=padded_size, within=within)
+        return match(anchors, truth, assigner=self.assigner, sampler=sampler)
 
 
 def objectness_loss(logits: Tensor, samples: Samples) -> Tensor:

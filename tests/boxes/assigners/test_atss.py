@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srtod.boxes.assigners import base
+from srtod.boxes import references
 from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.assigners.base import BACKGROUND
 from srtod.boxes.overlaps import box_iou
@@ -44,7 +44,7 @@ def object_by_object(levels, objects, nearest):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("block", [500, 1 << 22])
 def test_equals_the_plain_loop(monkeypatch, seed, block, device):
-    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(references, "_BLOCK_ELEMENTS", block)
     levels = [random_boxes(200, seed), random_boxes(50, seed + 10), random_boxes(5, seed + 20)]
     objects = random_boxes(30, seed + 30)
     expected = object_by_object(levels, objects, nearest=7)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from srtod.boxes import references
 from srtod.boxes.anchors import scaled_boxes
-from srtod.boxes.assigners import base
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.overlaps import gaussian_similarity
@@ -37,7 +37,7 @@ def plain_loop(boxes, objects, *, later_object_wins):
 @pytest.mark.parametrize("later_object_wins", [False, True])
 @pytest.mark.parametrize("block", [64, 1 << 22])
 def test_equals_the_plain_loop(monkeypatch, random_boxes, seed, later_object_wins, block, device):
-    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(references, "_BLOCK_ELEMENTS", block)
     boxes, objects = random_boxes(150, seed), random_boxes(60, seed + 100)
     near = [objects[:10] + shift for shift in (0, 0.1, 0.1, 0.2, 0.3, 0.4)]
     boxes = torch.cat([boxes, *near])  # some fit well, some tie

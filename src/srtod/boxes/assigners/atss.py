@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srtod.boxes.assigners.base import BACKGROUND, blocks
+from srtod.boxes.assigners.base import BACKGROUND
 from srtod.boxes.overlaps import paired_iou
+from srtod.boxes.references import References, as_references, box_centres
 
 _INSIDE = 0.01
 """A centre this many pixels from the edge of an object is inside of it."""
@@ -27,42 +28,23 @@ class ATSSAssigner:
 
     nearest: int = 9
 
-    def __call__(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
+    def __call__(self, levels: Sequence[Tensor] | References, objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
-        boxes = torch.cat(list(levels))
+        references = as_references(levels)
+        boxes = references.boxes
         if not len(objects) or not len(boxes):
             return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-        candidates = self._candidates(levels, objects)
+        candidates = references.nearest(objects, self.nearest)
         overlaps = paired_iou(boxes[candidates], objects[:, None])
         deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
         positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
         positive &= _centres_inside(boxes, candidates, objects)
         return _given_to_best(candidates, torch.where(positive, overlaps, -1), len(boxes))
 
-    def _candidates(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
-        """Indices of the boxes nearest to each object, int64 ``[G, candidates of all levels]``."""
-        candidates, start = [], 0
-        for level in levels:
-            candidates.append(start + _nearest(_centres(objects), _centres(level), self.nearest))
-            start += len(level)
-        return torch.cat(candidates, dim=1)
-
-
-def _nearest(points: Tensor, others: Tensor, number: int) -> Tensor:
-    """Indices of the ``number`` (or all) of ``[N, 2]`` nearest to each of ``[G, 2]``, ``[G, number]``."""
-    number = min(number, len(others))
-    nearest = torch.empty(len(points), number, dtype=torch.int64, device=points.device)
-    others_x, others_y = others.T.contiguous().unbind(0)  # twice as fast as strided ones
-    for block in blocks(len(points), len(others), points.device):
-        x, y = points[block, :, None].unbind(1)
-        distances = (x - others_x).square_().add_((y - others_y).square_())
-        nearest[block] = distances.topk(number, dim=1, largest=False).indices
-    return nearest
-
 
 def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
     """Whether the centre of each candidate lies in its object, bool ``[G, K]``."""
-    centres = _centres(boxes)[candidates]
+    centres = box_centres(boxes[candidates])
     inside = torch.minimum(centres - objects[:, None, :2], objects[:, None, 2:] - centres)
     return (inside > _INSIDE).all(dim=2)
 
@@ -84,7 +66,3 @@ def _given_to_best(candidates: Tensor, overlaps: Tensor, number: int) -> Tensor:
     objects = torch.where(overlaps == best[rows], objects, nobody)
     first = torch.full((number,), nobody, device=rows.device).scatter_reduce_(0, rows, objects, "amin")
     return first.masked_fill(first == nobody, BACKGROUND)
-
-
-def _centres(boxes: Tensor) -> Tensor:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2

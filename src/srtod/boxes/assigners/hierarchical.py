@@ -1,14 +1,14 @@
 """Each object takes the boxes that fit it best, however little they overlap (RFLA)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from srtod.boxes.anchors import scaled_boxes
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, last_of
-from srtod.boxes.overlaps import gaussian_similarity
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED, ranked, unranked
+from srtod.boxes.references import Pairs, References, as_references
 
 _NOBODY = -1
 
@@ -37,28 +37,44 @@ class HierarchicalAssigner:
     negative_score: float = 0.8
     later_object_wins: bool = False
 
-    def __call__(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
+    def __call__(self, levels: Sequence[Tensor] | References, objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
-        boxes = torch.cat(list(levels))
-        if not len(boxes) or not len(objects):
-            return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
+        boxes = as_references(levels)
+        if not len(boxes.boxes) or not len(objects):
+            return torch.full((len(boxes.boxes),), BACKGROUND, dtype=torch.int64, device=objects.device)
         first, _ = self._round(boxes, objects, self.first_round)
-        second, best = self._round(scaled_boxes(boxes, self.shrink), objects, self.second_round)
+        second, best = self._round(
+            boxes, objects, self.second_round, shrink=self.shrink, least=self.negative_score
+        )
         untaken = torch.where(best >= self.negative_score, IGNORED, BACKGROUND)
         return torch.where(first != _NOBODY, first, torch.where(second != _NOBODY, second, untaken))
 
-    def _round(self, boxes: Tensor, objects: Tensor, most: int) -> tuple[Tensor, Tensor]:
-        """The object that gets each box, or ``_NOBODY``, and each box's best score, ``[N]`` both."""
-        owner = torch.full((len(boxes),), _NOBODY, dtype=torch.int64, device=boxes.device)
-        owner_score, best = boxes.new_zeros(2, len(boxes))
-        for block in blocks(len(objects), len(boxes), boxes.device):
-            scores = gaussian_similarity(objects[block], boxes)
-            torch.maximum(best, scores.amax(dim=0), out=best)
-            last = scores.topk(min(most, len(boxes)), dim=1).values[:, -1:]
-            takes = scores >= last
-            if not self.later_object_wins:
-                fit = torch.where(takes, scores, -1)
-                torch.maximum(owner_score, fit.amax(dim=0), out=owner_score)
-                takes = fit == owner_score
-            torch.maximum(owner, last_of(takes, block), out=owner)  # what wins now comes later
-        return owner, best
+    def _round(
+        self,
+        boxes: References,
+        objects: Tensor,
+        most: int,
+        *,
+        shrink: float | None = None,
+        least: float = math.inf,
+    ) -> tuple[Tensor, Tensor]:
+        """The object that gets each box, or ``_NOBODY``, and each box's best score where it is ``least``."""
+        winners = torch.full((len(boxes.boxes),), _NOBODY, dtype=torch.int64, device=objects.device)
+        best = boxes.boxes.new_zeros(len(winners))
+        for pairs in boxes.fitting(objects, most, shrink=shrink, least=least):
+            rows, objects_of, scores = pairs
+            best.scatter_reduce_(0, rows, scores, "amax")
+            takes = scores >= _last_of_best(pairs, len(objects), most)[objects_of]
+            wins = objects_of if self.later_object_wins else ranked(scores, objects_of)
+            winners.scatter_reduce_(0, rows, torch.where(takes, wins, _NOBODY), "amax")
+        owner = winners if self.later_object_wins else unranked(winners)[1]
+        return owner.masked_fill(winners == _NOBODY, _NOBODY), best
+
+
+def _last_of_best(pairs: Pairs, objects: int, most: int) -> Tensor:
+    """Score of each object's last of its ``most`` best pairs, or of all, ``[G]``; 0 of those without any."""
+    order = pairs.values.argsort(descending=True)
+    order = order[pairs.objects[order].argsort(stable=True)]
+    count = pairs.objects.new_zeros(objects).scatter_add_(0, pairs.objects, torch.ones_like(pairs.objects))
+    last = count.cumsum(0) - (count - most).clamp_(min=0) - 1
+    return pairs.values[order[last.clamp_(0, len(order) - 1)]]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srtod.boxes.assigners.base import BACKGROUND, IGNORED, blocks, last_of
-from srtod.boxes.overlaps import box_iou
+from srtod.boxes.assigners.base import BACKGROUND, IGNORED, ranked, unranked
+from srtod.boxes.references import Pairs, References, as_references
 
 
 @dataclass(frozen=True)
 class MaxIoUAssigner:
-    """Assign each box to the object it overlaps most (Faster R-CNN).
+    """Assign each box to the object it overlaps most (Faster R-CNN), the first of equal ones.
 
     Attributes:
         positive_iou: at least this IoU with an object makes a box positive.
@@ -28,24 +28,26 @@ class MaxIoUAssigner:
     minimum_iou: float = 0.0
     match_low_quality: bool = False
 
-    def __call__(self, levels: Sequence[Tensor], objects: Tensor) -> Tensor:
+    def __call__(self, levels: Sequence[Tensor] | References, objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
-        boxes = torch.cat(list(levels))
-        nearest = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-        best, claimed_by = boxes.new_full((len(boxes),), -1.0), nearest.clone()
-        for block in blocks(len(objects), len(boxes), boxes.device):
-            overlaps = box_iou(objects[block], boxes)
-            highest, index = overlaps.max(dim=0)
-            torch.where(highest > best, index + block.start, nearest, out=nearest)
-            torch.maximum(best, highest, out=best)
+        boxes = as_references(levels)
+        claimed_by = torch.full((len(boxes.boxes),), BACKGROUND, dtype=torch.int64, device=objects.device)
+        if not len(objects):
+            return claimed_by
+        last = len(objects) - 1
+        ranks = torch.full_like(claimed_by, last)  # at first each box overlaps the first object by 0
+        for pairs in boxes.overlapping(objects):
+            ranks.scatter_reduce_(0, pairs.boxes, ranked(pairs.values, last - pairs.objects), "amax")
             if self.match_low_quality:
-                torch.maximum(claimed_by, last_of(self._claims(overlaps), block), out=claimed_by)
-        nearest = nearest.masked_fill(best < self.positive_iou, IGNORED)
-        nearest = nearest.masked_fill(best < self.negative_iou, BACKGROUND)
+                claims = torch.where(self._claimed(pairs, len(objects)), pairs.objects, BACKGROUND)
+                claimed_by.scatter_reduce_(0, pairs.boxes, claims, "amax")
+        best, behind = unranked(ranks)
+        nearest = (last - behind).masked_fill_(best < self.positive_iou, IGNORED)
+        nearest.masked_fill_(best < self.negative_iou, BACKGROUND)
         return torch.where(claimed_by >= 0, claimed_by, nearest)
 
-    def _claims(self, overlaps: Tensor) -> Tensor:
-        """Which boxes each object claims, bool of the shape ``[n, N]`` of the overlaps."""
-        best = overlaps.amax(dim=1, keepdim=True)
+    def _claimed(self, pairs: Pairs, number: int) -> Tensor:
+        """Which pairs are those of an object, one of ``number``, and a box that it claims, bool ``[P]``."""
+        best = pairs.values.new_zeros(number).scatter_reduce_(0, pairs.objects, pairs.values, "amax")
         claiming = (best >= self.minimum_iou) & (best > 0)
-        return overlaps == best.masked_fill(~claiming, -1)
+        return pairs.values == best.masked_fill(~claiming, -1)[pairs.objects]

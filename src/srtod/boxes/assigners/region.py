@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED
-from srtod.nn.kept import kept
+from srtod.boxes.grid import cells_of, level_table
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RegionAssigner:
         Returns:
             int64 ``[sum of h w]``, row by row: index of the object, ``BACKGROUND`` or ``IGNORED``.
         """
-        level, grid = self._level_of(objects), _grid(tuple(sizes), objects.device)
+        level, grid = self._level_of(objects), level_table(tuple(sizes), objects.device)
         regions = (
             (self.ignored_share, 0),
             (self.positive_share, 0),
@@ -53,7 +53,7 @@ class RegionAssigner:
             (self.ignored_share, 1),
         )
         parts = [self._region(objects, level + shift, share, grid) for share, shift in regions]
-        cell, region = _cells(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        cell, region = cells_of(*(torch.cat(part) for part in zip(*parts, strict=True)))
         number = len(objects)
         owner, kind = region % max(number, 1), region // max(number, 1)
         nobody = torch.full((sum(h * w for h, w in sizes),), -1, device=objects.device)
@@ -76,10 +76,11 @@ class RegionAssigner:
     def _region(
         self, objects: Tensor, level: Tensor, share: float, grid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """First and number of (column, row) in the middle ``share`` of each object on a level, and its grid.
+        """The cells in the middle ``share`` of each object on a level.
 
         Returns:
-            int64 ``[G, 2]``, ``[G, 2]`` and ``[G, 3]``; an object on a level that is none has no cells.
+            Index of the first, columns and rows, and columns of the level, int64 ``[G]``, ``[G, 2]`` and
+            ``[G]``; an object on a level that is none has no cells.
         """
         exists = (level >= 0) & (level < len(self.strides))
         level = level.clamp(0, len(self.strides) - 1)
@@ -87,23 +88,7 @@ class RegionAssigner:
         corners = objects / (torch.full_like(level, self.strides[0]) << level)[:, None]
         first = ((1 - margin) * corners[:, :2] + margin * corners[:, 2:]).round().clamp(min=0).long()
         last = (margin * corners[:, :2] + (1 - margin) * corners[:, 2:]).round().clamp(min=0).long()
-        last = torch.minimum(last, grid[level, :2].flip(1) - 1)
-        return first, (last - first + 1).clamp(min=0) * exists[:, None], grid[level]
-
-
-def _cells(first: Tensor, extent: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Every cell of each region, counted over all levels, and the region's index, int64 ``[K]`` each."""
-    count = extent.prod(dim=1)
-    owner = torch.arange(len(count), device=count.device).repeat_interleave(count)
-    place = torch.arange(len(owner), device=count.device) - (count.cumsum(0) - count)[owner]
-    columns = extent[owner, 0]
-    x, y = first[owner, 0] + place % columns, first[owner, 1] + place // columns
-    return grid[owner, 2] + y * grid[owner, 1] + x, owner
-
-
-@kept(16)
-def _grid(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
-    """Height and width of each level in cells, and the cells of those before it, int64 ``[levels, 3]``."""
-    areas = [h * w for h, w in sizes]
-    starts = [sum(areas[:level]) for level in range(len(sizes))]
-    return torch.tensor([(h, w, start) for (h, w), start in zip(sizes, starts, strict=True)], device=device)
+        rows, columns, start = grid[level].unbind(1)
+        last = torch.minimum(last, torch.stack([columns, rows], dim=1) - 1)
+        extent = (last - first + 1).clamp(min=0) * exists[:, None]
+        return start + first[:, 1] * columns + first[:, 0], extent, columns
