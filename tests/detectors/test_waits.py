@@ -10,15 +10,15 @@ import srtod
 from srtod.heads import roi_pooling
 
 SYSTEMS = {
-    "faster-rcnn": (2, 4),
-    "cascade-rcnn": (2, 4),
-    "rfla": (2, 4),
-    "detectors": (2, 4),
-    "tridentnet": (2, 4),
+    "faster-rcnn": (6, 4),
+    "cascade-rcnn": (6, 4),
+    "rfla": (8, 4),
+    "detectors": (6, 4),
+    "tridentnet": (14, 4),
     "cascade-rpn": (4, 4),
-    "retinanet": (0, 3),
-    "atss": (0, 3),
-    "dyhead": (0, 3),
+    "retinanet": (4, 3),
+    "atss": (4, 3),
+    "dyhead": (4, 3),
 }
 """Waits of a training step and of an inference of two images, with and without self-reconstruction."""
 
