@@ -145,11 +145,14 @@ class AnchorGrid(References):
         """Anchors of each level nearest to each object, as far as a window shows, and whether it is sure."""
         found, start, centres = [], 0, box_centres(objects)
         certain = torch.ones(len(objects), dtype=torch.bool, device=objects.device)
-        for (h, w), stride, level in zip(self._sizes, self._generator.strides, self.levels, strict=True):
+        ends = self._shapes.last[:: self._generator.per_cell]
+        for (h, w), last, stride, level in zip(
+            self._sizes, ends, self._generator.strides, self.levels, strict=True
+        ):
             if min(h, w) < side:
                 nearest = nearest_points(centres, box_centres(level), number)
             else:
-                cells, bound = _window(centres / stride, (w, h), side)
+                cells, bound = _window(centres / stride, last, w, side)
                 per_cell = torch.arange(self._generator.per_cell, device=objects.device)
                 anchors = (cells[..., None] * len(per_cell) + per_cell).flatten(1)
                 x, y = (centres[:, None] - box_centres(level[anchors])).unbind(2)
@@ -245,26 +248,26 @@ def _parts(counts: Tensor, most: int) -> Iterator[tuple[slice, int]]:
         start = stop
 
 
-def _window(points: Tensor, size: tuple[int, int], side: int) -> tuple[Tensor, Tensor]:
+def _window(points: Tensor, last: Tensor, columns: int, side: int) -> tuple[Tensor, Tensor]:
     """The cells of a square window around points, and how far those beyond it are at least.
 
     Args:
         points: in cells, ``[G, 2]``.
-        size: columns and rows of the grid, not less than the side.
+        last: column and row of the grid, int64 ``[2]``.
+        columns: of the grid; like the rows, not less than the side.
         side: of the window, odd.
 
     Returns:
         Indices of cells, int64 ``[G, side^2]``, and squares of distances in cells, ``[G]``.
     """
-    last = points.new_tensor(size) - 1
     nearest = points.round().clamp(min=0).minimum(last)
     first = (nearest - side // 2).clamp(min=0).minimum(last - side + 1)
     before = (points - first + 1).square().masked_fill(first == 0, math.inf)
     behind = (points - first - side).square().masked_fill(first + side > last, math.inf)
     beyond = torch.minimum(before, behind) + (points - nearest).square().flip(1)
     steps = torch.arange(side, device=points.device)
-    cells = (steps[:, None] * size[0] + steps).flatten()
-    return (first[:, 1] * size[0] + first[:, 0]).long()[:, None] + cells, beyond.amin(dim=1)
+    cells = (steps[:, None] * columns + steps).flatten()
+    return (first[:, 1] * columns + first[:, 0]).long()[:, None] + cells, beyond.amin(dim=1)
 
 
 def _inside(boxes: Tensor, size: tuple[int, int], border: float) -> Tensor:
