@@ -66,7 +66,7 @@ def scattered(count: int, device: torch.device) -> Tensor:
 
 
 def assignment(assigner: Assigner, *, units: Sequence[float] = STRIDES, scale: float = 2.0) -> Maker:
-    """A case that assigns the grid of anchors to scattered objects; gives the objects that were found an anchor."""
+    """A case that assigns the grid of anchors to scattered objects; gives those that were found an anchor."""
 
     def make(count: int, device: torch.device) -> Case:
         generator = AnchorGenerator(strides=STRIDES, scales=[scale], units=units)
