@@ -43,8 +43,8 @@ class Decoders:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def prepare(self) -> None:
-        """Start a process, so that the first upload does not wait for it."""
-        await self.decode(_DOT, "auto", seconds=60)
+        """Start the processes that are kept, so that the first uploads do not wait for them."""
+        await asyncio.gather(*(self.decode(_DOT, "auto", seconds=60) for _ in range(_KEPT)))
 
     async def decode(
         self, upload: ImageBytes, stretch: Stretch, *, seconds: float | None = None
