@@ -104,7 +104,11 @@ def evaluate(
             zoom=zoom,
         )
         loaded = load_finder(
-            weights, device=device, stretch=parse_stretch(stretch), trust_weights=trust_weights
+            weights,
+            device=device,
+            stretch=parse_stretch(stretch),
+            trust_weights=trust_weights,
+            calibrated=False,
         )
         finder = in_slices(loaded, slicing, batch_size=batch_size)
         metrics = evaluate_detector(

@@ -70,7 +70,10 @@ Precision = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Images that go through the network together.")]
 ScoreThreshold = Annotated[
     float | None,
-    typer.Option(help="Keep detections of at least this score; default: as trained.", show_default=False),
+    typer.Option(
+        help="Keep detections of at least this score; default: as calibrated, else as trained.",
+        show_default=False,
+    ),
 ]
 PictureScore = Annotated[
     float,

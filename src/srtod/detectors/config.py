@@ -31,6 +31,7 @@ Open = Annotated[T, _OPEN]
 """An option that a detector's weights say nothing about, so that one with given weights may have another."""
 
 _LONGEST_NAME = 500
+_MOST_NAMED = 8
 
 Positive = Annotated[int, Field(gt=0)]
 ImageSide = Annotated[int, Field(gt=0, le=8192)]
@@ -57,6 +58,28 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+class OperatingPoint(BaseModel):
+    """The scores from which on detections count, as ``srtod evaluate --calibrate`` chose them.
+
+    Attributes:
+        rule: what they were chosen for: ``best-f1``, ``recall=R`` or ``false-alarms=N``.
+        thresholds: the score of each class, in label order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rule: str
+    thresholds: tuple[Share, ...]
+
+    def in_words(self, classes: Sequence[str]) -> str:
+        """The score of each class, or of very many the smallest and the largest."""
+        if len(classes) > _MOST_NAMED:
+            return f"{min(self.thresholds):.3g} to {max(self.thresholds):.3g} by class"
+        return ", ".join(
+            f"{shown(name)} {least:.3g}" for name, least in zip(classes, self.thresholds, strict=True)
+        )
+
+
 class DetectorConfig(BaseModel):
     """The options of every system; each system adds its own in a subclass, and builds its parts from them.
 
@@ -78,6 +101,9 @@ class DetectorConfig(BaseModel):
             the image as it is.
         stretch: which values of more than 8 bits become 0 and 255, see :data:`srtod.defaults.Stretch`.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
+        operating_point: which of them count where objects are to be found, and not detections measured; None
+            where nobody has calibrated the weights. A ``score_threshold`` given to :func:`srtod.load` takes
+            its place.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -98,6 +124,7 @@ class DetectorConfig(BaseModel):
     score_threshold: Open[Share] = 0.05
     nms_iou: Open[Share] = 0.5
     detections_per_image: Open[Positive] = DETECTIONS_PER_IMAGE
+    operating_point: Open[OperatingPoint | None] = None
 
     @abstractmethod
     def parts(self) -> Parts:
@@ -149,6 +176,13 @@ class DetectorConfig(BaseModel):
         if values == ():
             raise ValueError("give at least one")
         return values
+
+    @model_validator(mode="after")
+    def _a_threshold_each(self) -> Self:
+        point, count = self.operating_point, len(self.classes)
+        if point and count and len(point.thresholds) != count:
+            raise ValueError(f"operating_point: {len(point.thresholds)} thresholds for {count} classes")
+        return self
 
     @model_validator(mode="before")
     @classmethod

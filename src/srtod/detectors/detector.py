@@ -202,6 +202,8 @@ class Detector(nn.Module):
                     f"load: {name!r} cannot be changed{did_you_mean(name, own)}; given weights of "
                     f"{config.system} leave open: {', '.join(own)}"
                 )
+        if changes.get("score_threshold") is not None:
+            changes = {"operating_point": None} | changes
         detector = cls._filled(path, state, config.changed(changes, where="load")).eval()
         with require_sane_outputs(detector, str(path)):
             detector._detect(detector.preprocess([torch.full((3, 32, 160), 0.5)]))

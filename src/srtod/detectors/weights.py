@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from srtod.assets import SHIPPED, shipped_weights
-from srtod.detectors.config import DetectorConfig
+from srtod.detectors.config import DetectorConfig, OperatingPoint
 from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
 from srtod.support import hub
@@ -77,6 +77,24 @@ def write_weights(
     if half:
         tensors = {key: _halved(tensor) for key, tensor in tensors.items()}
         check_finite(tensors, f"{path} in half precision")
+    _write(path, tensors, metadata)
+
+
+def calibrate_weights(path: Path, point: OperatingPoint) -> None:
+    """Write an operating point into a file of weights, whole or not at all; all else stays as it is.
+
+    Raises:
+        InputError: as :func:`read_weights`; the point has another number of classes, or the file cannot be
+            replaced.
+    """
+    with _opened(path) as file:
+        config = _described_in(file, path).changed({"operating_point": point}, where=str(path))
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() | {METADATA_KEY: description(config.model_dump(mode="json"))}
+    _write(path, tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     with atomic_file(path) as scratch:
         try:
             save_file(tensors, scratch, metadata)
@@ -100,16 +118,8 @@ def read_weights(
         InputError: the file is missing, damaged, holds numbers that are not finite or of another kind than
             weights are, or was not written by :meth:`Detector.save`.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file of weights")
-    require_content(path)
     with _opened(path) as file:
-        metadata = file.metadata() or {}
-        if METADATA_KEY not in metadata:
-            raise InputError(
-                f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
-            )
-        config = described(metadata[METADATA_KEY], where=path)
+        config = _described_in(file, path)
         with torch.device("meta"):
             fit({key: _outline(file.get_slice(key), key, path) for key in file.keys()}, config)  # noqa: SIM118
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -119,6 +129,9 @@ def read_weights(
 
 @contextmanager
 def _opened(path: Path) -> Generator[Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of weights")
+    require_content(path)
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -131,6 +144,15 @@ def _opened(path: Path) -> Generator[Any]:
                 "loaded in Python with srtod.load_mmdet(detector, file) and saved with detector.save"
             ) from error
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _described_in(file: Any, path: Path) -> DetectorConfig:
+    metadata = file.metadata() or {}
+    if METADATA_KEY not in metadata:
+        raise InputError(
+            f"{path}: holds weights but no srtod configuration; load MMDetection's with srtod.load_mmdet"
+        )
+    return described(metadata[METADATA_KEY], where=path)
 
 
 def _outline(held: Any, key: str, path: Path) -> Tensor:

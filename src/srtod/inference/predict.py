@@ -20,6 +20,7 @@ from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
 from srtod.inference.memory import fitting_pixels
+from srtod.inference.operating import at_least, calibrated_scores, say_operating_point
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference, prefers_channels_last
@@ -56,7 +57,7 @@ def predict(
         weights: a file that :meth:`Detector.save` or ``srtod export`` wrote, a repository of the Hugging Face
             hub, the name of shipped weights, or a detector at hand.
         slice: look at each image in windows of so many pixels a side; then it may have any size.
-        score_threshold: keep detections of at least this score; None: as trained.
+        score_threshold: keep detections of at least this score; None: as calibrated, else as trained.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...; a detector at
             hand stays where it is.
         precision: of the network's arithmetic.
@@ -131,19 +132,36 @@ def load_finder(
     precision: Precision = "fp32",
     stretch: Stretch | None = None,
     trust_weights: bool = False,
+    calibrated: bool = True,
 ) -> Finder:
     """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
     Exported files run on the CPU in fp32, with the threshold that they were exported with; ``stretch``
     overrides theirs, too. A .pt2 can run any code as it is loaded, and needs ``trust_weights``.
 
+    It keeps the detections that reach the scores that its weights were calibrated for, and says so, unless
+    a ``score_threshold`` is given; without ``calibrated``, where detections are to be measured, it keeps all.
+
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
     """
-    if not is_exported(weights):
-        return load_detector(
+    if is_exported(weights):
+        _require_plain(weights, device, score_threshold, precision)
+        finder = open_exported(weights, stretch, trust_weights=trust_weights)
+    else:
+        finder = load_detector(
             weights, device=device, score_threshold=score_threshold, precision=precision, stretch=stretch
         )
+    if calibrated:
+        finder.least = calibrated_scores(finder)
+        say_operating_point(finder, weights)
+    return finder
+
+
+def _require_plain(
+    weights: str | Path, device: str, score_threshold: float | None, precision: Precision
+) -> None:
+    """Refuse what exported files do not take."""
     if device not in ("auto", "cpu"):
         raise InputError(f"{weights}: exported files run on the CPU here; leave --device {device} out")
     if precision != "fp32":
@@ -153,7 +171,6 @@ def load_finder(
             f"{weights}: the score threshold is fixed in an exported file; export the weights again with "
             f"--score-threshold {score_threshold}"
         )
-    return open_exported(weights, stretch, trust_weights=trust_weights)
 
 
 def predictions(
@@ -197,11 +214,13 @@ class _AtHand:
 
     def __init__(self, finder: Finder, score_threshold: float | None, precision: Precision) -> None:
         require_precision(precision, finder.device)
-        least = 0 if score_threshold is None else score_threshold
-        if not (isinstance(least, Real) and 0 <= least <= 1):
+        given = 0 if score_threshold is None else score_threshold
+        if not (isinstance(given, Real) and 0 <= given <= 1):
             raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
         self.classes, self.device = finder.classes, finder.device
-        self.finder, self._precision, self._least = finder, precision, float(least)
+        self.finder, self._precision, self._least = finder, precision, calibrated_scores(finder)
+        if score_threshold is not None:
+            self._least = torch.full((len(finder.classes),), float(given), device=finder.device)
         self.self_reconstruction = getattr(finder, "self_reconstruction", None)
         self.explain = getattr(finder, "explain", None)
 
@@ -210,12 +229,7 @@ class _AtHand:
         mode = evaluating(self.finder) if isinstance(self.finder, nn.Module) else nullcontext()
         with mode, in_precision(self._precision, self.device):
             results = self.finder(images)
-        return [_at_least(found, self._least) for found in results]
-
-
-def _at_least(found: Detections, score: float) -> Detections:
-    kept = found["scores"] >= score
-    return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
+        return [at_least(found, self._least) for found in results]
 
 
 def _raise(_: AnyImage, error: InputError) -> None:

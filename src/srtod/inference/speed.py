@@ -11,9 +11,10 @@ from torch import Tensor
 from srtod.defaults import Precision
 from srtod.detectors.detector import Detector
 from srtod.detectors.folding import fold_batch_norm, settle_standardised_weights
+from srtod.inference.operating import Least, at_least
 from srtod.support.devices import in_precision
 from srtod.support.errors import InputError
-from srtod.types import Detections, Target
+from srtod.types import Detections, ImageBatch, Target
 
 _INSTEAD = "this is a copy of a detector, made for inference; take the detector itself"
 _LOST = "the copy would do without; use the detector as it is"
@@ -23,9 +24,14 @@ class InferenceDetector(Detector):
     """A detector whose weights were rearranged for speed: it detects, and does not train or save.
 
     Made by :func:`for_inference`.
+
+    Attributes:
+        precision: in which it computes.
+        least: scores of each class below which it keeps no detection; None keeps all.
     """
 
     precision: Precision = "fp32"
+    least: Least = None
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
@@ -38,6 +44,9 @@ class InferenceDetector(Detector):
         """Explain in the precision of the copy; see :meth:`Detector.explain`."""
         with in_precision(self.precision, self.device):
             return super().explain(image)
+
+    def _detect(self, batch: ImageBatch) -> list[Detections]:
+        return [at_least(found, self.least) for found in super()._detect(batch)]
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode.

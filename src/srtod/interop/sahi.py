@@ -25,7 +25,7 @@ class SrtodDetectionModel(DetectionModel):
 
     def load_model(self) -> None:
         """Load what ``model_path`` names, onto SAHI's device."""
-        self.set_model(load_finder(str(self.model_path), device=str(self.device)))
+        self.set_model(load_finder(str(self.model_path), device=str(self.device), calibrated=False))
 
     def set_model(self, model: Finder, **_: Any) -> None:
         """Take a detector in evaluation mode, or what else finds objects; it stays on its device."""

@@ -104,7 +104,7 @@ class Served:
 def _without_enhancement(detector: Detector) -> Detector:
     plain = type(detector).sharing(detector, self_reconstruction=False)
     if isinstance(plain, InferenceDetector) and isinstance(detector, InferenceDetector):
-        plain.precision = detector.precision
+        plain.precision, plain.least = detector.precision, detector.least
     return plain
 
 

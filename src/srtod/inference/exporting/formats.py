@@ -18,6 +18,7 @@ from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
 from srtod.inference.exporting.trace import Run, require_exportable, traced
+from srtod.inference.operating import Least, at_least, say_operating_point
 from srtod.support.claims import claimed
 from srtod.support.errors import InputError, first_line
 from srtod.support.files import require_content, require_free
@@ -25,9 +26,14 @@ from srtod.types import Detections, ImageBatch
 
 
 class ExportedDetector:
-    """An exported file that finds what its detector found."""
+    """An exported file that finds what its detector found.
+
+    Attributes:
+        least: scores of each class below which it keeps no detection; None keeps all.
+    """
 
     device = torch.device("cpu")
+    least: Least = None
 
     def __init__(self, run: Run, config: DetectorConfig, path: Path) -> None:
         self.classes, self.config = config.classes, config.model_dump()
@@ -48,7 +54,8 @@ class ExportedDetector:
         if wrong := self._mistake(found, batch):
             raise InputError(f"{self._path}: gives {wrong}; take a file that srtod export wrote")
         boxes, scores, labels, image_of = found
-        return self._preprocess.restore(Candidates(image_of, boxes, scores, labels), batch)
+        restored = self._preprocess.restore(Candidates(image_of, boxes, scores, labels), batch)
+        return [at_least(own, self.least) for own in restored]
 
     def _mistake(self, found: Sequence[Tensor], batch: ImageBatch) -> str | None:
         """What is wrong with the outputs of a program, which anybody may have written."""
@@ -118,14 +125,18 @@ def export_weights(
     score_threshold: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """:func:`export` what :func:`srtod.load` takes; ``score_threshold`` overrides that of the weights.
+    """:func:`export` what :func:`srtod.load` takes; ``score_threshold`` overrides what the weights say.
+
+    Calibrated scores are not part of the program. They go into its description, where predicting finds them.
 
     Raises:
         InputError: as :func:`export`, the place before the weights are read; and bad weights.
     """
     _require_place(Path(output), format, overwrite=overwrite, weights=weights)
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
-    export(load(weights, **changes), output, format=format, overwrite=overwrite)
+    detector = load(weights, **changes)
+    export(detector, output, format=format, overwrite=overwrite)
+    say_operating_point(detector, output)
 
 
 def _require_place(path: Path, format: str, *, overwrite: bool, weights: str | Path | None = None) -> None:

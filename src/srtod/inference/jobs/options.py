@@ -33,7 +33,7 @@ class JobOptions(BaseModel):
     The network computes on ``device``, in ``precision``.
 
     Attributes:
-        score_threshold: keep detections of at least this score; None: as trained.
+        score_threshold: keep detections of at least this score; None: as calibrated, else as trained.
         batch_size: images, frames, or slices of one, that go through the network together.
         slicing: look at each image in slices; then it may be larger than what is read whole.
         stretch: which values of images of more than 8 bits become 0 and 255; None: as trained.

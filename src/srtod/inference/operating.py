@@ -1,0 +1,43 @@
+"""The scores from which on detections count: those that weights were calibrated for, by class."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srtod.detectors.config import OperatingPoint
+from srtod.support.progress import say
+from srtod.types import Detections, Finder
+
+Least = Tensor | None
+"""The smallest score of each class, ``[classes]``; None for no limit."""
+
+
+def operating_point(finder: Finder) -> OperatingPoint | None:
+    """What the weights of a finder were calibrated for; None where nobody did."""
+    held: dict[str, Any] | None = getattr(finder, "config", {}).get("operating_point")
+    return None if held is None else OperatingPoint(**held)
+
+
+def calibrated_scores(finder: Finder) -> Least:
+    """The scores from which on its detections count, where the finder computes."""
+    point = operating_point(finder)
+    return None if point is None else torch.tensor(point.thresholds, device=finder.device)
+
+
+def at_least(found: Detections, least: Least) -> Detections:
+    """The detections that reach the score of their class."""
+    if least is None:
+        return found
+    kept = found["scores"] >= least[found["labels"]]
+    return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
+
+
+def say_operating_point(finder: Finder, weights: str | Path) -> None:
+    """Tell which scores count by themselves, if any do."""
+    if point := operating_point(finder):
+        say(
+            f"{weights}: detections count from the calibrated scores on ({point.rule}): "
+            f"{point.in_words(finder.classes)}; --score-threshold sets another"
+        )
