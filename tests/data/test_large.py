@@ -165,6 +165,14 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
         LargeImage(tmp_path / "none.tif")
 
 
+@pytest.mark.parametrize("content", [b"II*\0junkjunkjunk", b"II*\0" + bytes(4) + b"nothing of the kind"])
+def test_an_error_names_the_file_once(content, tmp_path):
+    (tmp_path / "cut.tif").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_image(tmp_path / "cut.tif")
+    assert str(error.value).count("cut.tif") == 1
+
+
 def test_what_is_not_done_is_said(tmp_path, monkeypatch):
     path = geotiff(tmp_path / "f.tif", np.zeros((1, 5, 5), np.float32))
     with pytest.raises(InputError, match="pixels of float32, whose range is not known"):

@@ -205,8 +205,11 @@ class LargeImage:
                     dataset = stack.enter_context(rasterio.MemoryFile(self.path.data)).open(driver=driver)
                 yield stack.enter_context(dataset)
         except rasterio.errors.RasterioIOError as error:
+            told = first_line(error.__cause__ or error)
+            for name in (f"'{self.path}' ", f"{Path(str(self.path)).name}: "):
+                told = told.removeprefix(name)
             raise InputError(
-                f"{self.path}: cannot be read: {first_line(error.__cause__ or error)}; "
+                f"{self.path}: cannot be read: {told}; "
                 "replace the file if it is damaged, or save it as TIFF or JPEG (not progressive)"
             ) from error
 

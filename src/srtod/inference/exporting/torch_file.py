@@ -1,6 +1,7 @@
 """PyTorch's exported programs (.pt2), which need torch and torchvision and no code of ours."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -24,8 +25,14 @@ def write(program: ExportedProgram, description: str, path: Path) -> None:
         warnings.filterwarnings("ignore", ".*create_unbacked_symint", FutureWarning)  # torchvision calls it
         plain = program.run_decompositions({torch.ops.srtod.grouped_nms.default: nms_in_one_plane})
     drop_checks(plain)
+    plain.example_inputs = None
+    for node in plain.graph_module.graph.nodes:  # where on this machine its code stands
+        node.meta.pop("stack_trace", None)
+        node.meta.pop("from_node", None)
+    file = BytesIO()  # a file on disk would hold its name, which is a passing one
+    torch.export.save(plain, file, extra_files={_ENTRY: description})
     with atomic_file(path) as scratch:
-        torch.export.save(plain, scratch, extra_files={_ENTRY: description})
+        scratch.write_bytes(file.getbuffer())
 
 
 def read(path: Path) -> tuple[Run, str]:
