@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from srtod.cli.main import main
+from srtod_runtime import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
@@ -79,7 +80,9 @@ def run_command(words: list[str]) -> None:
         case ["uv", "run", "srtod", "serve", *options]:
             _run_server(options)
         case ["uv", "run", "srtod", *rest]:
-            _run_srtod(rest)
+            _run_here(main, "srtod", rest)
+        case ["srtod-runtime", *rest]:
+            _run_here(cli.main, "srtod-runtime", rest)
         case _:
             raise AssertionError(f"this test does not know how to run {shlex.join(words)}")
 
@@ -89,12 +92,12 @@ def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
     exec(compile(snippet.code, f"{snippet.page.name}:{snippet.line}", "exec"), names)
 
 
-def _run_srtod(words: list[str]) -> None:
+def _run_here(main: Callable[[], None], program: str, words: list[str]) -> None:
     """In this process, since importing torch anew for each command would take most of the time."""
-    with mock.patch.object(sys, "argv", ["srtod", *words]), pytest.raises(SystemExit) as ended:
+    with mock.patch.object(sys, "argv", [program, *words]), pytest.raises(SystemExit) as ended:
         main()
         sys.exit(0)
-    assert ended.value.code in (0, None), f"srtod {shlex.join(words)}: exit code {ended.value.code}"
+    assert ended.value.code in (0, None), f"{program} {shlex.join(words)}: exit code {ended.value.code}"
 
 
 def _run_server(options: list[str]) -> None:
