@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -220,14 +220,11 @@ def try_kill(verb: Verb, row: Row, chance: random.Random, root: Path, sound: dic
         process = _started(verb.command(folder), root)
         process.join(chance.uniform(0.05, 0.95) * row.seconds)
         what = f"{verb.name}, {number.name} to {'all' if to_all else 'one'}"
-        if (pid := process.pid) is None or not process.is_alive():
+        begun = time.perf_counter()
+        if (workers := _signalled(process, number, to_all=to_all)) is None:
             row.late += 1
         else:
             row.killed += 1
-            begun = time.perf_counter()
-            workers = psutil.Process(pid).children(recursive=True)
-            with suppress(ProcessLookupError):
-                (os.killpg if to_all else os.kill)(pid, number)
             process.join(LONGEST)
             alive = psutil.wait_procs(workers, timeout=GRACE)[1]
             row.slowest = max(row.slowest, time.perf_counter() - begun)
@@ -236,6 +233,17 @@ def try_kill(verb: Verb, row: Row, chance: random.Random, root: Path, sound: dic
         if process.exitcode not in ENDS:
             row.lost.append(f"{what}: ended with {process.exitcode}")
         _judge(verb, row, what, folder, root, sound, removed=number is not signal.SIGKILL)
+
+
+def _signalled(process: BaseProcess, number: int, *, to_all: bool) -> list[psutil.Process] | None:
+    """Send a signal; return the workers that the process had, or None where it has ended by itself."""
+    assert process.pid is not None
+    try:
+        workers = psutil.Process(process.pid).children(recursive=True)
+        (os.killpg if to_all else os.kill)(process.pid, number)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return None
+    return workers
 
 
 def try_full(verb: Verb, row: Row, chance: random.Random, root: Path, sound: dict[str, Any]) -> None:
@@ -265,7 +273,8 @@ def _judge(
     told = (root / "log").read_text()
     if "Traceback" in told:
         row.lost.append(f"{what}: a trace: {told[-500:]}")
-    if removed and (left := _scratch(folder)):
+    left = _scratch(folder)
+    if removed and left:
         row.lost.append(f"{what}: left {left[0]}")
     try:
         held = content(verb, folder)
@@ -273,8 +282,8 @@ def _judge(
         row.lost.append(f"{what}: not whole: {type(error).__name__}: {error}"[:300])
         return
     finished = held == sound["content"]
-    if finished and not verb.resumes:
-        return
+    if not verb.resumes and (finished or not (held or left)):
+        return  # nothing is there, and from nothing the undisturbed run came, too
     if held and not verb.resumes:
         row.lost.append(f"{what}: there, and not as it should be")
         return

@@ -1,4 +1,4 @@
-"""Workers end with their parent, and only with it."""
+"""A signal ends a program wherever it comes, and workers with their parent, and only with it."""
 
 import multiprocessing
 import os
@@ -11,13 +11,13 @@ import time
 import psutil
 import pytest
 
-from srtod.support.signals import serve_parent
+from srtod.support.signals import EndingSignals, serve_parent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
 
 PARENT = """
 import multiprocessing, time
-from srtod.support.signals import serve_parent
+from srtod.support.signals import EndingSignals, serve_parent
 
 def work():
     serve_parent()
@@ -54,6 +54,24 @@ def test_a_worker_outlives_the_thread_that_started_it():
     assert workers[0].is_alive()
     workers[0].kill()
     workers[0].join()
+
+
+class Ended:
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_the_same(number, code, capfd):
+    signals = EndingSignals()
+    with pytest.raises(KeyboardInterrupt), signals.heard():
+        Ended(number)
+        time.sleep(5)
+    assert signals.exit_code == code
+    assert capfd.readouterr().err == ""
 
 
 def _lives(process):

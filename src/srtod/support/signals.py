@@ -1,8 +1,10 @@
 """Signals that end a program, in its main process and in those that work for it."""
 
+import _thread
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +12,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_AGAIN = 0.05
+"""Seconds until an interrupt that a destructor has swallowed is sent again."""
 
 
 class EndingSignals:
@@ -24,14 +28,19 @@ class EndingSignals:
 
     @contextmanager
     def heard(self) -> Generator[None]:
-        """Inside the block, in the main thread; one that is ignored, as SIGHUP under ``nohup``, stays so."""
+        """Inside the block, in the main thread; one that is ignored, as SIGHUP under ``nohup``, stays so.
+
+        Python drops an interrupt that comes while an object is being destroyed; it is then sent again.
+        """
         is_main = threading.current_thread() is threading.main_thread()
         own = [number for number in _ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
         for number in own:
             signal.signal(number, self._end)
+        before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             yield
         finally:
+            sys.unraisablehook = before
             for number in own:
                 signal.signal(number, signal.SIG_DFL)
 
@@ -40,6 +49,13 @@ class EndingSignals:
             signal.signal(own, signal.SIG_IGN)
         self.exit_code = 128 + number
         raise KeyboardInterrupt
+
+
+def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+    if dropped.exc_type is KeyboardInterrupt:
+        threading.Timer(_AGAIN, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def serve_parent(*_: object) -> None:

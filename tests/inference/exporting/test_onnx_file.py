@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import srtod
 from srtod.boxes.nms import grouped_nms
 from srtod.inference import load_finder, predict
 from srtod.inference.exporting.onnx_file import grouped_nms_in_onnx
@@ -32,6 +33,7 @@ def test_the_file_has_standard_operators_alone_and_says_what_it_finds(small_file
     assert held["config"]["classes"] == ["person", "boat"]
     assert held["config"]["resize"] == [320, 320]
     assert held["version"]
+    assert str(Path(srtod.__file__).parent).encode() not in small_file.read_bytes()
 
 
 def test_the_example_of_the_document_runs_without_srtod(small_file, photographs, tmp_path):

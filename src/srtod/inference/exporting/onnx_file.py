@@ -16,6 +16,8 @@ from srtod.support.files import atomic_file
 
 _OPSET = 18
 
+_PLACE = "pkg.torch.onnx.stack_trace"
+
 _OTHER_GROUP = -1.0
 """Stands for a score in groups that a box is not of; real scores are at least 0."""
 
@@ -42,7 +44,7 @@ def converted(program: ExportedProgram) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "ONNX export for RoIAlign")  # 0 means the same as torchvision's -1
         try:
-            return torch.onnx.export(
+            made = torch.onnx.export(
                 program,
                 (),
                 input_names=INPUTS,
@@ -57,6 +59,10 @@ def converted(program: ExportedProgram) -> Any:
                 f"export: something in this detector has no translation to ONNX ({cause}); "
                 "take --format torch, or another backbone"
             ) from error
+    assert made is not None
+    for node in made.model.graph.all_nodes():  # where on this machine its code stands
+        node.metadata_props.pop(_PLACE, None)
+    return made
 
 
 def read(path: Path) -> tuple[Run, str]:
