@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from numbers import Integral
-from typing import get_args
+from typing import Protocol, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -100,10 +99,6 @@ class Slicing:
         return len(self.windows(size)) + self.looks_at_whole(size) + again
 
 
-Cut = Callable[[Sequence[Window]], Iterator[tuple[Window, Tensor]]]
-"""Gives what windows of one image show, ``[3, H, W]`` each, in their order."""
-
-
 def find_in_slices(
     finder: Finder,
     pixels: Pixels,
@@ -124,16 +119,7 @@ def find_in_slices(
     Returns:
         Boxes in pixels of the whole image, on the CPU, by descending score.
     """
-
-    def cut(windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
-        return ((window, to_tensor(piece, finder.device)) for window, piece in _pieces(pixels, windows))
-
-    seen = _look_once_or_twice(finder, cut, pixels.size, slicing, batch_size, on_pass)
-    if slicing.looks_at_whole(pixels.size):
-        shrunk, factor = pixels.shrunk(LONGEST_WHOLE)
-        whole = Window(0, 0, *pixels.size), to_tensor(shrunk, finder.device)
-        seen += _look(finder, [whole], pixels.size, 1, on_pass, factor=factor)
-    return _merged(seen, slicing)
+    return _find(finder, _OfPixels(pixels, finder.device), slicing, batch_size, on_pass)
 
 
 @dataclass(frozen=True)
@@ -162,23 +148,7 @@ class SlicedFinder:
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1; the results lie on the CPU."""
-        return [self._find(image) for image in images]
-
-    def _find(self, image: Tensor) -> Detections:
-        size = image.shape[2], image.shape[1]
-
-        def cut(windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
-            return (
-                (window, image[:, window.top : window.bottom, window.left : window.right].contiguous())
-                for window in windows
-            )
-
-        seen = _look_once_or_twice(self.finder, cut, size, self.slicing, self.batch_size)
-        if self.slicing.looks_at_whole(size):
-            factor = shrinking(size, LONGEST_WHOLE)
-            whole = Window(0, 0, *size), F.avg_pool2d(image[None], factor, ceil_mode=True)[0]
-            seen += _look(self.finder, [whole], size, 1, factor=factor)
-        return _merged(seen, self.slicing)
+        return [_find(self.finder, _OfTensor(image), self.slicing, self.batch_size) for image in images]
 
 
 def in_slices(finder: Finder, slicing: Slicing | None, *, batch_size: int = 1) -> Finder:
@@ -198,41 +168,96 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
     return [*range(0, last, step), last]
 
 
-def _pieces(pixels: Pixels, windows: Sequence[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    rows = [(span, list(group)) for span, group in groupby(windows, key=lambda w: (w.top, w.bottom))]
-    bands = pixels.bands([span for span, _ in rows])
-    for (_, group), band in zip(rows, bands, strict=True):
-        for window in group:
-            yield window, band[:, window.left : window.right]
+class _Image(Protocol):
+    """One that is looked at in parts."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        ...
+
+    def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
+        """What the windows show, ``[3, H, W]`` each, in their order."""
+        ...
+
+    def shrunk(self) -> tuple[Tensor, int]:
+        """All of it in at most :data:`LONGEST_WHOLE` pixels a side, and by which factor it is smaller."""
+        ...
 
 
-def _look_once_or_twice(
+@dataclass(frozen=True)
+class _OfPixels:
+    pixels: Pixels
+    device: torch.device
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.size
+
+    def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
+        rows = [(span, list(group)) for span, group in groupby(windows, key=lambda w: (w.top, w.bottom))]
+        bands = self.pixels.bands([span for span, _ in rows])
+        for (_, group), band in zip(rows, bands, strict=True):
+            for window in group:
+                yield window, to_tensor(band[:, window.left : window.right], self.device)
+
+    def shrunk(self) -> tuple[Tensor, int]:
+        pixels, factor = self.pixels.shrunk(LONGEST_WHOLE)
+        return to_tensor(pixels, self.device), factor
+
+
+@dataclass(frozen=True)
+class _OfTensor:
+    image: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.shape[2], self.image.shape[1]
+
+    def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
+        for window in windows:
+            cut = self.image[:, window.top : window.bottom, window.left : window.right]
+            yield window, cut.contiguous()
+
+    def shrunk(self) -> tuple[Tensor, int]:
+        factor = shrinking(self.size, LONGEST_WHOLE)
+        return F.avg_pool2d(self.image[None], factor, ceil_mode=True)[0], factor
+
+
+def _find(
     finder: Finder,
-    cut: Cut,
-    size: tuple[int, int],
+    image: _Image,
     slicing: Slicing,
     batch_size: int,
     on_pass: Callable[[int], None] = lambda _: None,
-) -> list[Sightings]:
-    """Look at all windows of an image of this size, and with a focus closer at those that matter."""
-    if not slicing.focus:
-        return _look(finder, cut(slicing.windows(size)), size, batch_size, on_pass)
-    evidence = Evidence(finder, size, slicing.focus_by, shrunk=slicing.shrunk)
-    first = evidence.noted(zoomed(cut(slicing.windows(size)), 1 / slicing.shrunk))
-    seen = _look(finder, first, size, batch_size, on_pass, factor=slicing.shrunk)
-    chosen = evidence.best(slicing.closer_windows(size), slicing.focus, _once(seen, slicing))
-    closer = zoomed(cut(chosen), slicing.zoom)
-    return seen + _look(finder, closer, size, batch_size, on_pass, factor=1 / slicing.zoom)
+) -> Detections:
+    """Look at all windows, with a focus closer at those that matter, where asked for at all at once."""
+    look = partial(_look, finder, size=image.size, on_pass=on_pass)
+    first, evidence = image.pieces(slicing.windows(image.size)), None
+    if slicing.focus:
+        evidence = Evidence(finder, image.size, slicing.focus_by, shrunk=slicing.shrunk)
+        first = evidence.noted(zoomed(first, 1 / slicing.shrunk))
+    seen = look(first, batch_size=batch_size, factor=slicing.shrunk)
+    if evidence is not None:
+        windows = slicing.closer_windows(image.size)
+        chosen = evidence.best(windows, slicing.focus, _once(seen, slicing))
+        closer = zoomed(image.pieces(chosen), slicing.zoom)
+        seen += look(closer, batch_size=batch_size, factor=1 / slicing.zoom)
+    if slicing.looks_at_whole(image.size):
+        whole, factor = image.shrunk()
+        seen += look([(Window(0, 0, *image.size), whole)], batch_size=1, factor=factor)
+    found = _once(seen, slicing)
+    return {"boxes": found.boxes, "scores": found.scores, "labels": found.labels}
 
 
 def _look(
     finder: Finder,
     pieces: Iterable[tuple[Window, Tensor]],
+    *,
     size: tuple[int, int],
     batch_size: int,
-    on_pass: Callable[[int], None] = lambda _: None,
-    *,
-    factor: float = 1,
+    on_pass: Callable[[int], None],
+    factor: float,
 ) -> list[Sightings]:
     """Look at pieces of an image of this size, some at a time; each was shrunk by the factor."""
     seen, pieces, edges = [], iter(pieces), torch.tensor(size * 2)
@@ -253,11 +278,6 @@ def _borders(window: Window, size: tuple[int, int]) -> Tensor:
     inner = (window.left > 0, window.top > 0, window.right < size[0], window.bottom < size[1])
     outside = torch.tensor([-torch.inf, -torch.inf, torch.inf, torch.inf])
     return torch.where(torch.tensor(inner), torch.tensor(window, dtype=torch.float), outside)
-
-
-def _merged(seen: Sequence[Sightings], slicing: Slicing) -> Detections:
-    found = _once(seen, slicing)
-    return {"boxes": found.boxes, "scores": found.scores, "labels": found.labels}
 
 
 def _once(seen: Sequence[Sightings], slicing: Slicing) -> Sightings:
