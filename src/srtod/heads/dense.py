@@ -96,10 +96,7 @@ class DenseHead(Head):
         predicted = _joined(self.predictor(levels))
         sizes = level_sizes(levels)
         assigned = torch.stack(
-            [
-                self._assign(sizes, padded_size, truth)
-                for padded_size, truth in zip(batch.padded_sizes, truths, strict=True)
-            ]
+            [self.assigned(sizes, *own) for own in zip(batch.sizes, batch.padded_sizes, truths, strict=True)]
         )
         found = Matched(
             anchors=torch.cat(self._anchors(levels)),
@@ -125,7 +122,10 @@ class DenseHead(Head):
         truth: Truth,
     ) -> Tensor:
         """Which object each anchor of one image is to find; those in the padding are ignored."""
-        return self._assign(levels, padded_size, truth)
+        anchors = AnchorGrid(self.anchors, levels, truth.boxes.device, padded_size=padded_size)
+        own = match(anchors, truth, assigner=self.assigner)
+        number = sum(h * w for h, w in levels) * self.anchors.per_cell
+        return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
 
     def candidates(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """The best pairs of anchor and class of each level and image whose class score passes."""
@@ -149,13 +149,6 @@ class DenseHead(Head):
 
     def _anchors(self, levels: Sequence[Tensor]) -> list[Tensor]:
         return self.anchors(level_sizes(levels), levels[0].device)
-
-    def _assign(self, sizes: Sequence[tuple[int, int]], padded_size: tuple[int, int], truth: Truth) -> Tensor:
-        """Assign all anchors of one image, int64 ``[N]``; those in the padding of the batch are ignored."""
-        anchors = AnchorGrid(self.anchors, sizes, truth.boxes.device, padded_size=padded_size)
-        own = match(anchors, truth, assigner=self.assigner)
-        number = sum(h * w for h, w in sizes) * self.anchors.per_cell
-        return own.assigned.new_full((number,), IGNORED).scatter_(0, own.rows, own.assigned)
 
 
 def _joined(levels: Sequence[DensePrediction]) -> DensePrediction:
