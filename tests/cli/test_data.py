@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from srtod.cli.main import main
+from srtod.detectors.systems import SYSTEMS
 
 
 @pytest.fixture
@@ -65,6 +66,18 @@ def test_inspect_tells_what_a_recipe_can_never_learn(run, make_set, tmp_path):
     code, out, err = run("inspect", root, "--recipe", "smal")
     assert (code, out) == (2, "")
     assert "no recipe named 'smal'" in err
+
+
+def test_inspect_ends_with_what_to_do(run, make_set, tmp_path):
+    root = make_set([30, 30, 12, 10])
+    code, out, err = run("inspect", root, "--json", tmp_path / "n.json")
+    assert code == 0, err
+    assert "  resize: 2\n" in out
+    assert out.rstrip().endswith("predict on whole images, without --slice")
+    advice = json.loads((tmp_path / "n.json").read_text())["advice"]
+    assert advice["split"] == "train"
+    assert {setting["key"] for setting in advice["settings"]} >= {"model.anchor_scale", "train.batch_size"}
+    assert {name for one in advice["systems"] for name in one["systems"]} == set(SYSTEMS)
 
 
 def test_inspect_says_what_a_known_set_lacks(run, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from srtod.cli.main import app
+from srtod.recipes import differing_keys, load_recipe
 from srtod.support.errors import InputError
 
 
@@ -42,8 +43,8 @@ def refused(*words):
             ("--recipe", "small", "--set", "train.epoch=1"),
             "unknown key 'train.epoch' (did you mean 'epochs'?)",
         ),
-        ((), "which recipe? give --recipe with one of aitod-cascade-rcnn"),
-        (("--resume",), "run: there is no run to go on with (no config.yaml); start one with --recipe NAME"),
+        (("--set", "model.system=rcnn"), "unknown system 'rcnn'"),
+        (("--resume",), "run: there is no run to go on with (no config.yaml); start one without --resume"),
         (("--recipe", "small", "--device", "tpu"), "device 'tpu': not one of auto, cpu, cuda"),
         (("--recipe", "small", "--format", "pascal"), "pascal"),
         (("--recipe", "small", "--init", "none.safetensors"), "none.safetensors: no such file of weights"),
@@ -52,6 +53,28 @@ def refused(*words):
 def test_wrong_words_leave_nothing_behind(folder, tmp_path, words, says):
     assert says in refused(folder, "--output", tmp_path / "run", *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_recipe_it_takes_and_prints_one_that_reads_again(folder, tmp_path):
+    light = [
+        f"--set={change}" for change in ("model.backbone=test_resnet", "model.pretrained_backbone=false")
+    ]
+    words = ["train", folder, "--output", tmp_path / "run", "--epochs", 1, "--device", "cpu", *light]
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    printed = result.stderr.partition("base: ")[2].partition("\nmodel.anchor_scale")[0]
+    (tmp_path / "again.yaml").write_text(f"base: {printed}")
+    own = load_recipe(tmp_path / "run" / "config.yaml")
+    again = load_recipe(tmp_path / "again.yaml", ["train.epochs=1", *(change[6:] for change in light)])
+    assert {key for key, _, _ in differing_keys(own, again)} == {"about.source", "model.anchor_scale"}
+    assert (own.model.resize, own.model.anchor_scale) == (2.0, (4.0,))
+
+
+def test_advice_gives_way_to_another_system(folder, tmp_path):
+    error = refused(
+        folder, "--output", tmp_path / "run", "--set", "model.system=atss", "--set", "train.lr=-1"
+    )
+    assert error.startswith("advice: train.lr:")
 
 
 def test_no_data(tmp_path):

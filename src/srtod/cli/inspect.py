@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srtod.cli.advice import print_advice
 from srtod.cli.options import Layout, OneSplit, Overwrite
 from srtod.support.errors import shown
 
 if TYPE_CHECKING:
     from srtod.data.inspection import Inspection, Statistics
+    from srtod.engine.advice import Advice
 
 _SHOWN_EXAMPLES = 20
 _SHOWN_CLASSES = 400
@@ -43,12 +45,13 @@ def inspect(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Print statistics and findings of a data set, and draw a picture sheet of it.
+    """Print statistics and findings of a data set and what to do, and draw a picture sheet of it.
 
     Every image is decoded once. A finding has a severity (error, warning, note), a name, a count, a remedy
     and examples. Exit code 0: no faults; 2: faults were found (--json lists each with its file, image and
     annotation), or the data set cannot be read at all. Of VisDrone, AI-TOD and DroneSwarms it also says
-    whether the copy has the published numbers of images and objects.
+    whether the copy has the published numbers of images and objects. Last comes advice from the boxes to
+    learn from: a recipe that fits them and this machine, and which systems can learn them.
     """
     from srtod.data.inspection import inspect_splits
     from srtod.plots.sheet import write_sheets
@@ -63,14 +66,32 @@ def inspect(
 
         look = partial(never_assigned, recipe=load_recipe(recipe), progress=True)
     inspection = inspect_splits(data, format=format, split=split, progress=True, look=look)
-    print_inspection(inspection, Console())
+    console = Console()
+    print_inspection(inspection, console)
+    advice = _advice(inspection)
+    if advice is not None:
+        print_advice(advice, data, console)
     if output is not None:
         for path in write_sheets(inspection.splits, output, overwrite=overwrite):
             typer.echo(f"picture sheet: {path}")
     if json is not None:
-        write_json(json, inspection.to_json(), indent=2)
+        more = {"advice": None if advice is None else advice.to_json()}
+        write_json(json, inspection.to_json() | more, indent=2)
     if inspection.faulty:
         raise typer.Exit(2)
+
+
+def _advice(inspection: "Inspection") -> "Advice | None":
+    """On the split to learn from, if anything is marked in it."""
+    from srtod.engine.advice import give_advice
+    from srtod.engine.sets import first_of
+    from srtod.support.devices import choose_device
+
+    sets = {annotated.split: annotated for annotated, _ in inspection.splits}
+    learned = sets[first_of(("train", "trainval", *sets), tuple(sets)) or ""]
+    if not any((~record.ignore).any() for record in learned.records):
+        return None
+    return give_advice(learned, choose_device("auto"))
 
 
 def print_inspection(inspection: "Inspection", console: Console) -> None:

@@ -15,7 +15,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Name of a shipped recipe or a YAML file; with --resume, the run's own.", show_default=False
+            help="Shipped recipe or YAML file; else the run's own (--resume), or what the data ask for.",
+            show_default=False,
         ),
     ] = None,
     set_: Settings = None,

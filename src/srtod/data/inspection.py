@@ -65,6 +65,11 @@ def object_sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
+def bins_of(sizes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the index of the bin of :data:`SIZE_BINS` of each size, ``[N]``."""
+    return np.where(sizes < 2, 0, 1 + np.digitize(sizes, [8, 16, 32], right=True))
+
+
 def describe(annotated: AnnotatedSet) -> Statistics:
     """Count what a split holds."""
     records = annotated.records
@@ -166,11 +171,8 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 
 
 def _count_bins(sizes: NDArray[np.float64]) -> dict[str, int]:
-    below_two = np.count_nonzero(sizes < 2)
-    counts = np.bincount(np.digitize(sizes, [8, 16, 32], right=True), minlength=4)
-    return dict(
-        zip(SIZE_BINS, [int(below_two), int(counts[0] - below_two), *counts[1:].tolist()], strict=True)
-    )
+    counts = np.bincount(bins_of(sizes), minlength=len(SIZE_BINS))
+    return dict(zip(SIZE_BINS, counts.tolist(), strict=True))
 
 
 def _count_classes(

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,7 @@ _MOST_NAMED = 8
 
 Positive = Annotated[int, Field(gt=0)]
 ImageSide = Annotated[int, Field(gt=0, le=8192)]
+Factor = Annotated[float, Field(gt=0, le=4)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Lengths = tuple[Annotated[float, Field(gt=0)], ...]
 
@@ -94,11 +95,11 @@ class DetectorConfig(BaseModel):
         norm_eval: BatchNorm keeps its stored statistics in training; default True if pretrained.
         anchor_scale: sides of square anchors in units of the level's stride; None is 2 for all systems whose
             anchors have scales, and 2, 4 and 8 for TridentNet with its one level. RetinaNet's three octave
-            scales start from it.
+            scales start from it. In a recipe ``auto``: a training chooses it from its boxes.
         anchor_ratios: height / width; None is the system's own: 1 for ATSS, DyHead and Cascade RPN, else
             0.5, 1 and 2.
-        resize: (longest, shortest) bound of the image's sides, at most 8192 pixels, ratio kept; None keeps
-            the image as it is.
+        resize: (longest, shortest) bound of the image's sides, at most 8192 pixels, ratio kept; or a factor
+            of both sides, at most 4, for pieces of an image as for the whole; None keeps the image as it is.
         stretch: which values of more than 8 bits become 0 and 255, see :data:`srtod.defaults.Stretch`.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
         operating_point: which of them count where objects are to be found, and not detections measured; None
@@ -117,9 +118,9 @@ class DetectorConfig(BaseModel):
     pretrained_backbone: bool | str = False
     frozen_stages: Open[int] = Field(default=0, ge=0, le=4)
     norm_eval: Open[bool] = False
-    anchor_scale: Annotated[Lengths | None, BeforeValidator(_as_tuple)] = None
+    anchor_scale: Annotated[Lengths | Literal["auto"] | None, BeforeValidator(_as_tuple)] = None
     anchor_ratios: Lengths | None = None
-    resize: Open[tuple[ImageSide, ImageSide] | None] = None
+    resize: Open[tuple[ImageSide, ImageSide] | Factor | None] = None
     stretch: Open[Stretch] = "auto"
     score_threshold: Open[Share] = 0.05
     nms_iou: Open[Share] = 0.5
@@ -172,7 +173,7 @@ class DetectorConfig(BaseModel):
 
     @field_validator("anchor_scale", "anchor_ratios")
     @classmethod
-    def _some(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    def _some(cls, values: T) -> T:
         if values == ():
             raise ValueError("give at least one")
         return values

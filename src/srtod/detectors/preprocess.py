@@ -22,14 +22,15 @@ class Preprocess(nn.Module):
     at hand for the reconstruction.
 
     Args:
-        resize: (longest, shortest) bound of the sides in pixels, ratio kept; None keeps the size.
+        resize: (longest, shortest) bound of the sides in pixels, ratio kept; or the factor of both sides;
+            None keeps the size.
         divisor: padded sides are multiples of it.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, resize: tuple[int, int] | None = None, divisor: int = 32) -> None:
+    def __init__(self, *, resize: tuple[int, int] | float | None = None, divisor: int = 32) -> None:
         super().__init__()
         self.resize = resize
         self.divisor = divisor
@@ -95,14 +96,18 @@ class Preprocess(nn.Module):
             for own, scale in zip(found.by_image(len(batch.sizes)), batch.scales, strict=True)
         ]
 
+    def factor(self, height: int, width: int) -> float:
+        """How many times as large an image becomes."""
+        if not isinstance(self.resize, tuple):
+            return self.resize or 1.0
+        return min(max(self.resize) / max(height, width), min(self.resize) / min(height, width))
+
     def _normalised(self, images: Tensor) -> Tensor:
         return (images * 255 - self.mean) / self.std
 
     def _resized(self, image: Tensor) -> Tensor:
-        if self.resize is None:
-            return image
         height, width = image.shape[1:]
-        factor = min(max(self.resize) / max(height, width), min(self.resize) / min(height, width))
+        factor = self.factor(height, width)
         size = (max(round(height * factor), 1), max(round(width * factor), 1))
         if size == (height, width):
             return image

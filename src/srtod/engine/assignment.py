@@ -1,4 +1,4 @@
-"""Which objects of a data set are assigned to no anchor or cell of a detector, in any view tried."""
+"""How many anchors or cells of a detector the objects of a data set are assigned to, in several views."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from srtod.data.findings import Finding
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.data.transforms import RandomFlip, crop
 from srtod.detectors.border.targets import read_targets
-from srtod.detectors.config import DetectorConfig
 from srtod.detectors.preprocess import Preprocess
+from srtod.engine.anchors import outline, with_anchor_scale
 from srtod.recipes import DataRecipe, Recipe
 from srtod.support.progress import counting_bar
 from srtod.types import Target
@@ -31,16 +31,14 @@ class Assignment:
     """
 
     def __init__(self, recipe: Recipe) -> None:
-        changes = {"pretrained_backbone": False, "classes": ("object",)}
-        config: DetectorConfig = recipe.model.changed(changes, where="model")
-        with torch.device("meta"):  # the weights are not asked for
-            self._pyramid, self._head = config.parts()
-            self._preprocess = Preprocess(resize=config.resize)
+        self._pyramid, self._head = outline(recipe.model)
+        with torch.device("meta"):
+            self._preprocess = Preprocess(resize=recipe.model.resize)
         self._data = recipe.data
 
     @torch.no_grad()
-    def never(self, record: ImageRecord) -> list[int]:
-        """Return the rows of the objects of an image that no anchor is to find in any view of it."""
+    def counts(self, record: ImageRecord) -> Tensor:
+        """Return how many anchors are to find each object of an image in each view, int64 ``[V, N]``."""
         number = len(record.boxes)
         # The labels say which object it is: no assigner reads classes.
         target: Target = {
@@ -49,15 +47,17 @@ class Assignment:
             "ignore": torch.from_numpy(record.ignore.copy()),
         }
         image = torch.empty((3, record.height, record.width), dtype=torch.uint8, device="meta")
-        left = set((~target["ignore"]).nonzero().flatten().tolist())
-        for view in _views((image, target), self._data, self._pyramid.strides[0]):
-            if not left:
-                break
-            left -= set(self._assigned(*view, number).tolist())
-        return sorted(left)
+        cell = self._pyramid.strides[0] / self._preprocess.factor(record.height, record.width)
+        views = _views((image, target), self._data, cell)
+        return torch.stack([self._counts(*view, number) for view in views])
 
-    def _assigned(self, image: Tensor, target: Target, number: int) -> Tensor:
-        """The labels of the objects that anchors are to find."""
+    def never(self, record: ImageRecord) -> list[int]:
+        """Return the rows of the objects of an image that no anchor is to find in any view of it."""
+        unfound = (self.counts(record).sum(0) == 0) & ~torch.from_numpy(record.ignore.copy())
+        return unfound.nonzero().flatten().tolist()
+
+    def _counts(self, image: Tensor, target: Target, number: int) -> Tensor:
+        """How many anchors are to find the object of each label."""
         batch = self._preprocess([image])
         (truth,) = read_targets(
             [target],
@@ -69,7 +69,7 @@ class Assignment:
         height, width = batch.padded_sizes[0]
         levels = [(-(-height // stride), -(-width // stride)) for stride in self._pyramid.strides]
         assigned = self._head.assigned(levels, batch.sizes[0], batch.padded_sizes[0], truth)
-        return truth.labels[assigned[assigned >= 0].unique()]
+        return truth.labels[assigned[assigned >= 0]].bincount(minlength=number)
 
 
 def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = False) -> Iterator[Finding]:
@@ -80,6 +80,7 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
         recipe: what is to be trained.
         progress: show a bar on stderr.
     """
+    recipe = with_anchor_scale(recipe, annotated.records)
     assignment, lines, count, objects = Assignment(recipe), [], 0, 0
     records = annotated.evenly(IMAGES).records
     with counting_bar(len(records), shown=progress) as bar:
@@ -97,7 +98,7 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
         yield Finding("never-assigned-box", annotated.split, count, (share, *lines), looked_at=len(records))
 
 
-def _views(whole: View, recipe: DataRecipe, stride: int) -> Iterator[View]:
+def _views(whole: View, recipe: DataRecipe, cell: float) -> Iterator[View]:
     """An image as it is, mirrored if the recipe mirrors, and shifted by half a cell if it cuts pieces."""
     yield whole
     chance = torch.Generator()
@@ -107,7 +108,7 @@ def _views(whole: View, recipe: DataRecipe, stride: int) -> Iterator[View]:
         yield RandomFlip("vertical", 1.0)(*whole, chance)
     if recipe.crop is not None:
         height, width = whole[0].shape[1:]
-        half = stride // 2
+        half = max(1, round(cell / 2))
         for top, left in ((0, half), (half, 0), (half, half)):
             if top < height and left < width:
                 yield crop(*whole, top, left, height - top, width - left)

@@ -11,6 +11,7 @@ from accelerate.utils import gather_object
 from srtod import metrics
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
+from srtod.engine.anchors import chosen_keys, with_anchor_scale
 from srtod.engine.batches import Batches
 from srtod.engine.evaluate import detect
 from srtod.engine.log import RunLog
@@ -82,6 +83,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
     """
     accelerator = start_accelerator(recipe.train, device, output)
+    given, recipe = recipe, with_anchor_scale(recipe, train_set.records)
     on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
     if not resume:
         on_main(accelerator, lambda: clear_output(output))
@@ -92,7 +94,7 @@ def fit(
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
     on_main(accelerator, lambda: write_recipe(output, recipe))
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
-    for line in introduction(recipe, run, batches, val_set):
+    for line in [*chosen_keys(given, recipe), *introduction(recipe, run, batches, val_set)]:
         log.say(line)
     with log.open(), closing(batches):
         if state is None:

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 
 from srtod.detectors.zoo import load
+from srtod.engine.advice import advised_recipe, advised_settings
 from srtod.engine.fit import FitResult, fit
 from srtod.engine.processes import claimed_together, on_main, together
 from srtod.engine.report import write_training_report
-from srtod.engine.sets import Source, TrainingSets, common_stretch, training_sets
+from srtod.engine.sets import Source, TrainingSets, common_stretch, training_sets, training_split
 from srtod.engine.state import CONFIG, STATE
 from srtod.plots import Report
-from srtod.recipes import Recipe, load_recipe, recipe_names
+from srtod.recipes import Recipe, load_recipe
+from srtod.recipes.advice import advice_text
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
 from srtod.support.progress import say
@@ -36,7 +39,7 @@ def train_from_paths(
     Args:
         source: data to learn from.
         output: see :func:`~srtod.engine.fit.fit`, as ``resume``, ``init`` and ``device``.
-        recipe: name or file; on resume, the run's own where None.
+        recipe: name or file; where None, the run's own on resume, else the one that fits the data.
         overrides: ``section.key=value``, on top of the recipe.
         resume: go on with the run in ``output``.
         init: weights to start from.
@@ -44,13 +47,17 @@ def train_from_paths(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: no recipe, or anything wrong in recipe, data or output.
+        InputError: anything wrong in recipe, data or output.
         NotFiniteError: a loss is not finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state is saved.
     """
     quiet = os.environ.get("RANK", "0") != "0"
-    settings = _recipe(recipe, overrides, output if resume else None)
-    processes = PartialState(cpu=choose_device(device, among=ONE_GPU).type == "cpu")
+    chosen = choose_device(device, among=ONE_GPU)
+    if recipe is not None or resume:
+        settings = load_recipe(recipe or _own_recipe(output), overrides)
+    processes = PartialState(cpu=chosen.type == "cpu")
+    if recipe is None and not resume:
+        settings = on_main(processes, lambda: _advised(source, overrides, chosen))
     with claimed_together(processes, output):
         resumed = on_main(processes, lambda: resume and (output / STATE).exists())
         with together(processes):
@@ -107,13 +114,17 @@ def _report(page: Path, recipe: Recipe, result: FitResult, sets: TrainingSets, d
     write_training_report(page, report, detector, shown, page.parent)
 
 
-def _recipe(name: str | None, overrides: Sequence[str], resumed: Path | None) -> Recipe:
-    if name is not None:
-        return load_recipe(name, overrides)
-    if resumed is not None:
-        if not (resumed / CONFIG).exists():
-            raise InputError(
-                f"{resumed}: there is no run to go on with (no {CONFIG}); start one with --recipe NAME"
-            )
-        return load_recipe(resumed / CONFIG, overrides)
-    raise InputError(f"which recipe? give --recipe with one of {', '.join(recipe_names())}, or a .yaml file")
+def _own_recipe(output: Path) -> Path:
+    """The recipe of a run to go on with."""
+    if not (output / CONFIG).exists():
+        raise InputError(f"{output}: there is no run to go on with (no {CONFIG}); start one without --resume")
+    return output / CONFIG
+
+
+def _advised(source: Source, overrides: Sequence[str], device: torch.device) -> Recipe:
+    """The recipe that fits the training set and this machine; it is said."""
+    settings = advised_settings(source.read(training_split(source)), device)
+    say(f"no --recipe, so this one, from the boxes and images of {source.path}:")
+    for line in advice_text(settings).splitlines():
+        say(line)
+    return advised_recipe(settings, overrides)

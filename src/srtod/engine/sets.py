@@ -86,8 +86,7 @@ def training_sets(
             ``val_split`` that is learned from.
     """
     names = source.splits
-    only = names[0] if len(names) == 1 else None
-    split = source.split or next((name for name in ("train", "trainval") if name in names), only)
+    split = training_split(source)
     if split in ("val", "test") and source.split is None and not quiet:
         say(f"{source.path}: learns from {split!r}, the only split there is")
     train = source.read(split)
@@ -114,6 +113,12 @@ def training_sets(
         )
     sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
     return sound(train), None if val is None else sound(val)
+
+
+def training_split(source: Source) -> str | None:
+    """Choose the split to learn from: the one named, else ``train``, ``trainval`` or the only one."""
+    names = source.splits
+    return source.split or first_of(("train", "trainval", *names[: len(names) == 1]), names)
 
 
 def _tell_shared(train: AnnotatedSet, val: AnnotatedSet, *, quiet: bool) -> None:
@@ -149,7 +154,12 @@ def common_stretch(train: AnnotatedSet) -> Stretch:
 
 def held_out_split(names: Sequence[str]) -> str | None:
     """Choose the split to validate or evaluate on: ``val``, else ``test``, else none."""
-    return next((name for name in ("val", "test") if name in names), None)
+    return first_of(("val", "test"), names)
+
+
+def first_of(wanted: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first name wanted that there is."""
+    return next((name for name in wanted if name in names), None)
 
 
 def checked(

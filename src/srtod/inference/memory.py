@@ -1,9 +1,9 @@
 """How large an image may be to be looked at as a whole, asked before memory runs out."""
 
-import psutil
 import torch
 
 from srtod.detectors.detector import Detector
+from srtod.support.memory import free_memory
 from srtod.types import Finder
 
 _USED = 0.8
@@ -18,7 +18,8 @@ def fitting_pixels(finder: Finder) -> float:
     """Return how many pixels fit into the free memory of a finder's device when it looks at them at once.
 
     The head of the paper holds two maps at the image's own size, of so many channels as a pixel of the finest
-    level has for each pixel of the image. Detectors that resize what they see are taken as if they did not.
+    level has for each pixel of the image. Detectors that bring what they see within bounds are taken as if
+    they did not.
     """
     needed = 2.0 * _BYTES_A_PIXEL
     if isinstance(finder, Detector):
@@ -26,12 +27,9 @@ def fitting_pixels(finder: Finder) -> float:
         needed = _BYTES_A_PIXEL + channels
         if switches and switches["head"] == "paper":
             needed += 2 * torch.float32.itemsize * channels / finder.pyramid.strides[0]
+        if isinstance(finder.config["resize"], float):
+            needed *= finder.config["resize"] ** 2
     return _USED * free_memory(finder.device) / needed
-
-
-def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free there."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -34,11 +34,16 @@ def load_recipe(
     values = read_values(name_or_path, _for_system)
     for name in overlays:
         merged(values, _for_system(read_values(name, _for_system), system_of(values) or DEFAULT_SYSTEM))
+    return recipe_from(values, overrides, where=f"recipe {name_or_path}")
+
+
+def recipe_from(values: Values, overrides: Sequence[str] = (), *, where: str) -> Recipe:
+    """Make a recipe of the values of its sections; ``overrides`` and errors as in :func:`load_recipe`."""
     changes: Values = {}
     for override in overrides:
         _apply(changes, override)
     values = merged(_for_system(values, system_of(changes)), changes)
-    return validated(Recipe, values, where=f"recipe {name_or_path}")
+    return validated(Recipe, values, where=where)
 
 
 def recipe_text(recipe: Recipe) -> str:

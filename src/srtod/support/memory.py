@@ -1,9 +1,10 @@
-"""How much memory this process holds."""
+"""How much memory this process holds, and how much is free."""
 
 from importlib import import_module
 from pathlib import Path
 
 import psutil
+import torch
 
 _STATUS = Path("/proc/self/status")  # of Linux alone
 
@@ -22,6 +23,11 @@ def peak_memory() -> int:
     if hasattr(memory, "peak_wset"):  # Windows
         return memory.peak_wset
     return import_module("resource").getrusage(0).ru_maxrss  # macOS tells bytes
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free there."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def forget_peak() -> None:

@@ -25,11 +25,23 @@ def validated(model: type[Model], values: Mapping[str, Any], *, where: str) -> M
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {_told(error.errors()[0], model)}") from None
+        raise InputError(f"{where}: {_told(_first(error.errors()), model)}") from None
+
+
+def _first(mistakes: list[ErrorDetails]) -> ErrorDetails:
+    """The first mistake; where a value may be of several types, one about a type that it is of, if any."""
+    same = [one for one in mistakes if _path(one)[:2] == _path(mistakes[0])[:2]]
+    return min(same, key=lambda one: one["type"].endswith("_type") or one["type"] == "literal_error")
+
+
+def _path(mistake: ErrorDetails) -> list[str]:
+    """The keys that lead to a mistake, without pydantic's names of the types that were tried."""
+    parts = (str(part) for part in mistake["loc"])
+    return [part for part in parts if "[" not in part and not part.startswith("constrained-")]
 
 
 def _told(mistake: ErrorDetails, model: type[BaseModel]) -> str:
-    path = [str(part) for part in mistake["loc"]]
+    path = _path(mistake)
     key = ".".join(path)
     if mistake["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_nearest(path, model)}"

@@ -9,6 +9,7 @@ from srtod.detectors.config import DetectorConfig, FPNConfig
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.base import Pyramid
 from srtod.pyramids.fpn import FeaturePyramid
+from srtod.support.errors import InputError
 
 DEFAULT_ANCHOR_SCALE = (2.0,)
 DEFAULT_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
@@ -41,7 +42,13 @@ def scaled_anchors(
     ratios: Sequence[float] = DEFAULT_ANCHOR_RATIOS,
     octave_scales: Sequence[float] = (1.0,),
 ) -> AnchorGenerator:
-    """Anchors in units of the level's stride; each scale of the configuration times each octave scale."""
+    """Anchors in units of the level's stride; each scale of the configuration times each octave scale.
+
+    Raises:
+        InputError: the scale is still to be chosen.
+    """
+    if config.anchor_scale == "auto":
+        raise InputError("anchor_scale: auto is chosen from the boxes of a training; give a number here")
     return AnchorGenerator(
         strides=pyramid.strides,
         scales=[scale * octave for scale in config.anchor_scale or scales for octave in octave_scales],
