@@ -5,7 +5,6 @@ import torch
 from safetensors import safe_open
 
 import srtod
-from srtod.detectors.config import OperatingPoint
 from srtod.detectors.weights import METADATA_KEY, calibrate_weights
 from srtod.inference import load_finder
 from srtod.inference.exporting import export_weights
@@ -27,7 +26,7 @@ def calibrated(detector, every, tmp_path):
     limits = [float(found.scores[found.labels == label].mean()) for label in (0, 1)]
     path = tmp_path / "w.safetensors"
     detector.save(path)
-    calibrate_weights(path, OperatingPoint(rule="best-f1", thresholds=tuple(limits)))
+    calibrate_weights(path, "best-f1", dict(zip(("drone", "bird"), limits, strict=True)))
     kept = found.scores >= torch.tensor(limits).numpy()[found.labels]
     assert 0 < kept.sum() < len(kept)
     return path, int(kept.sum())
@@ -44,7 +43,8 @@ def test_calibrating_changes_nothing_else_in_the_file(detector, calibrated):
 def test_half_precision_stays_half(detector, tmp_path):
     path = tmp_path / "half.safetensors"
     detector.save(path, half=True)
-    calibrate_weights(path, OperatingPoint(rule="best-f1", thresholds=(0.5, 0.5)))
+    calibrate_weights(path, "best-f1", {"drone": 0.5})
+    assert srtod.load(path).config["operating_point"]["thresholds"] == [0.5, 0.0]  # of the other as trained
     with safe_open(path, framework="pt") as file:
         kinds = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
     assert kinds <= {"F16", "I64"} and "F16" in kinds
@@ -101,10 +101,12 @@ def test_a_file_from_before_loads(detector, tmp_path):
     assert srtod.load(old).config == detector.config
 
 
-def test_thresholds_for_other_classes_are_refused(detector, tmp_path):
+def test_thresholds_that_do_not_fit_are_refused_and_nothing_is_written(detector, tmp_path):
     path = tmp_path / "w.safetensors"
     detector.save(path)
     before = path.read_bytes()
+    with pytest.raises(InputError, match="thresholds"):
+        calibrate_weights(path, "best-f1", {"drone": 1.5})
     with pytest.raises(InputError, match="3 thresholds for 2 classes"):
-        calibrate_weights(path, OperatingPoint(rule="best-f1", thresholds=(0.1, 0.2, 0.3)))
+        srtod.load(path, operating_point={"rule": "best-f1", "thresholds": (0.1, 0.2, 0.3)})
     assert path.read_bytes() == before

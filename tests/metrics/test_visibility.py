@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from srtod.data.records import AnnotatedSet, ImageRecord
-from srtod.metrics.visibility import Visibility, auc, compared
+from srtod.metrics.columns import set_table, truth_table
+from srtod.metrics.comparison import compared
+from srtod.metrics.visibility import SHOWN, Visibility, auc
 from srtod.results import SetDetections
 
 
@@ -36,6 +38,11 @@ def found(images):
     return SetDetections(np.array(images), boxes, np.full(count, 0.5, np.float32), np.zeros(count, np.int64))
 
 
+def intervals(data, by_name, resamples):
+    tables = {name: set_table(own, data) for name, own in by_name.items()}
+    return compared(truth_table(data), tables, own="learned", metrics=SHOWN, resamples=resamples)
+
+
 @pytest.mark.parametrize(
     ("objects", "others", "expected"),
     [([2, 3], [0, 1], 1.0), ([0], [1, 2], 0.0), ([1], [1, 1], 0.5), ([1, 3], [0, 2], 0.75)],
@@ -56,9 +63,7 @@ def test_auc_of_nothing_is_no_number():
 
 
 def test_a_value_lies_in_its_interval_and_a_sure_difference_excludes_zero():
-    rows = compared(
-        truth(12), {"learned": found(range(12)), "half": found(range(0, 12, 2))}, own="learned", resamples=60
-    )
+    rows = intervals(truth(12), {"learned": found(range(12)), "half": found(range(0, 12, 2))}, 60)
     half, better = rows["half"]["AP"], rows["learned - half"]["AP"]
     assert rows["learned"]["AP"].value == pytest.approx(1)
     assert half.low < half.value < half.high < 1
@@ -67,12 +72,12 @@ def test_a_value_lies_in_its_interval_and_a_sure_difference_excludes_zero():
 
 
 def test_the_same_detections_differ_by_nothing_in_every_resample():
-    rows = compared(truth(5), {"learned": found([0, 3]), "ones": found([0, 3])}, own="learned", resamples=20)
+    rows = intervals(truth(5), {"learned": found([0, 3]), "ones": found([0, 3])}, 20)
     assert rows["learned - ones"]["AP"].low == rows["learned - ones"]["AP"].high == 0
 
 
 def test_sizes_without_objects_have_no_row():
-    rows = compared(truth(3), {"learned": found([0])}, own="learned", resamples=5)
+    rows = intervals(truth(3), {"learned": found([0])}, 5)
     assert set(rows["learned"]) == {"AP", "APt"}
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,6 +151,9 @@ Zoom = Annotated[
 ]
 
 
+_ABOUT_SLICES = ("overlap", "full_image", "merge", "merge_classes", "focus", "focus_by", "zoom")
+
+
 class RecipeCommand(TyperCommand):
     """A verb whose unknown options are told the key of the recipe that they may mean."""
 
@@ -183,35 +187,23 @@ def given_options(context: typer.Context) -> dict[str, Any]:
     return {name: context.params[name] for name in named}
 
 
-def slicing_of(
-    side: int | None,
-    *,
-    overlap: float | None,
-    full_image: bool,
-    merge: defaults.Merge | None,
-    merge_classes: bool,
-    focus: float | None,
-    focus_by: defaults.FocusBy | None,
-    zoom: int | None,
-) -> "Slicing | None":
-    """Put the options of slicing together; None without ``--slice``.
+def slicing_of(given: Mapping[str, Any]) -> "Slicing | None":
+    """Put the options of slicing together, of those that are given; None without ``--slice``.
 
     Raises:
         InputError: a value out of range, or one of the others without ``--slice``.
     """
     from srtod.inference.slices import Slicing
 
-    about_focus: dict[str, Any] = {"focus_by": focus_by, "zoom": zoom}
-    if focus is None and any(value is not None for value in about_focus.values()):
+    about = {name: given[name] for name in _ABOUT_SLICES if name in given}
+    if "focus" not in given and about.keys() & {"focus_by", "zoom"}:
         raise InputError("--focus-by and --zoom are about --focus; add it, such as --focus 0.3")
-    asked: dict[str, Any] = {"overlap": overlap, "merge": merge, "focus": focus} | about_focus
-    if side is None:
-        if full_image or merge_classes or any(value is not None for value in asked.values()):
-            about = "--overlap, --full-image, --merge, --merge-classes and --focus are about slices"
-            raise InputError(f"{about}; add --slice, such as 640")
-        return None
-    given = {name: value for name, value in asked.items() if value is not None}
-    return Slicing(side, full_image=full_image, merge_classes=merge_classes, **given)
+    if "slice" in given:
+        return Slicing(given["slice"], **about)
+    if about:
+        names = "--overlap, --full-image, --merge, --merge-classes and --focus"
+        raise InputError(f"{names} are about slices; add --slice, such as 640")
+    return None
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

@@ -100,20 +100,12 @@ def predict(
     from srtod.inference.jobs import VIDEOS, JobOptions, run_job
     from srtod.support.files import next_free
 
-    slicing = slicing_of(
-        slice,
-        overlap=overlap,
-        full_image=full_image,
-        merge=merge,
-        merge_classes=merge_classes,
-        focus=focus,
-        focus_by=focus_by,
-        zoom=zoom,
-    )
-    given = {name: value for name, value in given_options(context).items() if name in JobOptions.model_fields}
+    given = given_options(context)
+    slicing = slicing_of(given)
+    about_job = {name: value for name, value in given.items() if name in JobOptions.model_fields}
     if stretch is not None:
-        given["stretch"] = parse_stretch(stretch)
-    options = JobOptions.of(**given, slicing=slicing)
+        about_job["stretch"] = parse_stretch(stretch)
+    options = JobOptions.of(**about_job, slicing=slicing)
     folder = output or next_free(OUTPUT, taken=resume)
     done = run_job(
         inputs, folder, options, weights=weights, trust_weights=trust_weights, in_shards=engine == "ray"

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from srtod.assets import SHIPPED, shipped_weights
-from srtod.detectors.config import DetectorConfig, OperatingPoint
+from srtod.detectors.config import DetectorConfig
 from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
 from srtod.support import hub
@@ -80,15 +80,37 @@ def write_weights(
     _write(path, tensors, metadata)
 
 
-def calibrate_weights(path: Path, point: OperatingPoint) -> None:
-    """Write an operating point into a file of weights, whole or not at all; all else stays as it is.
+def own_weights(source: str | Path) -> Path:
+    """The file of weights that ``source`` names, if it is the user's to change.
 
     Raises:
-        InputError: as :func:`read_weights`; the point has another number of classes, or the file cannot be
-            replaced.
+        InputError: it is shipped with the package, in a repository of the hub, missing or exported.
+    """
+    path = weights_file(source)
+    if path.suffix != ".safetensors" or source == SHIPPED or not Path(source).exists():
+        raise InputError(
+            f"{source}: only a .safetensors file of yours can be changed; save a copy in Python: "
+            f"srtod.load({str(source)!r}).save('mine.safetensors'); exported files are written anew from it"
+        )
+    return path
+
+
+def calibrate_weights(path: Path, rule: str, scores: Mapping[str, float]) -> None:
+    """Write an operating point into a file of weights, whole or not at all; all else stays as it is.
+
+    Args:
+        path: the file.
+        rule: what the scores were chosen for.
+        scores: of each class by name; of the others all counts that the detector gives out.
+
+    Raises:
+        InputError: as :func:`read_weights`; a score is not in 0..1, or the file cannot be replaced.
     """
     with _opened(path) as file:
-        config = _described_in(file, path).changed({"operating_point": point}, where=str(path))
+        config = _described_in(file, path)
+        thresholds = tuple(scores.get(name, config.score_threshold) for name in config.classes)
+        point = {"rule": rule, "thresholds": thresholds}
+        config = config.changed({"operating_point": point}, where=str(path))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata() | {METADATA_KEY: description(config.model_dump(mode="json"))}
     _write(path, tensors, metadata)

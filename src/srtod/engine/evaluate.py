@@ -84,7 +84,6 @@ def evaluate(
     batch_size: int = 1,
     detections_per_image: int = DETECTIONS_PER_IMAGE,
     progress: bool = True,
-    save_detections: Path | None = None,
 ) -> Metrics:
     """Run a detector over a data set and return its AI-TOD metrics.
 
@@ -96,16 +95,13 @@ def evaluate(
         batch_size: images a forward pass.
         detections_per_image: best detections of a class that count in an image.
         progress: show a bar on stderr.
-        save_detections: file for the detections, as COCO results with the names of image and class.
 
     Raises:
-        InputError: as :func:`detect`, or ``save_detections`` cannot be written.
+        InputError: as :func:`detect`.
     """
     annotated = on_common_classes(annotated, detector.classes)
     dataset = DetectionDataset(annotated.records, classes=annotated.classes)
     found = detect(detector, dataset, precision=precision, batch_size=batch_size, progress=progress)
-    if save_detections is not None:
-        _save(save_detections, found, annotated)
     return metrics.evaluate(annotated, found, detections_per_image=detections_per_image)
 
 
@@ -171,8 +167,8 @@ def joined(parts: Sequence[SetDetections]) -> SetDetections:
     return SetDetections(images[order], *(column[order] for column in others))
 
 
-def _save(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
-    """Write COCO results with names, whole or not at all."""
+def save_detections(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
+    """Write COCO results with the names of image and class, whole or not at all."""
     ids = [annotated.category_id_of(label) for label in range(len(annotated.classes))]
     with atomic_file(path) as scratch, results_file(scratch) as add:
         for index, record in enumerate(annotated.records):

@@ -16,7 +16,10 @@ from srtod.data.loading import Loader, on_device, sound, spare_cores
 from srtod.data.records import AnnotatedSet
 from srtod.detectors.detector import Detector
 from srtod.engine.evaluate import columns_of, joined, labels_of
-from srtod.metrics.visibility import SIZES, Visibility, auc, compared
+from srtod.metrics.aitod import SIZES
+from srtod.metrics.columns import set_table, truth_table
+from srtod.metrics.comparison import Interval, compared
+from srtod.metrics.visibility import SHOWN, Visibility, auc
 from srtod.nn.modes import evaluating
 from srtod.results import SetDetections
 from srtod.selfrec import SelfReconstruction, SelfReconstructionOutput
@@ -87,8 +90,16 @@ def visibility(
         auc=cells.auc(),
         object_cells_set=cells.share_set(of_objects=True),
         all_cells_set=cells.share_set(of_objects=False),
-        interventions=compared(annotated_set, together, own=LEARNED, resamples=resamples) if found else {},
+        interventions=_compared(annotated_set, together, resamples) if found else {},
     )
+
+
+def _compared(
+    annotated_set: AnnotatedSet, found: dict[str, SetDetections], resamples: int
+) -> dict[str, dict[str, Interval]]:
+    truth = truth_table(annotated_set)
+    tables = {name: set_table(own, annotated_set) for name, own in found.items()}
+    return compared(truth, tables, own=LEARNED, metrics=SHOWN, resamples=resamples)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from srtod.data.records import AnnotatedSet
 from srtod.defaults import DETECTIONS_PER_IMAGE, METRICS
 from srtod.metrics.columns import (
     DetectionTable,
+    Names,
     TruthTable,
     detection_table,
     names_of,
@@ -25,14 +26,20 @@ from srtod.results import SetDetections
 from srtod.support.errors import InputError
 from srtod.support.files import read_json
 
-AREA_RANGES: dict[str, tuple[float, float]] = {
-    "AP": (0.0, 1e5**2),
-    "APvt": (0.0, 8.0**2),
-    "APt": (8.0**2, 16.0**2),
-    "APs": (16.0**2, 32.0**2),
-    "APm": (32.0**2, 1e5**2),
+SIZES: dict[str, tuple[float, float]] = {
+    "all": (0.0, 1e5),
+    "very tiny": (0.0, 8.0),
+    "tiny": (8.0, 16.0),
+    "small": (16.0, 32.0),
+    "medium": (32.0, 1e5),
 }
-"""Areas in square pixels, both ends included; 1e5 squared is COCO's infinity."""
+"""Square roots of areas in pixels, both ends included; 1e5 is COCO's infinity."""
+
+AREA_RANGES: dict[str, tuple[float, float]] = {
+    key: (low**2, high**2)
+    for key, (low, high) in zip(("AP", "APvt", "APt", "APs", "APm"), SIZES.values(), strict=True)
+}
+"""Areas in square pixels, both ends included."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,6 @@ def evaluate(
     return evaluate_tables(table, detections, detections_per_image=detections_per_image)
 
 
-@collector_paused()
 def evaluate_files(
     annotations: Path,
     detections: Path,
@@ -115,17 +121,48 @@ def evaluate_files(
             number that is not finite, a box of negative size, or an id that stands for nothing. Names the
             file and the position in its list.
     """
+    given = tables_of_files(annotations, detections, skip_bad=skip_bad)
+    metrics = evaluate_tables(given.truth, given.found, detections_per_image=detections_per_image)
+    return replace(metrics, notes=given.notes)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Ground truth and detections to compare, what further detections may call things, and what to tell."""
+
+    truth: TruthTable
+    found: DetectionTable
+    names: Names
+    notes: tuple[str, ...] = ()
+
+    def other(self, detections: Path) -> DetectionTable:
+        """Read other detections of the same images, COCO results.
+
+        Raises:
+            InputError: as :func:`evaluate_files`.
+        """
+        return detection_table(read_json(detections), self.names, source=str(detections))
+
+
+@collector_paused()
+def tables_of_files(annotations: Path, detections: Path, *, skip_bad: bool = False) -> Tables:
+    """Read what :func:`evaluate_files` compares; arguments and errors are the same."""
     skipped: list[str] | None = [] if skip_bad else None
     truth, names = table_of_file(read_coco(annotations), skipped)
     foreign: Counter[str] = Counter()
     results = read_json(detections)
     found = detection_table(results, names, source=str(detections), foreign=foreign, skipped=skipped)
-    metrics = evaluate_tables(truth, found, detections_per_image=detections_per_image)
     notes = (
         f"{detections}: left out {count:,} of {what}: there is no such class in {annotations}"
         for what, count in foreign.items()
     )
-    return replace(metrics, notes=(*(skipped or ()), *notes))
+    return Tables(truth, found, names, (*(skipped or ()), *notes))
+
+
+def tables_of_set(truth: AnnotatedSet, found: SetDetections) -> Tables:
+    """Lay out what was found in the images of a data set."""
+    table = truth_table(truth)
+    return Tables(table, set_table(found, truth), names_of(truth, table))
 
 
 def evaluate_tables(truth: TruthTable, detections: DetectionTable, *, detections_per_image: int) -> Metrics:

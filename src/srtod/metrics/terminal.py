@@ -1,14 +1,22 @@
 """Metrics as tables in the terminal."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from srtod.defaults import METRICS
-from srtod.metrics.aitod import Metrics
-from srtod.metrics.visibility import SHOWN, SIZES, Visibility
+from srtod.metrics.aitod import SIZES, Metrics
+from srtod.metrics.analysis import REACH, Analysis
+from srtod.metrics.comparison import Interval
+from srtod.metrics.errors import KINDS
+from srtod.metrics.operating import Calibrated
+from srtod.metrics.visibility import SHOWN, Visibility
 from srtod.support.errors import shown
+
+_RESAMPLED = "Percent, and where 95 % of the values lie when images are drawn with replacement"
 
 
 def metrics_table(metrics: Metrics) -> Table:
@@ -55,7 +63,7 @@ def visibility_tables(measured: Visibility) -> list[Table]:
         box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
         title="the same weights with other masks",
-        caption="Percent, and where 95 % of the values lie when images are drawn with replacement.",
+        caption=f"{_RESAMPLED}.",
         caption_justify="left",
     )
     masks.add_column("mask", no_wrap=True)
@@ -64,6 +72,85 @@ def visibility_tables(measured: Visibility) -> list[Table]:
     for name, values in measured.interventions.items():
         masks.add_row(name, *(str(values.get(key, "-")) for key in SHOWN))
     return [maps, masks]
+
+
+def analysis_tables(analysis: Analysis) -> list[Table]:
+    """Return the key figures by size, and what AP50 is lost to."""
+    count = analysis.images
+    figures = _table(
+        "by size",
+        f"Best F1 over all scores, with its score, precision and recall. AP {REACH:g}px: a box is right "
+        f"whose centre is {REACH:g} pixels away at most. R@N: recall at N false alarms an image.",
+        [
+            "size",
+            "objects",
+            "AP50",
+            f"AP {REACH:g}px",
+            "F1",
+            "score",
+            "precision",
+            "recall",
+            "R@0.1",
+            "R@1",
+            "R@10",
+        ],
+    )
+    lost = _table(
+        "AP50 lost to errors",
+        "By how much AP50 would be higher without them, in points of 100, and how many there are.",
+        ["size", *KINDS],
+    )
+    for name, own in analysis.sizes.items():
+        if own.objects:
+            best = own.to_json(count)["best_f1"] or {}
+            numbers = [own.errors.ap, own.ap_by_distance, *(best.get(key) for key in ("f1", "score"))]
+            numbers += [best.get("precision"), best.get("recall")]
+            numbers += [own.recall_at(rate, count) for rate in (0.1, 1, 10)]
+            figures.add_row(name, f"{own.objects:,}", *map(_number, numbers))
+            lost.add_row(
+                name, *(f"{100 * own.errors.lost[kind]:.1f} ({own.errors.counts[kind]:,})" for kind in KINDS)
+            )
+    return [figures, lost]
+
+
+def comparison_table(rows: Mapping[str, Mapping[str, Interval]]) -> Table:
+    """Return a table of what :func:`srtod.metrics.comparison.compared` gives."""
+    keys = list(next(iter(rows.values())))
+    table = _table(
+        "compared",
+        _RESAMPLED + ", the same for both.",
+        ["run", *keys],
+    )
+    for name, values in rows.items():
+        table.add_row(Text(shown(name)), *(str(values.get(key, "-")) for key in keys))
+    return table
+
+
+def calibration_table(chosen: Mapping[str, Calibrated]) -> Table:
+    """Return a table of the thresholds by class; NaN is shown as a dash."""
+    table = _table(
+        "calibrated thresholds",
+        "On these data, at an IoU of 0.5. -: no object of the class to choose by; all that is found counts.",
+        ["class", "score", "precision", "recall", "false alarms an image"],
+    )
+    for name, own in chosen.items():
+        numbers = (own.threshold, own.precision, own.recall, own.false_alarms)
+        table.add_row(Text(shown(name)), *map(_number, numbers))
+    return table
+
+
+def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), title=title, caption=caption, caption_justify="left"
+    )
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
 def _cells(values: dict[str, float]) -> list[str]:

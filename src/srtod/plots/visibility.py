@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srtod.metrics.visibility import SHOWN, SIZES, Visibility
+from srtod.metrics.aitod import SIZES
+from srtod.metrics.visibility import SHOWN, Visibility
 from srtod.plots.curves import COLOURS
 
 if TYPE_CHECKING:

@@ -1,0 +1,99 @@
+"""How sure a number is, and a difference of two: images drawn with replacement, the same for both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srtod.defaults import DETECTIONS_PER_IMAGE
+from srtod.metrics.aitod import AREA_RANGES
+from srtod.metrics.columns import DetectionTable, TruthTable
+from srtod.metrics.matching import best_first, judge, near_pairs
+from srtod.metrics.precision import Ranked, average_precision, ranked
+
+IOUS = np.linspace(0.5, 0.95, 10)
+_MEANS = {"AP50": ("AP", slice(0, 1)), "AP75": ("AP", slice(5, 6))}
+"""The metrics that are means over other overlaps than all ten, or over other objects than their name says."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the bounds between which 95 % of its bootstrap resamples lie; as text in percent."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> "Interval":
+        """From ``[1 + resamples]``, the value itself first."""
+        others = values[1:] if len(values) > 1 else values
+        return cls(float(values[0]), *map(float, np.nanpercentile(others, [2.5, 97.5])))
+
+
+def resampled(images: int, resamples: int, seed: int = 0) -> list[NDArray[np.int64]]:
+    """How often each of so many images is there: once first, then as drawn with replacement, ``[images]``."""
+    generator = np.random.default_rng(seed)
+    drawn = (np.bincount(generator.integers(0, images, images), minlength=images) for _ in range(resamples))
+    return [np.ones(images, np.int64), *(drawn if images else ())]
+
+
+def compared(
+    truth: TruthTable,
+    found: Mapping[str, DetectionTable],
+    *,
+    own: str,
+    metrics: Sequence[str],
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Evaluate several detections of one data set, with intervals from images drawn with replacement.
+
+    All are evaluated on the same resamples, so that their differences have an interval of their own.
+
+    Args:
+        truth: the ground truth.
+        found: detections of its images by name.
+        own: the name of those that the others are compared with.
+        metrics: names such as ``AP``; those of sizes without objects are left out.
+        resamples: how often images are drawn; 0 gives intervals of no width.
+        seed: of what is drawn.
+
+    Returns:
+        The metrics by name, and of each other one under ``OWN - OTHER`` what it is better by.
+    """
+    drawn = resampled(len(truth.image_ids), resamples, seed)
+    scores = {name: _scores(truth, table, metrics, drawn) for name, table in found.items()}
+    differences = {
+        f"{own} - {name}": {key: scores[own][key] - values for key, values in others.items()}
+        for name, others in scores.items()
+        if name != own
+    }
+    return {
+        name: {key: Interval.of(values) for key, values in rows.items() if not np.isnan(values[0])}
+        for name, rows in (scores | differences).items()
+    }
+
+
+def _scores(
+    truth: TruthTable, found: DetectionTable, metrics: Sequence[str], drawn: Sequence[NDArray[np.int64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Each metric on each resample, ``[1 + resamples]``; NaN where it has no objects."""
+    detections = best_first(found, DETECTIONS_PER_IMAGE)
+    pairs = near_pairs(truth, detections, overlap=float(IOUS[0]), reach=-1.0)
+    values = {}
+    for key in metrics:
+        areas, overlaps = _MEANS.get(key, (key, slice(None)))
+        rankings: list[list[Ranked]] = []
+        for overlap in IOUS[overlaps]:
+            near = pairs.iou >= overlap
+            judged = judge(truth, detections, pairs.where(near), pairs.iou[near], areas=AREA_RANGES[areas])
+            rankings.append(ranked(truth, detections, judged))
+        values[key] = np.array(
+            [np.mean([average_precision(own, weights) for own in rankings]) for weights in drawn]
+        )
+    return values
