@@ -250,3 +250,114 @@ def test_an_unknown_split(srtod, dataset, weights):
 
     assert code == 2
     assert "no split 'vla'" in err
+
+
+def test_a_report_of_weights_agrees_with_the_table_and_holds_what_others_are_compared_with(
+    srtod, dataset, weights, tmp_path
+):
+    given = (dataset, "--weights", weights, "--device", "cpu")
+    code, out, _ = srtod("evaluate", *given, "--report", tmp_path / "r", "--json", tmp_path / "m.json")
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    page = (tmp_path / "r" / "report.html").read_text()
+
+    assert code == 0 and "AP50 lost to errors" in " ".join(out.split())
+    assert report["metrics"] == json.loads((tmp_path / "m.json").read_text())
+    assert report["by_size"]["all"]["AP50"] == pytest.approx(report["metrics"]["AP50"])
+    assert (dataset / "images" / "val" / "one.png").as_uri() in page
+    assert "<script" not in page and 'src="http' not in page
+
+    code, out, _ = srtod("evaluate", *given, "--against", tmp_path / "r")
+    assert code == 0 and "this run - other run" in out
+    again = srtod("evaluate", *given, "--report", tmp_path / "r")
+    assert again[0] == 2 and "not an empty folder" in again[2]
+
+
+def test_a_report_of_files_has_pictures_where_the_images_are_found(srtod, two_files, tmp_path):
+    found = [FOUND[0] | {"bbox": [30, 30, 6, 6]}]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    code, _, err = srtod("evaluate", *two_files, "--report", tmp_path / "without")
+    assert code == 0 and "are not found beside it" in err
+    assert '<h2 id="worst">' not in (tmp_path / "without" / "report.html").read_text()
+
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "one.png")
+    code, _, err = srtod("evaluate", *two_files, "--report", tmp_path / "with")
+    page = (tmp_path / "with" / "report.html").read_text()
+    assert code == 0 and "not found beside" not in err
+    assert "one.png: 1 missed, 1 false alarms" in page and page.count('<figure><a href="file://') == 2
+
+
+@pytest.mark.parametrize("nothing", ["found", "there"])
+def test_a_report_of_nothing_found_and_of_nothing_there(srtod, two_files, tmp_path, nothing):
+    if nothing == "found":
+        (tmp_path / "found.json").write_text("[]")
+    else:
+        (tmp_path / "truth.json").write_text(json.dumps(TRUTH | {"annotations": []}))
+    code, _, _ = srtod("evaluate", *two_files, "--report", tmp_path / "r")
+    point = json.loads((tmp_path / "r" / "report.json").read_text())["operating_point"]
+    assert code == 0 and (tmp_path / "r" / "report.html").is_file()
+    expected = (1, 0.0) if nothing == "found" else (0, 1.0)
+    assert (point["missed"], point["false_alarms_per_image"]) == expected
+
+
+def test_another_run_is_compared_image_by_image(srtod, two_files, tmp_path):
+    (tmp_path / "other.json").write_text("[]")
+    code, out, _ = srtod(
+        "evaluate", *two_files, "--against", tmp_path / "other.json", "--report", tmp_path / "r"
+    )
+    rows = json.loads((tmp_path / "r" / "report.json").read_text())["compared"]
+    assert code == 0 and "100.0 [100.0, 100.0]" in out
+    better = rows["this run - other run"]["AP50"]
+    assert [better["value"], *better["interval"]] == pytest.approx([1, 1, 1])
+
+    code, _, err = srtod("evaluate", *two_files, "--against", tmp_path)
+    assert code == 2 and err.startswith(f"error: --against {tmp_path}: no detections.json there")
+
+
+def test_calibrating_writes_the_scores_into_the_weights(srtod, dataset, weights, tmp_path):
+    import shutil
+
+    from srtod.detectors.zoo import load
+
+    own = Path(shutil.copy(weights, tmp_path / "own.safetensors"))
+    given = (dataset, "--weights", own, "--device", "cpu")
+    plain = srtod("evaluate", *given)[1]
+    code, out, _ = srtod("evaluate", *given, "--calibrate", "false-alarms=2")
+    point = load(own).config["operating_point"]
+
+    assert code == 0 and "take these scores from now on" in out
+    assert point["rule"] == "false-alarms=2"
+    bird, drone = point["thresholds"]
+    assert bird == 0.0 and 0 < drone < 1  # without a bird in the data all that is found counts
+    assert plain in srtod("evaluate", *given)[1]  # measured is all that is found, as before
+
+    code, _, err = srtod("predict", dataset / "images", "--weights", own, "--output", tmp_path / "found")
+    found = json.loads((tmp_path / "found" / "detections.json").read_text())
+    scores = [one["score"] for one in found if one["category_name"] == "drone"]
+    assert code == 0 and "false-alarms=2" in err
+    assert scores and min(scores) >= drone and len(scores) <= 3
+
+
+@pytest.mark.parametrize(
+    ("weights_given", "rule", "reason"),
+    [
+        ("drones", "best-f1", "only a .safetensors file of yours"),
+        ("x.onnx", "best-f1", "only a .safetensors file of yours"),
+        ("own", "best", "use best-f1, recall=0.9 or false-alarms=1"),
+        ("own", "best-f1=2", "use best-f1, recall=0.9 or false-alarms=1"),
+        ("own", "recall=2", "a recall is 0 to 1"),
+        ("own", "recall=nan", "a recall is 0 to 1"),
+        ("own", "false-alarms", "use best-f1, recall=0.9 or false-alarms=1"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_told_before_any_work(
+    srtod, dataset, weights, monkeypatch, weights_given, rule, reason
+):
+    monkeypatch.setattr("srtod.inference.load_finder", lambda *_, **__: pytest.fail("loaded"))
+    own = weights if weights_given == "own" else weights_given
+    code, out, err = srtod("evaluate", dataset, "--weights", own, "--calibrate", rule)
+    assert (code, out) == (2, "") and reason in err
+
+
+def test_calibrating_is_about_weights(srtod, two_files):
+    code, _, err = srtod("evaluate", *two_files, "--calibrate", "best-f1")
+    assert code == 2 and "--calibrate does not go with --annotations" in err

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from srtod.data import read
-from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.detectors.config import OperatingPoint
-from srtod.engine.evaluate import detect, on_common_classes, save_detections
+from srtod.engine.evaluate import detect_common, write_detections
 from srtod.metrics.aitod import Metrics, Tables, evaluate_tables, tables_of_files, tables_of_set
 from srtod.metrics.analysis import Analysis, analyse, calibrated
 from srtod.metrics.comparison import Interval, compared
@@ -79,11 +78,9 @@ class Evaluated:
             save: files for the detections.
             point: the operating point of the weights.
         """
-        annotated = on_common_classes(annotated, finder.classes)
-        dataset = DetectionDataset(annotated.records, classes=annotated.classes)
-        found = detect(finder, dataset, precision=precision, batch_size=batch_size)
+        annotated, found = detect_common(finder, annotated, precision=precision, batch_size=batch_size)
         for file in save:
-            save_detections(file, found, annotated)
+            write_detections(file, found, annotated)
         if point is not None:
             scores = dict(zip(finder.classes, point.thresholds, strict=True))
             own = tuple(scores[name] for name in annotated.classes)

@@ -84,6 +84,7 @@ def evaluate(
     batch_size: int = 1,
     detections_per_image: int = DETECTIONS_PER_IMAGE,
     progress: bool = True,
+    save_detections: Path | None = None,
 ) -> Metrics:
     """Run a detector over a data set and return its AI-TOD metrics.
 
@@ -95,14 +96,27 @@ def evaluate(
         batch_size: images a forward pass.
         detections_per_image: best detections of a class that count in an image.
         progress: show a bar on stderr.
+        save_detections: file for the detections, see :func:`write_detections`.
 
     Raises:
-        InputError: as :func:`detect`.
+        InputError: as :func:`detect`, or ``save_detections`` cannot be written.
     """
+    annotated, found = detect_common(
+        detector, annotated, precision=precision, batch_size=batch_size, progress=progress
+    )
+    if save_detections is not None:
+        write_detections(save_detections, found, annotated)
+    return metrics.evaluate(annotated, found, detections_per_image=detections_per_image)
+
+
+def detect_common(
+    detector: Finder, annotated: AnnotatedSet, *, precision: str, batch_size: int, progress: bool = True
+) -> tuple[AnnotatedSet, SetDetections]:
+    """:func:`detect` objects of the classes that detector and data set have in common, and mark no others."""
     annotated = on_common_classes(annotated, detector.classes)
     dataset = DetectionDataset(annotated.records, classes=annotated.classes)
     found = detect(detector, dataset, precision=precision, batch_size=batch_size, progress=progress)
-    return metrics.evaluate(annotated, found, detections_per_image=detections_per_image)
+    return annotated, found
 
 
 def on_common_classes(annotated: AnnotatedSet, known: Sequence[str]) -> AnnotatedSet:
@@ -167,7 +181,7 @@ def joined(parts: Sequence[SetDetections]) -> SetDetections:
     return SetDetections(images[order], *(column[order] for column in others))
 
 
-def save_detections(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
+def write_detections(path: Path, found: SetDetections, annotated: AnnotatedSet) -> None:
     """Write COCO results with the names of image and class, whole or not at all."""
     ids = [annotated.category_id_of(label) for label in range(len(annotated.classes))]
     with atomic_file(path) as scratch, results_file(scratch) as add:

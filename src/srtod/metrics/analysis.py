@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from srtod.metrics.aitod import SIZES
 from srtod.metrics.columns import DetectionTable, TruthTable
-from srtod.metrics.comparison import Interval, resampled
+from srtod.metrics.comparison import Interval
 from srtod.metrics.errors import NEAR, RIGHT, Errors, confusion, errors_of_size, plain, sort_errors
 from srtod.metrics.matching import Judged, Mask, Pairs, Values, best_first, judge, near_pairs
 from srtod.metrics.operating import Calibrated, Reliability, Rule, Sweep, calibrate, plain_reliability
@@ -256,23 +256,16 @@ def _by_size(
     return sizes
 
 
-def _recall_by_pixels(
-    truth: TruthTable, counting: Mask, missed: Mask, resamples: int = 200
-) -> list[tuple[int, Interval] | None]:
-    """Objects and recall of each bin of size, with an interval from images drawn with replacement."""
-    bins, images = len(EDGES) - 1, len(truth.image_ids)
+def _recall_by_pixels(truth: TruthTable, counting: Mask, missed: Mask) -> list[tuple[int, Interval] | None]:
+    """Objects and recall of each bin of size."""
     number = np.searchsorted(EDGES, np.sqrt(truth.areas), side="left").clip(1) - 1
-    place = truth.images * bins + number
-    counts = [
-        np.bincount(place[mask], minlength=images * bins).reshape(images, bins)
+    there, found = (
+        np.bincount(number[mask], minlength=len(EDGES) - 1).tolist()
         for mask in (counting, counting & ~missed)
-    ]
-    drawn = np.array(resampled(images, resamples))
-    there, found = (drawn @ own for own in counts)
-    with np.errstate(invalid="ignore"):
-        recall = found / there
+    )
     return [
-        (int(there[0, own]), Interval.of(recall[:, own])) if there[0, own] else None for own in range(bins)
+        (count, Interval.of_share(own, count)) if count else None
+        for own, count in zip(found, there, strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ _MEANS = {"AP50": ("AP", slice(0, 1)), "AP75": ("AP", slice(5, 6))}
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the bounds between which 95 % of its bootstrap resamples lie; as text in percent."""
+    """A value with the bounds between which it lies with 95 % confidence; as text in percent."""
 
     value: float
     low: float
@@ -30,9 +30,17 @@ class Interval:
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> "Interval":
-        """From ``[1 + resamples]``, the value itself first."""
+        """Bootstrap: from ``[1 + resamples]``, the value itself first."""
         others = values[1:] if len(values) > 1 else values
         return cls(float(values[0]), *map(float, np.nanpercentile(others, [2.5, 97.5])))
+
+    @classmethod
+    def of_share(cls, part: int, count: int) -> "Interval":
+        """A share of independent trials, after Wilson (1927): not of no width where it is 0 or 1."""
+        share, z = part / count, 1.96
+        middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+        half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+        return cls(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def resampled(images: int, resamples: int, seed: int = 0) -> list[NDArray[np.int64]]:

@@ -26,7 +26,6 @@ def threshold_figure(analysis: Analysis) -> "Figure":
     figure, (left, right) = _panels(2)
     _by_size(left, analysis, precision, "recall", "precision (mean over classes)")
     _by_size(right, analysis, f1, "score from which on detections count", "F1 (all classes together)")
-    left.legend(fontsize=8, frameon=False)
     return figure
 
 
@@ -40,7 +39,6 @@ def alarms_figure(analysis: Analysis) -> "Figure":
     _by_size(left, analysis, recall, "false alarms an image, of any size", "recall")
     left.set_xscale("symlog", linthresh=0.1)
     left.set_xlim(left=0)
-    left.legend(fontsize=8, frameon=False)
     bins = analysis.reliability
     full = bins.counts > 0
     right.plot((0, 1), (0, 1), color=DARK, linewidth=0.8, linestyle=":")
@@ -70,7 +68,7 @@ def recall_figure(analysis: Analysis) -> "Figure":
     names = [f"{low}-{high:g}" if high < EDGES[-1] else f"over {low}" for low, high, _ in rows]
     _frame(axis, "size of the object in pixels (square root of the area)", "recall")
     axis.set_xticks(places, names, fontsize=8)
-    axis.set_xlim(-0.5, len(rows) - 0.5)
+    axis.set_xlim(-0.5, max(len(rows), 1) - 0.5)
     return figure
 
 
@@ -103,6 +101,8 @@ def _by_size(
         if own.objects:
             label = f"{name} ({own.objects:,})"
             draw(axis, own, {"color": DARK if name == "all" else colour, "label": label})
+    if axis.lines:
+        axis.legend(fontsize=8, frameon=False)
     _frame(axis, x, y)
 
 
