@@ -135,12 +135,15 @@ def _session(path: Path, threads: int) -> "InferenceSession":
 
 
 def _resized(image: Floats, described: Description) -> Floats:
-    """An image ``[3, H, W]`` with its sides bounded; shrunk, each pixel is a mean of those that it covers."""
+    """An image ``[3, H, W]`` as large as it is looked at; shrunk, each pixel is a mean of those it covers."""
     if described.resize is None:
         return image
     height, width = image.shape[1:]
-    longest, shortest = max(described.resize), min(described.resize)
-    factor = min(longest / max(height, width), shortest / min(height, width))
+    if isinstance(described.resize, float):
+        factor = described.resize
+    else:
+        longest, shortest = max(described.resize), min(described.resize)
+        factor = min(longest / max(height, width), shortest / min(height, width))
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     if size == (width, height):
         return image

@@ -17,7 +17,8 @@ MOST_METADATA = 2**20
 """Bytes of a file, and of its metadata, that are taken."""
 LONGEST_NAME = 500
 LARGEST_SIDE = 8192
-"""Letters of a class name, and pixels of a resized side, that are taken."""
+LARGEST_FACTOR = 4
+"""Letters of a class name, and pixels of a resized side or its factor, that are taken."""
 
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25  # of ModelProto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of GraphProto
@@ -33,13 +34,14 @@ class Description(NamedTuple):
 
     Attributes:
         classes: names in label order.
-        resize: (longest, shortest) bound of the image's sides in pixels, ratio kept; None keeps the size.
+        resize: (longest, shortest) bound of the image's sides in pixels, ratio kept; or a factor of both
+            sides; None keeps the size.
         most: detections an image.
         least: the score of each class from which its detections count.
     """
 
     classes: tuple[str, ...]
-    resize: tuple[int, int] | None
+    resize: tuple[int, int] | float | None
     most: int
     least: tuple[float, ...]
 
@@ -110,6 +112,12 @@ def _check_tensor(tensor: memoryview, path: Path) -> None:
         raise InputError(f"{path}: keeps weights in other files, which srtod export does not do")
 
 
+def _keeps_bounds(resize: Any) -> bool:
+    if isinstance(resize, tuple):
+        return len(resize) == 2 and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in resize)
+    return resize is None or (type(resize) is float and 0 < resize <= LARGEST_FACTOR)
+
+
 def _description(config: dict[str, Any]) -> Description:
     """Take what is needed of a configuration that anybody may have written.
 
@@ -119,12 +127,11 @@ def _description(config: dict[str, Any]) -> Description:
     classes, resize, most = tuple(config["classes"]), config["resize"], config["detections_per_image"]
     point = config.get("operating_point")
     least = (0.0,) * len(classes) if point is None else tuple(point["thresholds"])
-    resize = None if resize is None else tuple(resize)
+    resize = tuple(resize) if isinstance(resize, list) else resize
     sound = (
         0 < len(classes) == len(set(classes)),
         all(type(name) is str and name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in classes),
-        resize is None or (len(resize) == 2 and all(type(side) is int for side in resize)),
-        all(0 < side <= LARGEST_SIDE for side in resize or ()),
+        _keeps_bounds(resize),
         len(least) == len(classes) and all(0 <= score <= 1 for score in least),
         type(most) is int and most > 0,
     )

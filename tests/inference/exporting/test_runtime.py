@@ -78,6 +78,14 @@ def test_detections_are_those_of_predict(side, small_file, photographs):
         assert_same(detector.predict(pixels, slice=side, overlap=0.3), expected)
 
 
+def test_a_factor_enlarges_as_in_predict(small_file, photographs, tmp_path):
+    model, pixels = onnx.load(small_file), arrays(photographs)[1][:120, :160]
+    changed(resize=2.0)(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    (expected,) = predict(pixels, tmp_path / "a.onnx")
+    assert_same(Detector(tmp_path / "a.onnx").predict(pixels), expected)
+
+
 def test_calibrated_scores_count_as_in_predict(small_file, photographs, tmp_path):
     model, pixels = onnx.load(small_file), arrays(photographs)[1]
     (every,) = predict(pixels, small_file)
@@ -200,6 +208,7 @@ def changed(**values):
         (changed(classes=["a", "a"]), "configuration is damaged"),
         (changed(classes=["a\x1b[31m"]), "configuration is damaged"),
         (changed(resize=[10**9, 10**9]), "configuration is damaged"),
+        (changed(resize=1e9), "configuration is damaged"),
         (changed(detections_per_image="many"), "configuration is damaged"),
         (changed(operating_point={"rule": "best-f1", "thresholds": [0.5]}), "configuration is damaged"),
         (changed(detections_per_image=1), "more than its configuration says"),
