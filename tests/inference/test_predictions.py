@@ -1,5 +1,7 @@
 """Images of every kind to predictions, whatever they come from."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 import srtod
 from srtod.data.images import read_image
-from srtod.inference import ImageFile, collect_images, load_detector, memory
+from srtod.inference import ImageFile, Slicing, collect_images, load_detector, memory
 from srtod.inference.predict import predictions
 from srtod.support.errors import InputError
 
@@ -104,6 +106,22 @@ def test_images_are_read_ahead_but_not_all_at_once(detector, tmp_path, write_ima
     assert 4 <= len(asked) <= 6
     assert [own.source.image_id for own in found] == list(range(2, 10))
     assert sorted(asked) == list(range(1, 10))
+
+
+def test_in_slices_the_next_image_is_read_while_one_is_looked_at(
+    detector, tmp_path, write_image, monkeypatch
+):
+    for at in range(4):
+        write_image(tmp_path / f"{at}.png", seed=at)
+    asked, open_ = [], ImageFile.open
+    monkeypatch.setattr(ImageFile, "open", lambda image, _: (asked.append(image.image_id), open_(image))[1])
+    found = predictions(detector, collect_images([tmp_path]), slicing=Slicing(32))
+    assert asked == [] and next(found).source.image_id == 1
+    deadline = time.monotonic() + 10
+    while asked != [1, 2] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert asked == [1, 2]
+    assert [own.source.image_id for own in found] == [2, 3, 4]
 
 
 def test_a_bad_image_stops_after_those_before_it_unless_it_is_handled(detector, tmp_path, write_image):

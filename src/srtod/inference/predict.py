@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from srtod.types import Detections, Finder
 READERS = 2
 """Threads that read images while the network computes."""
 
+Read = TypeVar("Read")
 AnyImage = ImageFile | GivenImage
 OnBad = Callable[[AnyImage, InputError], None]
 
@@ -239,7 +241,8 @@ def _raise(_: AnyImage, error: InputError) -> None:
 def _whole(
     finder: Finder, images: Sequence[AnyImage], batch_size: int, on_bad: OnBad, stretch: Stretch
 ) -> Iterator[Prediction]:
-    items, most = _read_ahead(images, 2 * batch_size, stretch), fitting_pixels(finder)
+    items = _read_ahead(images, 2 * batch_size, lambda image: image.read(stretch))
+    most = fitting_pixels(finder)
     while batch := list(islice(items, batch_size)):
         sound = [(image, item.result()) for image, item in batch if item.exception() is None]
         results = _look(finder, sound, most / batch_size)
@@ -272,19 +275,19 @@ def _look(finder: Finder, images: Sequence[tuple[AnyImage, Tensor]], most: float
 
 
 def _read_ahead(
-    images: Sequence[AnyImage], ahead: int, stretch: Stretch
-) -> Iterator[tuple[AnyImage, Future[Tensor]]]:
+    images: Sequence[AnyImage], ahead: int, read: Callable[[AnyImage], Read]
+) -> Iterator[tuple[AnyImage, Future[Read]]]:
     """Yield images in order while threads decode the next ones, which leaves Python's lock free.
 
     Processes would hand them over through shared memory, of which containers have less than photographs need.
     """
     left = iter(images)
     with ThreadPoolExecutor(READERS) as pool:
-        waiting = deque((image, pool.submit(image.read, stretch)) for image in islice(left, ahead))
+        waiting = deque((image, pool.submit(read, image)) for image in islice(left, ahead))
         try:
             while waiting:
                 image, item = waiting.popleft()
-                waiting.extend((own, pool.submit(own.read, stretch)) for own in islice(left, 1))
+                waiting.extend((own, pool.submit(read, own)) for own in islice(left, 1))
                 yield image, item
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -299,9 +302,9 @@ def _in_slices(
     on_pass: Callable[..., None],
     stretch: Stretch,
 ) -> Iterator[Prediction]:
-    for image in images:
+    for image, item in _read_ahead(images, 1, lambda image: image.open(stretch)):
         try:
-            pixels = image.open(stretch)
+            pixels = item.result()
             seen = partial(on_pass, image.file_name, total=slicing.passes(pixels.size))
             found = find_in_slices(finder, pixels, slicing, batch_size=batch_size, on_pass=seen)
         except InputError as error:
