@@ -14,6 +14,8 @@ Zoom = Literal[1, 2]
 """Scale of the second look."""
 LabelLayout = Literal["coco", "visdrone", "yolo", "voc"]
 """Layouts that can be written."""
+ExportPrecision = Literal["fp32", "fp16", "int8"]
+"""Of most layers of an exported program."""
 ExportFormat = Literal["onnx", "openvino", "torch"]
 """What a detector can be exported to."""
 Scale = Literal["full", "light"]

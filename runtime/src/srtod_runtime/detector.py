@@ -139,11 +139,11 @@ def _resized(image: Floats, described: Description) -> Floats:
     if described.resize is None:
         return image
     height, width = image.shape[1:]
-    if isinstance(described.resize, float):
-        factor = described.resize
-    else:
+    if isinstance(described.resize, tuple):
         longest, shortest = max(described.resize), min(described.resize)
         factor = min(longest / max(height, width), shortest / min(height, width))
+    else:
+        factor = described.resize
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     if size == (width, height):
         return image

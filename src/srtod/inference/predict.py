@@ -138,8 +138,9 @@ def load_finder(
 ) -> Finder:
     """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
-    Exported files run on the CPU in fp32, with the threshold that they were exported with; ``stretch``
-    overrides theirs, too. A .pt2 can run any code as it is loaded, and needs ``trust_weights``.
+    Exported files run on the CPU as they were exported, with the threshold of then; of ONNX files ``auto``
+    takes a GPU, where the installed ONNX Runtime has any. ``stretch`` overrides theirs, too. A .pt2 can run
+    any code as it is loaded, and needs ``trust_weights``.
 
     It keeps the detections that reach the scores that its weights were calibrated for, and says so, unless
     a ``score_threshold`` is given; without ``calibrated``, where detections are to be measured, it keeps all.
@@ -149,7 +150,7 @@ def load_finder(
     """
     if is_exported(weights):
         _require_plain(weights, device, score_threshold, precision)
-        finder = open_exported(weights, stretch, trust_weights=trust_weights)
+        finder = open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
     else:
         finder = load_detector(
             weights, device=device, score_threshold=score_threshold, precision=precision, stretch=stretch
@@ -167,7 +168,9 @@ def _require_plain(
     if device not in ("auto", "cpu"):
         raise InputError(f"{weights}: exported files run on the CPU here; leave --device {device} out")
     if precision != "fp32":
-        raise InputError(f"{weights}: exported files run in fp32; leave --precision {precision} out")
+        raise InputError(
+            f"{weights}: exported files run as they were exported; leave --precision {precision} out"
+        )
     if score_threshold is not None:
         raise InputError(
             f"{weights}: the score threshold is fixed in an exported file; export the weights again with "

@@ -41,6 +41,23 @@ def metrics_table(metrics: Metrics) -> Table:
     return table
 
 
+def side_by_side(measured: Mapping[str, Metrics]) -> Table:
+    """Return a table with a row of percent for each of at least two, and last minus first."""
+    table = Table(
+        box=box.SIMPLE_HEAD, caption="Percent; vt, t, s, m: objects of up to 8, 16, 32 and of more pixels."
+    )
+    table.add_column("")
+    for key in METRICS:
+        table.add_column(key, justify="right", no_wrap=True)
+    for name, own in measured.items():
+        table.add_row(
+            name, *("-" if own.summary[key] < 0 else f"{100 * own.summary[key]:.2f}" for key in METRICS)
+        )
+    first, *_, last = (own.summary for own in measured.values())
+    table.add_row("difference", *(f"{100 * (last[key] - first[key]):+.2f}" for key in METRICS), style="bold")
+    return table
+
+
 def visibility_tables(measured: Visibility) -> list[Table]:
     """Return a table of what each map shows of objects of each size, and one of the interventions, if any."""
     maps = Table(

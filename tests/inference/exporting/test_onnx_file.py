@@ -94,3 +94,21 @@ def test_no_boxes_leave_none_and_those_that_stand_for_nothing_go(suppress):
     boxes, groups = torch.tensor([[0.0, 0, 4, 4], [9, 9, 12, 12]]), torch.tensor([1, 0])
     assert suppress(boxes[:0], torch.ones(0), groups[:0]).tolist() == []
     assert suppress(boxes, torch.tensor([-1.0, 0.0]), groups).tolist() == [1]
+
+
+@pytest.mark.parametrize(("gpu", "first"), [(True, "CUDAExecutionProvider"), (False, "CPUExecutionProvider")])
+def test_a_gpu_is_taken_where_there_is_one_and_said_where_it_does_not_start(
+    gpu, first, small_file, monkeypatch, capsys
+):
+    asked, start = [], onnxruntime.InferenceSession
+
+    def session(path, options, providers):
+        asked.extend(providers)
+        return start(path, options, providers=["CPUExecutionProvider"])
+
+    known = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    load_finder(small_file, device="auto" if gpu else "cpu")
+    assert (asked[0], asked[-1]) == (first, "CPUExecutionProvider")
+    assert ("CUDAExecutionProvider does not start here" in capsys.readouterr().err) == gpu

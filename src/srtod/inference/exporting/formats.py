@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -17,11 +18,12 @@ from srtod.detectors.preprocess import Preprocess
 from srtod.detectors.weights import described, description
 from srtod.detectors.zoo import load
 from srtod.inference.exporting import onnx_file, openvino_file, torch_file
+from srtod.inference.exporting.smaller import AS_IT_IS, Measured, Smaller, require_little_loss, write_smaller
 from srtod.inference.exporting.trace import Run, require_exportable, traced
 from srtod.inference.operating import Least, at_least, say_operating_point
 from srtod.support.claims import claimed
 from srtod.support.errors import InputError, first_line
-from srtod.support.files import require_content, require_free
+from srtod.support.files import atomic_file, require_content, require_free
 from srtod.types import Detections, ImageBatch
 
 
@@ -88,7 +90,7 @@ class Format(NamedTuple):
 
     suffix: str
     write: Callable[[ExportedProgram, str, Path], None]
-    read: Callable[[Path], tuple[Run, str]]
+    read: Callable[..., tuple[Run, str]]
 
 
 FORMATS = {
@@ -123,20 +125,52 @@ def export_weights(
     *,
     format: str,
     score_threshold: float | None = None,
+    smaller: Smaller = AS_IT_IS,
+    on_measured: Callable[[Measured], None] = lambda _: None,
     overwrite: bool = False,
 ) -> None:
-    """:func:`export` what :func:`srtod.load` takes; ``score_threshold`` overrides what the weights say.
+    """:func:`export` what :func:`srtod.load` takes, in fewer bits if that is asked for.
 
     Calibrated scores are not part of the program. They go into its description, where predicting finds them.
 
+    Args:
+        weights: as :func:`srtod.load`.
+        output: as :func:`export`.
+        format: as :func:`export`.
+        score_threshold: overrides what the weights say.
+        smaller: in how many bits the program computes, and what that may cost.
+        on_measured: called with what that costs, if it is measured.
+        overwrite: as :func:`export`.
+
     Raises:
-        InputError: as :func:`export`, the place before the weights are read; and bad weights.
+        InputError: as :func:`export`, the place before the weights are read; bad weights; a smaller program
+            of another format than ONNX, or one that loses more than it may.
     """
     _require_place(Path(output), format, overwrite=overwrite, weights=weights)
+    if smaller.precision != "fp32" and format != "onnx":
+        raise InputError(
+            f"--precision {smaller.precision}: only ONNX is written in fewer bits; use --format onnx"
+        )
     changes = {} if score_threshold is None else {"score_threshold": score_threshold}
     detector = load(weights, **changes)
-    export(detector, output, format=format, overwrite=overwrite)
+    if smaller.precision == "fp32":
+        export(detector, output, format=format, overwrite=overwrite)
+    else:
+        _export_smaller(detector, Path(output), smaller, on_measured)
     say_operating_point(detector, output)
+
+
+def _export_smaller(
+    detector: Detector, output: Path, smaller: Smaller, on_measured: Callable[[Measured], None]
+) -> None:
+    require_exportable(detector)
+    with claimed(output), TemporaryDirectory() as folder, atomic_file(output) as scratch:
+        plain = Path(folder, "plain.onnx")
+        onnx_file.write(traced(detector), description(detector.config), plain)
+        before = open_exported(plain)
+        write_smaller(plain, scratch, smaller, before, detector.preprocess.cpu())
+        if smaller.measured_on is not None:
+            require_little_loss(before, open_exported(scratch), smaller, on_measured)
 
 
 def _require_place(path: Path, format: str, *, overwrite: bool, weights: str | Path | None = None) -> None:
@@ -156,7 +190,7 @@ def is_exported(path: str | Path) -> bool:
 
 
 def open_exported(
-    path: str | Path, stretch: Stretch | None = None, *, trust_weights: bool = False
+    path: str | Path, stretch: Stretch | None = None, *, trust_weights: bool = False, gpu: bool = False
 ) -> ExportedDetector:
     """Open a file that :func:`export` wrote.
 
@@ -164,6 +198,7 @@ def open_exported(
         path: the file.
         stretch: overrides that of the file; it is about reading images, not in the program.
         trust_weights: open a .pt2, too, which can run any code as it is loaded.
+        gpu: let an ONNX file compute on a GPU, where the installed ONNX Runtime has any.
 
     Raises:
         InputError: missing, damaged, not ours or not trusted, or its runtime is not installed.
@@ -179,7 +214,7 @@ def open_exported(
     require_content(path)
     read = next(own.read for own in FORMATS.values() if own.suffix == path.suffix.lower())
     try:
-        run, text = read(path)
+        run, text = read(path, gpu=gpu) if read is onnx_file.read else read(path)
     except InputError:
         raise
     except Exception as error:  # whatever a runtime says of a file that it cannot read

@@ -13,10 +13,13 @@ from srtod.detectors.weights import METADATA_KEY
 from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
+from srtod.support.progress import say
 
 _OPSET = 18
 
 _PLACE = "pkg.torch.onnx.stack_trace"
+
+_GPUS = ("CUDAExecutionProvider", "MIGraphXExecutionProvider", "DmlExecutionProvider")
 
 _OTHER_GROUP = -1.0
 """Stands for a score in groups that a box is not of; real scores are at least 0."""
@@ -65,8 +68,12 @@ def converted(program: ExportedProgram) -> Any:
     return made
 
 
-def read(path: Path) -> tuple[Run, str]:
+def read(path: Path, *, gpu: bool = False) -> tuple[Run, str]:
     """Open an ONNX file on the CPU, with as many threads as torch takes.
+
+    Args:
+        path: the file.
+        gpu: take a GPU where this build of ONNX Runtime has any; it is said where that does not start.
 
     Raises:
         InputError: the extra is not installed, or the program may never end.
@@ -79,13 +86,22 @@ def read(path: Path) -> tuple[Run, str]:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    asked = [*_gpus(runtime)[:gpu], "CPUExecutionProvider"]
+    session = runtime.InferenceSession(path, options, providers=asked)
+    if asked[0] not in session.get_providers():
+        say(f"{path}: ONNX Runtime's {asked[0]} does not start here, so that the CPU computes")
 
     def run(images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(INPUTS, (images.numpy(), sizes.numpy()), strict=True))
         return tuple(torch.from_numpy(own) for own in session.run(OUTPUTS, given))
 
     return run, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+
+
+def _gpus(runtime: Any) -> list[str]:
+    """The providers of this build of ONNX Runtime that compute on a GPU, best first."""
+    known = runtime.get_available_providers()
+    return [name for name in _GPUS if name in known]
 
 
 def extra(module: str) -> Any:
