@@ -59,12 +59,12 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
         return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[Tensor, SampleTarget]:
-        """Read image ``index`` and what is marked in it.
+        """Read image ``index`` and what is marked in it; beyond the last, a copy with other chances.
 
         Raises:
             InputError: the image cannot be read or has another size than its record.
         """
-        record = self.records[index]
+        record = self.records[index % len(self.records)]
         image = torch.from_numpy(record.read()).permute(2, 0, 1)
         seed = derive_seed(self.seed, int(self._epoch), index)
         target: SampleTarget = {

@@ -1,5 +1,6 @@
 """Which images make which step, and their loading."""
 
+import math
 from collections.abc import Generator
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from srtod.data.dataset import DetectionDataset, SampleTarget
 from srtod.data.loading import Batch, Loader, sound
+from srtod.engine.sampling import repeat_factors, repeated
 from srtod.recipes import TrainRecipe
 from srtod.support.errors import InputError, SrtodError
 
@@ -39,7 +41,8 @@ class Batches:
         self.dataset, self.recipe = dataset, recipe
         self.error: SrtodError | None = None
         self.processes, self.rank = accelerator.num_processes, accelerator.process_index
-        self.steps_per_epoch = -(-len(dataset) // recipe.batch_size)
+        self._factors = repeat_factors(dataset.records, recipe.repeat_below)
+        self.steps_per_epoch = math.ceil(round(self._factors.sum(), 6) / recipe.batch_size)
         self.per_pass, rest = divmod(recipe.batch_size, recipe.accumulation * self.processes)
         if rest:
             raise InputError(
@@ -51,7 +54,8 @@ class Batches:
 
     def indices(self, epoch: int) -> list[list[list[int]]]:
         """Return this process's images of an epoch: a list a step of a list a pass of dataset indices."""
-        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.dataset))
+        items = repeated(self._factors, np.random.default_rng((self.recipe.seed, epoch, 1)))
+        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(items)
         filled = np.resize(order, self.steps_per_epoch * self.recipe.batch_size)
         shape = (self.steps_per_epoch, self.recipe.accumulation, self.processes, self.per_pass)
         return filled.reshape(shape)[:, :, self.rank].tolist()

@@ -93,6 +93,8 @@ class TrainRecipe(Section):
         precision: ``fp32``, ``bf16`` or ``fp16``; validation runs in it, too.
         deterministic: on a GPU, take only kernels that give the same bits each time, which is slower; so that
             a resumed run ends with the same weights to the bit, as on a CPU.
+        repeat_below: images with a class that less than this share of the images show come more than once an
+            epoch, by the square root of the ratio (repeat-factor sampling); each copy is augmented anew.
         seed: of the weights, the order of the images and every other choice made at random.
         workers: processes that read images, beside each training process; none: by the number of cores.
         evaluate_every: epochs between two evaluations on the validation set; 0: never.
@@ -118,6 +120,7 @@ class TrainRecipe(Section):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Precision = "fp32"
     deterministic: bool = False
+    repeat_below: Share = 0.0
     seed: int = Field(default=0, ge=0)
     workers: Annotated[int, Field(ge=0)] | None = None
     evaluate_every: int = Field(default=1, ge=0)
