@@ -11,7 +11,7 @@ from srtod.metrics.aitod import SIZES
 from srtod.metrics.columns import DetectionTable, TruthTable
 from srtod.metrics.comparison import Interval
 from srtod.metrics.errors import NEAR, RIGHT, Errors, confusion, errors_of_size, plain, sort_errors
-from srtod.metrics.matching import Judged, Mask, Pairs, Values, best_first, judge, near_pairs
+from srtod.metrics.matching import Judged, Mask, Pairs, Rows, Values, best_first, judge, near_pairs
 from srtod.metrics.operating import Calibrated, Reliability, Rule, Sweep, calibrate, plain_reliability
 from srtod.metrics.precision import average_precision, ranked
 
@@ -58,37 +58,39 @@ class OfSize:
         kept = int(np.searchsorted(self.alarms.wrong, rate * images, side="right"))
         return float(self.alarms.recall[kept - 1]) if kept else 0.0
 
+    @property
+    def best_f1(self) -> dict[str, float] | None:
+        """The best ``f1``, its ``score``, ``precision`` and ``recall``; None without any to have."""
+        if not self.objects or not len(self.sweep.scores):
+            return None
+        return self._points(np.array([self.sweep.f1.argmax()]))[0]
+
+    def _points(self, rows: Rows) -> list[dict[str, float]]:
+        """What some thresholds come to."""
+        sweep = self.sweep
+        columns = {
+            "score": sweep.scores,
+            "precision": sweep.precision,
+            "recall": sweep.recall,
+            "f1": sweep.f1,
+        }
+        values = zip(*(column[rows].tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in values]
+
     def to_json(self, images: int) -> dict[str, Any]:
         """All figures, curves in at most 100 points."""
-        best = int(self.sweep.f1.argmax()) if len(self.sweep.scores) else None
-        chosen = np.unique(np.linspace(0, max(len(self.sweep.scores) - 1, 0), _POINTS).astype(int))
-        points = chosen[: len(self.sweep.scores)]
-        sweep = self.sweep
+        count = len(self.sweep.scores) if self.objects else 0
+        rows = np.unique(np.linspace(0, max(count - 1, 0), _POINTS).astype(int))[:count]
         return {
             "objects": self.objects,
             **plain(self.errors),
             "AP_by_distance": _known(self.ap_by_distance),
-            "best_f1": None
-            if best is None or not self.objects
-            else {
-                "f1": float(sweep.f1[best]),
-                "score": float(sweep.scores[best]),
-                "precision": float(sweep.precision[best]),
-                "recall": float(sweep.recall[best]),
-            },
+            "best_f1": self.best_f1,
             "recall_at_false_alarms_per_image": {
                 f"{rate:g}": _known(self.recall_at(rate, images)) for rate in RATES
             },
-            "precision_at_recall": [_known(float(value)) for value in self.precision],
-            "by_threshold": [
-                {
-                    "score": float(sweep.scores[row]),
-                    "precision": float(sweep.precision[row]),
-                    "recall": _known(float(sweep.recall[row])),
-                    "f1": float(sweep.f1[row]),
-                }
-                for row in points.tolist()
-            ],
+            "precision_at_recall": [_known(value) for value in self.precision.tolist()],
+            "by_threshold": self._points(rows),
         }
 
 

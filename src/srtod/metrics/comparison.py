@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.metrics.aitod import AREA_RANGES
 from srtod.metrics.columns import DetectionTable, TruthTable
 from srtod.metrics.matching import best_first, judge, near_pairs
-from srtod.metrics.precision import Ranked, average_precision, ranked
+from srtod.metrics.precision import average_precision, ranked
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _MEANS = {"AP50": ("AP", slice(0, 1)), "AP75": ("AP", slice(5, 6))}
@@ -93,15 +94,16 @@ def _scores(
     """Each metric on each resample, ``[1 + resamples]``; NaN where it has no objects."""
     detections = best_first(found, DETECTIONS_PER_IMAGE)
     pairs = near_pairs(truth, detections, overlap=float(IOUS[0]), reach=-1.0)
-    values = {}
-    for key in metrics:
-        areas, overlaps = _MEANS.get(key, (key, slice(None)))
-        rankings: list[list[Ranked]] = []
-        for overlap in IOUS[overlaps]:
-            near = pairs.iou >= overlap
-            judged = judge(truth, detections, pairs.where(near), pairs.iou[near], areas=AREA_RANGES[areas])
-            rankings.append(ranked(truth, detections, judged))
-        values[key] = np.array(
-            [np.mean([average_precision(own, weights) for own in rankings]) for weights in drawn]
-        )
-    return values
+
+    @cache
+    def at(areas: str, overlap: float) -> NDArray[np.float64]:
+        near = pairs.iou >= overlap
+        judged = judge(truth, detections, pairs.where(near), pairs.iou[near], areas=AREA_RANGES[areas])
+        classes = ranked(truth, detections, judged)
+        return np.array([average_precision(classes, weights) for weights in drawn])
+
+    means = {key: _MEANS.get(key, (key, slice(None))) for key in metrics}
+    return {
+        key: np.mean([at(areas, overlap) for overlap in IOUS[overlaps].tolist()], axis=0)
+        for key, (areas, overlaps) in means.items()
+    }

@@ -17,12 +17,12 @@ class Ranked:
     """The detections of one class that count, best first, down to the last that found something.
 
     Attributes:
-        hits: bool ``[m]``.
+        hits: int64 ``[h]``, places of those that found something; precision is highest at these.
         images: int64 ``[m]``.
         objects: int64 ``[n]``, the image of each object that is to be found.
     """
 
-    hits: Mask
+    hits: Rows
     images: Rows
     objects: Rows
 
@@ -33,13 +33,13 @@ class Ranked:
             weights: ``[images]``, how often each image is there; None for once.
         """
         times = np.ones(len(self.images)) if weights is None else weights[self.images]
-        total = len(self.objects) if weights is None else weights[self.objects].sum()
-        if not total:
+        objects = len(self.objects) if weights is None else weights[self.objects].sum()
+        if not objects:
             return np.full(len(RECALLS), np.nan)
-        right, wrong = np.cumsum(times * self.hits), np.cumsum(times * ~self.hits)
-        precision = right / (right + wrong + np.spacing(1))
+        right, found = np.cumsum(times[self.hits]), np.cumsum(times)[self.hits]
+        precision = right / (found + np.spacing(1))
         best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-        return best[np.searchsorted(right / total, RECALLS, side="left")]
+        return best[np.searchsorted(right / objects, RECALLS, side="left")]
 
 
 def ranked(truth: TruthTable, detections: DetectionTable, judged: Judged) -> list[Ranked]:
@@ -54,9 +54,9 @@ def of_hits(
     classes = []
     for label in range(len(truth.classes)):
         rows = np.flatnonzero((labels == label) & ~left_out)
-        last = np.flatnonzero(hits[rows])[-1:] + 1
-        rows = rows[: int(last[0]) if len(last) else 0]
-        classes.append(Ranked(hits[rows], images[rows], truth.images[counting & (truth.labels == label)]))
+        places = np.flatnonzero(hits[rows])
+        rows = rows[: int(places[-1]) + 1 if len(places) else 0]
+        classes.append(Ranked(places, images[rows], truth.images[counting & (truth.labels == label)]))
     return classes
 
 

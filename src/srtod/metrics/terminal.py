@@ -119,7 +119,7 @@ def analysis_tables(analysis: Analysis) -> list[Table]:
     )
     for name, own in analysis.sizes.items():
         if own.objects:
-            best = own.to_json(count)["best_f1"] or {}
+            best = own.best_f1 or {}
             numbers = [own.errors.ap, own.ap_by_distance, *(best.get(key) for key in ("f1", "score"))]
             numbers += [best.get("precision"), best.get("recall")]
             numbers += [own.recall_at(rate, count) for rate in (0.1, 1, 10)]

@@ -54,8 +54,7 @@ def write_evaluation(
         InputError: ``path`` cannot be written to.
     """
     every = analysis.sizes["all"]
-    values = every.to_json(analysis.images)
-    best = values["best_f1"] or {}
+    best = every.best_f1 or {}
     page = render_page(
         files("srtod.plots").joinpath("analysis.html.j2").read_text(encoding="utf-8"),
         title="Evaluation",
@@ -103,7 +102,7 @@ def _sizes(analysis: Analysis) -> Rows:
     columns = ["size", "objects", "AP50", f"AP {REACH:g} px", "F1", "score", "precision", "recall"]
     rows = []
     for name, own in analysis.sizes.items():
-        best = own.to_json(analysis.images)["best_f1"] or {}
+        best = own.best_f1 or {}
         score = f"{best['score']:.3f}" if best else "-"
         numbers = [own.errors.ap, own.ap_by_distance, best.get("f1")]
         others = [best.get("precision"), best.get("recall")]
