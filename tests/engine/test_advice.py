@@ -1,5 +1,7 @@
 """Advice on a set at hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,17 @@ def test_it_says_which_systems_can_learn_the_smallest_objects(squares):
     )
     assert advice.systems[0].smallest == 1
     assert all(list(one.positives) == ["8-16"] for one in advice.systems)
+
+
+def test_objects_too_small_for_anchors_are_advised_on_too(squares):
+    records = [
+        replace(record, boxes=np.hstack([record.boxes[:, :2], record.boxes[:, :2] + 1.5]))
+        for record in squares.records
+    ]
+    advice = give_advice(replace(squares, records=tuple(records)), CPU)
+    assert advice.settings[0][:2] == ("model.system", "rfla")
+    assert advice.systems[0].systems == ("rfla",)
+    assert advice.systems[-1].smallest < 1
 
 
 def test_advice_serves_another_system_without_what_only_its_own_reads(squares):

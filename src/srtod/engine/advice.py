@@ -123,7 +123,8 @@ def _machine(device: torch.device) -> Machine:
 
 def _learnable(system: str, annotated: AnnotatedSet, recipe: Recipe, smallest: float) -> Learnable:
     """What of a set a system can learn with the anchors that fit it (on images that hold the smallest)."""
-    changes = {"system": system, "anchor_scale": None if system == "rfla" else "auto", "backbone": "resnet18"}
+    scale = None if system == "rfla" else "auto"
+    changes = {"system": system, "rfla": None, "anchor_scale": scale, "backbone": "resnet18"}
     options = without_others(recipe.model.model_dump() | changes, system)
     other = recipe.model_copy(update={"model": options_of(system).model_validate(options)})
     assignment = Assignment(with_anchor_scale(other, annotated.records))
