@@ -16,6 +16,8 @@ from srtod.metrics.operating import Calibrated
 from srtod.metrics.visibility import SHOWN, Visibility
 from srtod.support.errors import shown
 
+_FIRST = 9
+"""Characters of the first column, however narrow the terminal is."""
 _RESAMPLED = "Percent, and where 95 % of the values lie when images are drawn with replacement"
 
 
@@ -98,19 +100,7 @@ def analysis_tables(analysis: Analysis) -> list[Table]:
         "by size",
         f"Best F1 over all scores, with its score, precision and recall. AP {REACH:g}px: a box is right "
         f"whose centre is {REACH:g} pixels away at most. R@N: recall at N false alarms an image.",
-        [
-            "size",
-            "objects",
-            "AP50",
-            f"AP {REACH:g}px",
-            "F1",
-            "score",
-            "precision",
-            "recall",
-            "R@0.1",
-            "R@1",
-            "R@10",
-        ],
+        ["size", "objects", "AP50", f"AP {REACH:g}px", "F1", "score", "prec.", "recall", "R@1", "R@10"],
     )
     lost = _table(
         "AP50 lost to errors",
@@ -122,7 +112,7 @@ def analysis_tables(analysis: Analysis) -> list[Table]:
             best = own.best_f1 or {}
             numbers = [own.errors.ap, own.ap_by_distance, *(best.get(key) for key in ("f1", "score"))]
             numbers += [best.get("precision"), best.get("recall")]
-            numbers += [own.recall_at(rate, count) for rate in (0.1, 1, 10)]
+            numbers += [own.recall_at(rate, count) for rate in (1, 10)]
             figures.add_row(name, f"{own.objects:,}", *map(_number, numbers))
             lost.add_row(
                 name, *(f"{100 * own.errors.lost[kind]:.1f} ({own.errors.counts[kind]:,})" for kind in KINDS)
@@ -160,7 +150,7 @@ def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), title=title, caption=caption, caption_justify="left"
     )
-    table.add_column(columns[0], overflow="fold")
+    table.add_column(columns[0], overflow="fold", min_width=_FIRST)
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
