@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from srtod.data.transforms import (
     ColorJitter,
     Compose,
+    Degrade,
     RandomCrop,
     RandomFlip,
     crop,
@@ -144,3 +145,28 @@ def test_same_seed_same_sample():
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1]["boxes"], again[1]["boxes"])
     assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("change", ["gamma", "grey", "blur", "noise", "jpeg"])
+def test_degrading_changes_pixels_alone_and_by_its_generator_alone(change):
+    image = torch.randint(0, 256, (3, 24, 32), dtype=torch.uint8, generator=seeded(1))
+    marks, before = target((4, 4, 9, 9)), image.clone()
+    degrade = Degrade(**{change: 1.0})
+    (one, kept), (again, _) = (degrade(image, marks, seeded(2)) for _ in range(2))
+    assert one.dtype == torch.uint8 and one.shape == image.shape and kept is marks
+    assert torch.equal(one, again) and not torch.equal(one, image) and torch.equal(image, before)
+    same, _ = Degrade()(image, marks, seeded(2))
+    assert torch.equal(same, image)
+
+
+def test_a_grey_picture_has_three_equal_channels():
+    image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8, generator=seeded())
+    grey, _ = Degrade(grey=1.0)(image, target(), seeded())
+    assert torch.equal(grey[0], grey[1]) and torch.equal(grey[1], grey[2])
+
+
+def test_a_gamma_is_as_often_below_one_as_above():
+    image = torch.full((3, 4, 4), 100, dtype=torch.uint8)
+    means = [float(Degrade(gamma=1.0)(image, target(), seeded(s))[0].float().mean()) for s in range(200)]
+    assert 0.4 < sum(mean > 100 for mean in means) / 200 < 0.6
+    assert min(means) >= 255 * (100 / 255) ** 2 - 1 and max(means) <= 255 * (100 / 255) ** 0.5 + 1

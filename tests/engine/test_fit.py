@@ -110,6 +110,23 @@ def test_the_best_weights_are_those_of_the_best_epoch(train, squares, held_out, 
     assert [step for name, step in saved if name == "last.safetensors"] == [3, 6, 9, 12]
 
 
+def test_training_stops_early_where_nothing_gets_better_and_stays_stopped(
+    train, squares, held_out, tmp_path, monkeypatch
+):
+    scores = iter([0.2, 0.5, 0.4, 0.5, 0.9])
+    monkeypatch.setattr(fit_module, "_validate", lambda *_, **__: {"AP": next(scores)})
+    changes = ("train.epochs=6", "train.patience=2")
+    assert train(squares, tmp_path / "run", *changes, val=held_out).steps == 12
+    assert train(squares, tmp_path / "run", *changes, val=held_out, resume=True).steps == 12
+    assert next(scores) == 0.9
+
+
+def test_slices_are_learned_from(train, squares, tmp_path):
+    sliced = train(squares, tmp_path / "run", *ONE, "data.crop=null", "data.slice=48", "data.empty_slices=1")
+    assert sliced.steps == 6 * 4 // 2
+    assert train(squares, tmp_path / "without", *ONE, "data.crop=null", "data.slice=48").steps < 12
+
+
 def test_images_without_boxes_are_trained_on_or_left_out(train, squares, tmp_path):
     assert train(squares, tmp_path / "with", *ONE).steps == 3
     assert (

@@ -8,6 +8,7 @@ from PIL import Image
 
 from srtod.data.dataset import DetectionDataset
 from srtod.engine.sets import Source, common_stretch, held_out_split, training_records, training_sets
+from srtod.recipes import DataRecipe
 from srtod.support.errors import InputError
 
 
@@ -120,16 +121,16 @@ def test_a_damaged_image_stops_before_training_or_is_left_out_and_told(folder, c
 
 
 def test_images_without_boxes(squares):
-    assert len(training_records(squares, images_without_boxes=True)) == 6
-    assert len(training_records(squares, images_without_boxes=False)) == 5
+    assert len(training_records(squares, DataRecipe(), seed=0)) == 6
+    assert len(training_records(squares, DataRecipe(images_without_boxes=False), seed=0)) == 5
 
 
 def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
     ignoring = tuple(replace(record, ignore=~record.ignore) for record in squares.records[:3])
     mixed = replace(squares, records=(*ignoring, squares.records[3]))
-    assert len(training_records(mixed, images_without_boxes=False)) == 1
+    assert len(training_records(mixed, DataRecipe(images_without_boxes=False), seed=0)) == 1
     with pytest.raises(InputError, match="no image has a box, so there is nothing to learn"):
-        training_records(replace(squares, records=ignoring), images_without_boxes=True)
+        training_records(replace(squares, records=ignoring), DataRecipe(), seed=0)
 
 
 @pytest.mark.parametrize("name", ["test", "val"])

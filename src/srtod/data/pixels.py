@@ -17,6 +17,26 @@ class Window(NamedTuple):
     bottom: int
 
 
+def plan_windows(size: tuple[int, int], side: int, overlap: float) -> list[Window]:
+    """Plan windows of one size that cover an image of this width and height, row by row.
+
+    Args:
+        size: width and height.
+        side: of the windows in pixels, or the image's where that is smaller.
+        overlap: the part of its side that a window shares with the next one; the last of a row or column is
+            shifted inward, onto its neighbour.
+    """
+    width, height = (min(side, length) for length in size)
+    lefts, tops = (_starts(length, side, overlap) for length in size)
+    return [Window(left, top, left + width, top + height) for top in tops for left in lefts]
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    last = max(0, length - side)
+    step = max(1, side - round(side * overlap))
+    return [*range(0, last, step), last]
+
+
 class Pixels(Protocol):
     """RGB pixels, uint8, of an image that may be too large to be held."""
 

@@ -4,20 +4,29 @@ A transform changes none of its arguments and draws all its chances from the gen
 the same sample in whatever worker or process.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Literal, Protocol, TypeVar, cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from srtod.data.pixels import Window
 from srtod.types import Target
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
 
 KEPT_FRACTION = 0.5
 """A box of which a crop leaves less than this part of its area becomes a region to ignore."""
+
+
+_LEAST_BLUR = 0.1
+"""A blur of less changes no pixel."""
 
 
 class Transform(Protocol):
@@ -119,6 +128,44 @@ class ColorJitter:
         return F.adjust_contrast_image(image, _factor(self.contrast, generator)), target
 
 
+@dataclass(frozen=True)
+class Degrade:
+    """Change what a camera and its files change, each by chances of its own; 0 leaves it out.
+
+    Attributes:
+        gamma: the image to the power of ``1 / (1 + x) .. 1 + x``, drawn evenly in its logarithm.
+        grey: probability that the colours are taken away.
+        blur: largest standard deviation of a Gaussian blur, in pixels; it takes the smallest objects first.
+        noise: largest standard deviation of Gaussian noise, in intensities of 0..1.
+        jpeg: probability that the image is saved as JPEG of a quality of 30 to 95.
+    """
+
+    gamma: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    jpeg: float = 0.0
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the changed image, uint8, and the target as it is."""
+        if self.gamma:
+            power = (1 + self.gamma) ** _uniform(-1, 1, generator)
+            image = F.adjust_gamma_image(image, power)
+        if self.grey and _chance(self.grey, generator):
+            image = F.rgb_to_grayscale_image(image, num_output_channels=3)
+        if self.blur and (sigma := _uniform(0, self.blur, generator)) > _LEAST_BLUR:
+            image = F.gaussian_blur_image(image, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2)
+        if self.noise:
+            strength = 255 * _uniform(0, self.noise, generator)
+            noise = torch.randn(image.shape, generator=generator) * strength
+            image = (image + noise).round_().clamp_(0, 255).to(image.dtype)
+        if self.jpeg and _chance(self.jpeg, generator):
+            image = _as_jpeg(image, round(_uniform(30, 95, generator)))
+        return image, target
+
+
 def crop(
     image: Tensor, target: AnyTarget, top: int, left: int, height: int, width: int
 ) -> tuple[Tensor, AnyTarget]:
@@ -139,15 +186,26 @@ def crop(
     Returns:
         The window ``[3, height, width]`` and its target.
     """
-    boxes = target["boxes"] - target["boxes"].new_tensor([left, top, left, top])
-    clipped = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)
-    visible = (clipped[:, 2:] - clipped[:, :2]).prod(dim=1)
-    inside = visible > 0
-    cut = visible < KEPT_FRACTION * (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    clipped, inside, cut = clip_boxes(target["boxes"], Window(left, top, left + width, top + height))
     kept = _with(target, boxes=clipped, ignore=ignored(target) | cut)
     kept = _with(kept, **{key: kept[key][inside] for key in ("boxes", "labels", "ignore")})
     # A copy: a view would take the whole image along to whatever process it is sent to.
     return F.crop_image(image, top, left, height, width).clone(), kept
+
+
+def clip_boxes(boxes: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+    """Clip boxes ``[N, 4]`` to a window.
+
+    Returns:
+        The boxes in pixels of the window ``[N, 4]``; which have an area in it, bool ``[N]``; and which have
+        less than :data:`KEPT_FRACTION` of their own there, so that they are objects no more, bool ``[N]``.
+    """
+    width, height = window.right - window.left, window.bottom - window.top
+    boxes = boxes - boxes.new_tensor([window.left, window.top] * 2)
+    clipped = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)
+    visible = (clipped[:, 2:] - clipped[:, :2]).prod(dim=1)
+    cut = visible < KEPT_FRACTION * (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    return clipped, visible > 0, cut
 
 
 def ignored(target: Target) -> Tensor:
@@ -162,6 +220,16 @@ def _with(target: AnyTarget, **changes: Tensor) -> AnyTarget:
 def _chance(probability: float, generator: torch.Generator) -> bool:
     # Drawn even where the outcome is certain, so that one option does not shift the chances of the next.
     return float(torch.rand((), generator=generator)) < probability
+
+
+def _as_jpeg(image: Tensor, quality: int) -> Tensor:
+    file = BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
 
 
 def _factor(strength: float, generator: torch.Generator) -> float:

@@ -41,6 +41,6 @@ def _sizes_seen(recipe: Recipe, records: Sequence[ImageRecord]) -> NDArray[np.fl
     preprocess = Preprocess(resize=recipe.model.resize)
     sizes = []
     for record in records:
-        height, width = (min(side, recipe.data.crop or side) for side in (record.height, record.width))
+        height, width = (min(side, recipe.data.piece or side) for side in (record.height, record.width))
         sizes.append(object_sizes(record.boxes[~record.ignore]) * preprocess.factor(height, width))
     return np.concatenate(sizes)

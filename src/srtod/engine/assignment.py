@@ -106,7 +106,7 @@ def _views(whole: View, recipe: DataRecipe, cell: float) -> Iterator[View]:
         yield RandomFlip("horizontal", 1.0)(*whole, chance)
     if recipe.vertical_flip:
         yield RandomFlip("vertical", 1.0)(*whole, chance)
-    if recipe.crop is not None:
+    if recipe.piece is not None:
         height, width = whole[0].shape[1:]
         half = max(1, round(cell / 2))
         for top, left in ((0, half), (half, 0), (half, half)):

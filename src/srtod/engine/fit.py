@@ -128,6 +128,9 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
     stop = StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
+            if run.has_waited(train.patience):
+                log.say(f"stopped early: no better {train.best_by} since epoch {run.best_epoch}")
+                break
             _train_epoch(epoch, train, batches, stop=stop, run=run, log=log)
             if val_set is not None and _is_due(train, epoch + 1):
                 save_state(run)
@@ -136,6 +139,7 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
                 better = _improves(run, run.scores[train.best_by])
                 log.evaluation(epoch + 1, run.scores, best=better)
                 if better:
+                    run.best_epoch = epoch + 1
                     save_weights(run, BEST)
             run.epochs_done = epoch + 1
             save_weights(run, LAST)

@@ -13,7 +13,9 @@ from srtod.data import read, splits
 from srtod.data.checks import check_images
 from srtod.data.images import stretched
 from srtod.data.records import SOME, AnnotatedSet, ImageRecord, told
+from srtod.data.slicing import sliced
 from srtod.defaults import Stretch
+from srtod.recipes import DataRecipe
 from srtod.support.errors import InputError
 from srtod.support.progress import say
 
@@ -132,18 +134,21 @@ def _tell_shared(train: AnnotatedSet, val: AnnotatedSet, *, quiet: bool) -> None
         )
 
 
-def training_records(train: AnnotatedSet, *, images_without_boxes: bool) -> tuple[ImageRecord, ...]:
-    """Return the images to train on: all, or those in which something is marked that is not to be ignored.
+def training_records(train: AnnotatedSet, recipe: DataRecipe, *, seed: int) -> tuple[ImageRecord, ...]:
+    """Return the images, or their slices, to train on: all, or those in which an object is marked.
 
     Raises:
-        InputError: nothing is marked at all.
+        InputError: nothing is marked at all that is not to be ignored.
     """
     marked = tuple(record for record in train.records if (~record.ignore).any())
     if not marked:
         raise InputError(
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
         )
-    return train.records if images_without_boxes else marked
+    records = train.records if recipe.images_without_boxes else marked
+    if recipe.slice is None:
+        return records
+    return sliced(records, recipe.slice, overlap=recipe.slice_overlap, empty=recipe.empty_slices, seed=seed)
 
 
 def common_stretch(train: AnnotatedSet) -> Stretch:

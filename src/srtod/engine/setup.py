@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Batch, on_device
 from srtod.data.records import AnnotatedSet
-from srtod.data.transforms import ColorJitter, Compose, RandomCrop, RandomFlip
+from srtod.data.transforms import ColorJitter, Compose, Degrade, RandomCrop, RandomFlip
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
@@ -155,7 +155,7 @@ def training_dataset(
 ) -> tuple[DetectionDataset, dict[str, Any]]:
     """Return the images as the recipe wants them, and what tells these data from others."""
     held_out = () if val_set is None else val_set.records
-    records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
+    records = training_records(train_set, recipe.data, seed=recipe.train.seed)
     data = {
         "images": len(records),
         "boxes": sum(len(record.boxes) for record in records),
@@ -178,6 +178,13 @@ def _augmentation(recipe: DataRecipe) -> Compose:
             RandomFlip("horizontal", recipe.horizontal_flip),
             RandomFlip("vertical", recipe.vertical_flip),
             ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),
+            Degrade(
+                gamma=recipe.gamma,
+                grey=recipe.grey,
+                blur=recipe.blur,
+                noise=recipe.noise,
+                jpeg=recipe.jpeg,
+            ),
         ]
     )
 
@@ -189,8 +196,9 @@ def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedS
     switches = model.self_reconstruction
     extra = f"self-reconstruction ({switches.head} head)" if switches else "no self-reconstruction"
     yield f"detector: {model.system}, {model.backbone}, {extra}, {trained:.1f} M trained parameters"
+    kind = "images" if recipe.data.slice is None else f"slices of {recipe.data.slice} px"
     yield (
-        f"training: {run.data['images']} images with {run.data['boxes']} boxes of "
+        f"training: {run.data['images']} {kind} with {run.data['boxes']} boxes of "
         f"{', '.join(run.data['classes'])}; {train.epochs} epochs of {batches.steps_per_epoch} steps of "
         f"{train.batch_size} images; {train.precision}, {accelerator.num_processes} process(es) on "
         f"{accelerator.device.type}"

@@ -57,6 +57,7 @@ class Run:
         saved: steps of them in the last saved state.
         epochs_done: epochs that are trained and evaluated.
         best: best validation score so far.
+        best_epoch: epochs after which it was reached; 0: there is none yet.
         scores: the last evaluation.
         log_bytes: length of metrics.jsonl at the last saved state.
     """
@@ -72,6 +73,7 @@ class Run:
     saved: int = 0
     epochs_done: int = 0
     best: float | None = None
+    best_epoch: int = 0
     scores: dict[str, float] | None = None
     log_bytes: int = 0
 
@@ -79,6 +81,12 @@ class Run:
     def shown(self) -> Any:
         """The detector that is evaluated and saved: the averaged one where there is an average."""
         return self.detector if self.average is None else self.average.detector
+
+    def has_waited(self, patience: int | None) -> bool:
+        """Whether so many epochs went by since the best score."""
+        return (
+            patience is not None and self.best is not None and self.epochs_done >= self.best_epoch + patience
+        )
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as tensors, numbers, lists and dicts."""
@@ -88,6 +96,7 @@ class Run:
             "step": self.step,
             "epochs_done": self.epochs_done,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "scores": self.scores,
             "log_bytes": (self.output / LOG).stat().st_size,
             "data": self.data,
@@ -101,7 +110,8 @@ class Run:
         """Take a state over."""
         self.step = self.saved = state["step"]
         self.epochs_done = state["epochs_done"]
-        self.best, self.scores, self.log_bytes = state["best"], state["scores"], state["log_bytes"]
+        self.best, self.best_epoch = state["best"], state.get("best_epoch", 0)
+        self.scores, self.log_bytes = state["scores"], state["log_bytes"]
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

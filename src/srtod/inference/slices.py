@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from srtod.boxes.merging import Sightings, merge_sightings, suppress_sightings
-from srtod.data.pixels import Pixels, Window, shrinking
+from srtod.data.pixels import Pixels, Window, plan_windows, shrinking
 from srtod.defaults import FOCUS_BY, FOCUS_ZOOM, SLICE_OVERLAP, FocusBy, Merge, Zoom
 from srtod.inference.focus import CLOSER, Evidence, count_of, zoomed
 from srtod.inference.inputs import to_tensor
@@ -83,11 +83,11 @@ class Slicing:
 
         They are all of the same size; the last of a row or column is shifted inward, onto its neighbour.
         """
-        return _plan(size, self.side * self.shrunk, self.overlap)
+        return plan_windows(size, self.side * self.shrunk, self.overlap)
 
     def closer_windows(self, size: tuple[int, int]) -> list[Window]:
         """Plan the windows of which some are looked at again, in the same way."""
-        return _plan(size, self.side // self.zoom, self.overlap)
+        return plan_windows(size, self.side // self.zoom, self.overlap)
 
     def looks_at_whole(self, size: tuple[int, int]) -> bool:
         """Whether an image of this size is looked at as a whole beside its windows."""
@@ -154,18 +154,6 @@ class SlicedFinder:
 def in_slices(finder: Finder, slicing: Slicing | None, *, batch_size: int = 1) -> Finder:
     """Let something that finds look at slices; without ``slicing`` it stays as it is."""
     return finder if slicing is None else SlicedFinder(finder, slicing, batch_size=batch_size)
-
-
-def _plan(size: tuple[int, int], side: int, overlap: float) -> list[Window]:
-    width, height = (min(side, length) for length in size)
-    lefts, tops = (_starts(length, side, overlap) for length in size)
-    return [Window(left, top, left + width, top + height) for top in tops for left in lefts]
-
-
-def _starts(length: int, side: int, overlap: float) -> list[int]:
-    last = max(0, length - side)
-    step = max(1, side - round(side * overlap))
-    return [*range(0, last, step), last]
 
 
 class _Image(Protocol):

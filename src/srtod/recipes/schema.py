@@ -52,9 +52,13 @@ class DataRecipe(Section):
     Attributes:
         horizontal_flip, vertical_flip: probability of mirroring.
         crop: side of a square piece cut out at random, in pixels; none: the whole image.
+        slice: side of slices that cover every image once an epoch, in pixels; none: whole images, or pieces.
+        slice_overlap: the part of its side that a slice shares with the next one.
+        empty_slices: share of the slices without an object that are learned from.
         crop_on_objects: probability that the piece is laid around an object, so that sparse images do not
             give mostly empty pieces.
         brightness, contrast: change each by a factor drawn from 1 - x to 1 + x.
+        gamma, grey, blur, noise, jpeg: see :class:`~srtod.data.transforms.Degrade`.
         images_without_boxes: train on images in which nothing is marked, too.
     """
 
@@ -62,9 +66,28 @@ class DataRecipe(Section):
     vertical_flip: Share = 0.0
     crop: Pixels | None = None
     crop_on_objects: Share = 0.5
+    slice: Pixels | None = None
+    slice_overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+    empty_slices: Share = 0.1
     brightness: Share = 0.0
     contrast: Share = 0.0
+    gamma: Annotated[float, Field(ge=0, le=4)] = 0.0
+    grey: Share = 0.0
+    blur: Annotated[float, Field(ge=0, le=10)] = 0.0
+    noise: Share = 0.0
+    jpeg: Share = 0.0
     images_without_boxes: bool = True
+
+    @property
+    def piece(self) -> int | None:
+        """Side of what is learned from at once, in pixels; None: whole images."""
+        return self.crop or self.slice
+
+    @model_validator(mode="after")
+    def _one_kind_of_piece(self) -> "DataRecipe":
+        if self.crop is not None and self.slice is not None:
+            raise ValueError("crop cuts pieces at random and slice covers the image: leave one of them out")
+        return self
 
 
 class TrainRecipe(Section):
@@ -97,6 +120,7 @@ class TrainRecipe(Section):
             epoch, by the square root of the ratio (repeat-factor sampling); each copy is augmented anew.
         seed: of the weights, the order of the images and every other choice made at random.
         workers: processes that read images, beside each training process; none: by the number of cores.
+        patience: epochs without a better score after which training stops; none: it goes on to the end.
         evaluate_every: epochs between two evaluations on the validation set; 0: never.
         best_by: metric by which the best weights are told.
         log_every: steps between two lines of metrics.jsonl; on a GPU, between two looks at the losses.
@@ -123,6 +147,7 @@ class TrainRecipe(Section):
     repeat_below: Share = 0.0
     seed: int = Field(default=0, ge=0)
     workers: Annotated[int, Field(ge=0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
     evaluate_every: int = Field(default=1, ge=0)
     best_by: Metric = "AP"
     log_every: int = Field(default=10, ge=1)

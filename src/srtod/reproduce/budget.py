@@ -128,7 +128,7 @@ def measure(recipe: Recipe, train_set: AnnotatedSet, held_out: AnnotatedSet, *, 
     The first step of a training and the first image are left out. The first step of the second epoch waits
     for the saving at the end of the first, which tells how long that takes.
     """
-    records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
+    records = training_records(train_set, recipe.data, seed=recipe.train.seed)
     few = tuple(itertools.islice(itertools.cycle(records), _TRIAL_STEPS * recipe.train.batch_size))
     trial = with_train(recipe, epochs=2, milestones=(), evaluate_every=0, log_every=1)
     with tempfile.TemporaryDirectory() as folder:

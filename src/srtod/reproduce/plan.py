@@ -190,7 +190,7 @@ def steps_per_epoch(recipe: Recipe, train_set: AnnotatedSet) -> int:
     Raises:
         InputError: nothing is marked in any of the images.
     """
-    records = training_records(train_set, images_without_boxes=recipe.data.images_without_boxes)
+    records = training_records(train_set, recipe.data, seed=recipe.train.seed)
     return -(-len(records) // recipe.train.batch_size)
 
 
