@@ -239,3 +239,23 @@ def test_odd_names_and_numbers_are_shown_and_converted_or_refused_in_a_line(
             assert stop.value.code == 2 and refusal in error and len(error.splitlines()) == 1
         else:
             assert not stop.value.code, error
+
+
+def test_audit_writes_what_is_in_doubt(small_weights, tmp_path, monkeypatch, capsys):
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    Image.new("RGB", (60, 50)).save(tmp_path / "set" / "images" / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 60, "height": 50}],
+        "categories": [{"id": 1, "name": "drone"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0}
+        ],
+    }
+    (tmp_path / "set" / "val.json").write_text(json.dumps(content))
+    words = ["audit", tmp_path / "set", tmp_path / "doubts", "--weights", small_weights / "plain.safetensors"]
+    monkeypatch.setattr(sys, "argv", ["srtod", "data", *map(str, words), "--least", "0", "--device", "cpu"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    assert "labels in doubt: " in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "doubts").iterdir()} == {"audit.json", "sheet.png", "labels"}

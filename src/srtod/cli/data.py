@@ -1,4 +1,4 @@
-"""``srtod data``: synthesize, inspect, convert, fix, split."""
+"""``srtod data``: synthesize, inspect, convert, fix, split, audit."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srtod.assets import SHIPPED
 from srtod.cli.inspect import inspect
-from srtod.cli.options import Layout, OneSplit, SkipBad
+from srtod.cli.options import (
+    BatchSize,
+    Device,
+    FinderWeights,
+    HeldOutSplit,
+    Layout,
+    OneSplit,
+    Precision,
+    SkipBad,
+    TrustWeights,
+)
 from srtod.cli.synthesize import synthesize
 from srtod.defaults import LabelLayout
 from srtod.support.errors import InputError
@@ -22,7 +33,7 @@ Link = Annotated[
     bool, typer.Option("--link/--copy", help="Hard-link the image files instead of copying them.")
 ]
 
-app = typer.Typer(help="Make, look at, convert, fix and split data sets.", no_args_is_help=True)
+app = typer.Typer(help="Make, look at, convert, fix, split and audit data sets.", no_args_is_help=True)
 app.command()(synthesize)
 app.command()(inspect)
 
@@ -128,6 +139,48 @@ def split_set(
     for part in parts:
         typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
     _report([whole], lost, to)
+
+
+@app.command()
+def audit(
+    source: Source,
+    target: Target,
+    *,
+    weights: FinderWeights = SHIPPED,
+    trust_weights: TrustWeights = False,
+    split: HeldOutSplit = None,
+    format: Layout = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    batch_size: BatchSize = 1,
+    least: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which on to doubt.")] = 0.3,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Rank labels that are likely missing, of a wrong class or out of place: those that weights contradict.
+
+    Best with weights that have not learned from these images. Writes audit.json, sheet.png with the places
+    enlarged (labels as white corners, what was found as frames), and labels/, a COCO set to correct in a
+    labelling tool.
+    """
+    from srtod.data.depth import stretch_of
+    from srtod.engine.audit import LABELS, SHEET, write_audit
+    from srtod.engine.audit import audit as audit_labels
+    from srtod.engine.sets import Source as Images
+    from srtod.engine.sets import evaluation_set
+    from srtod.inference import load_finder
+    from srtod.support.files import atomic_folder
+
+    with atomic_folder(target) as scratch:
+        finder = load_finder(weights, device=device, trust_weights=trust_weights, calibrated=False)
+        images = evaluation_set(Images(source, split, format, skip_bad, stretch_of(finder)))
+        annotated, doubts = audit_labels(
+            finder, images, precision=precision, batch_size=batch_size, least=least
+        )
+        write_audit(scratch, doubts, annotated)
+    kinds = Counter(doubt.kind for doubt in doubts)
+    counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()) or "none"
+    typer.echo(f"labels in doubt: {counts}")
+    typer.echo(f"{target}: the most likely first in audit.json and {SHEET}; correct them in {LABELS}/")
 
 
 def _shares(text: str) -> dict[str, float]:

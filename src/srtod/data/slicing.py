@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def _slices(record: ImageRecord, side: int, overlap: float) -> list[ImageRecord]
 def _slice(record: ImageRecord, window: Window) -> RecordSlice:
     boxes, inside, cut = (own.numpy() for own in clip_boxes(torch.from_numpy(record.boxes), window))
     kept = replace(record, boxes=boxes, ignore=record.ignore | cut).take(np.flatnonzero(inside).tolist())
-    values = vars(kept) | {
+    values: dict[str, Any] = vars(kept) | {
         "image_id": f"{record.image_id}@{window.left},{window.top}",
         "width": window.right - window.left,
         "height": window.bottom - window.top,
