@@ -53,6 +53,26 @@ DetectionsPerImage = Annotated[
     int, typer.Option(min=1, help="Detections of a class that count; the weights have their own limit.")
 ]
 
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        help="New folder for report.html (errors by size, thresholds, worst images), report.json and, of "
+        "weights, detections.json."
+    ),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option(help="Compare with another run: its report folder, or a file of its detections."),
+]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(
+        help="best-f1, recall=R or false-alarms=N (an image): choose the score of each class from which "
+        "detections count, and write it into the weights.",
+        show_default=False,
+    ),
+]
+
 
 def evaluate(
     context: typer.Context,
@@ -80,25 +100,9 @@ def evaluate(
     detections: ResultsFile = None,
     detections_per_image: DetectionsPerImage = DETECTIONS_PER_IMAGE,
     json: Annotated[Path | None, typer.Option(help="Write the metrics there.")] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help="New folder for report.html (errors by size, thresholds, worst images), report.json and, of "
-            "weights, detections.json."
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(help="Compare with another run: its report folder, or a file of its detections."),
-    ] = None,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            help="best-f1, recall=R or false-alarms=N (an image): choose the score of each class from which "
-            "detections count, and write it into the weights.",
-            show_default=False,
-        ),
-    ] = None,
+    report: Report = None,
+    against: Against = None,
+    calibrate: Calibrate = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Print AI-TOD metrics, of weights on a data set or of two files.

@@ -15,6 +15,7 @@ from srtod.detectors.config import OperatingPoint
 from srtod.engine.evaluate import detect_common, write_detections
 from srtod.metrics.aitod import Metrics, Tables, evaluate_tables, tables_of_files, tables_of_set
 from srtod.metrics.analysis import Analysis, analyse, calibrated
+from srtod.metrics.columns import corners
 from srtod.metrics.comparison import Interval, compared
 from srtod.metrics.operating import Calibrated, Rule
 from srtod.plots.evaluation import Linked, plain_comparison, write_evaluation
@@ -215,12 +216,11 @@ class _Pictures:
         for row in rows:
             if seen := self._seen(int(table.images[row])):
                 record, mistakes = seen
-                x, y, width, height = table.boxes[row]
+                width, height = table.boxes[row, 2:]
                 name = self._analysis.truth.classes[table.labels[row]]
                 score = f", {table.scores[row]:.2f}" if hasattr(table, "scores") else ""
                 caption = f"{name}{score}, {width:.0f} x {height:.0f} px, {record.file_name}"
-                box = np.array([x, y, x + width, y + height])
-                yield Linked(mistakes.draw_place(box), caption, _link(record))
+                yield Linked(mistakes.draw_place(corners(table.boxes[row])), caption, _link(record))
 
     def _of_image(self, image: int) -> tuple[ImageRecord, Mistakes] | None:
         """An image and what is wrong in it; None where it is not there or cannot be read."""
@@ -237,17 +237,12 @@ class _Pictures:
         alarms = analysis.false_alarms & (analysis.detections.images == image)
         return record, Mistakes(
             pixels,
-            _corners(analysis.truth.boxes[missed]),
-            _corners(analysis.detections.boxes[alarms]),
+            corners(analysis.truth.boxes[missed]),
+            corners(analysis.detections.boxes[alarms]),
             analysis.detections.scores[alarms],
             analysis.detections.labels[alarms],
             analysis.truth.classes,
         )
-
-
-def _corners(boxes: Any) -> Any:
-    """From x y width height to x1 y1 x2 y2, ``[N, 4]``."""
-    return np.column_stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
 def _link(record: ImageRecord) -> str:

@@ -15,6 +15,7 @@ from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.engine.evaluate import detect_common
 from srtod.metrics.aitod import Tables, tables_of_set
+from srtod.metrics.columns import corners
 from srtod.metrics.suspicion import SUSPICIONS, Suspicion, Suspicions, suspect
 from srtod.plots.marks import join
 from srtod.plots.mistakes import Mistakes
@@ -101,9 +102,9 @@ def _doubts(annotated: AnnotatedSet, tables: Tables, suspicions: Suspicions) -> 
             kind=SUSPICIONS[suspicions.kinds[rank - 1]],
             confidence=float(suspicions.confidence[rank - 1]),
             record=record,
-            box=_corners(detections.boxes[row]),
+            box=corners(detections.boxes[row]),
             name=truth.classes[detections.labels[row]],
-            label=None if thing < 0 else _row(record, _corners(truth.boxes[thing]), truth.labels[thing]),
+            label=None if thing < 0 else _row(record, corners(truth.boxes[thing]), truth.labels[thing]),
         )
 
 
@@ -189,7 +190,3 @@ def _row(record: ImageRecord, box: NDArray[np.float64], label: int) -> int:
     """Which of an image's boxes it is."""
     off = np.abs(record.boxes - box).sum(axis=1) + np.where(record.labels == label, 0, np.inf)
     return int(off.argmin())
-
-
-def _corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([box[:2], box[:2] + box[2:]])

@@ -68,6 +68,11 @@ class Names:
     source: str
 
 
+def corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From x y width height of a table to x1 y1 x2 y2, ``[..., 4]``."""
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
 def truth_table(truth: AnnotatedSet) -> TruthTable:
     """Lay the boxes of a data set out as columns.
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from srtod.metrics.aitod import SIZES
+from srtod.metrics.aitod import AREA_RANGES
 from srtod.metrics.columns import DetectionTable, TruthTable
 from srtod.metrics.errors import KINDS, NEAR, RIGHT, sort_errors
 from srtod.metrics.matching import Rows, Values, best_first, judge, near_pairs
@@ -51,8 +51,7 @@ def suspect(truth: TruthTable, found: DetectionTable, *, detections_per_image: i
     detections = best_first(found, detections_per_image)
     pairs = near_pairs(truth, detections, overlap=NEAR, reach=-1.0)
     right = pairs.iou >= RIGHT
-    low, high = SIZES["all"]
-    judged = judge(truth, detections, pairs.where(right), pairs.iou[right], areas=(low**2, high**2))
+    judged = judge(truth, detections, pairs.where(right), pairs.iou[right], areas=AREA_RANGES["AP"])
     errors = sort_errors(truth, detections, pairs, judged)
     meaning = np.array([SUSPICIONS.index(_OF_ERROR[kind]) if kind in _OF_ERROR else -1 for kind in KINDS])
     rows = np.flatnonzero(errors.kinds >= 0)
