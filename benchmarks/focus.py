@@ -68,10 +68,11 @@ class Remembering:
 
     def explain(self, image: Tensor) -> dict[str, Tensor]:
         """The maps of self-reconstruction."""
-        return self._answer("explain", image, self._difference)
+        return self._answer("explain", image, self._maps)
 
-    def _difference(self, image: Tensor) -> dict[str, Tensor]:
-        return {"difference": self._detector.explain(image)["difference"].clone()}
+    def _maps(self, image: Tensor) -> dict[str, Tensor]:
+        maps = self._detector.explain(image)
+        return {name: maps[name].clone() for name in ("difference", "mask")}
 
     def _answer(self, what: str, image: Tensor, compute: Callable[[Tensor], Any]) -> Any:
         started = time.process_time()

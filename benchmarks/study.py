@@ -61,7 +61,7 @@ ROWS = (
     _row("normalised", "the same, its mean taken out", GATED | {"enhancement": "normalised"}),
     _row("add", "the mask added", GATED | {"enhancement": "add"}),
     _row("phases", "gated, the head learns first", GATED | {"opens_after": 200}),
-    _row("head-alone", "gated, the loss teaches the head alone", GATED | {"reconstruction_gradient": "head"}),
+    _row("head-alone", "gated, the loss teaches the head alone", GATED | {"losses_teach": "heads"}),
     _row("quantile", "gated, a twentieth of the cells set", GATED | {"filtration": "quantile"}),
     _row(
         "relative",

@@ -8,7 +8,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 """Of the network's arithmetic: 32 bits, or most of it in one of the two kinds of 16."""
 Merge = Literal["greedy", "nms"]
 """How the detections of overlapping slices are merged."""
-FocusBy = Literal["scores", "difference", "high-pass", "both"]
+FocusBy = Literal["scores", "mask", "difference", "high-pass", "both"]
 """What ranks the windows of an image of which some are looked at again: both are scores and difference."""
 Zoom = Literal[1, 2]
 """Scale of the second look."""

@@ -325,18 +325,46 @@ def test_a_run_killed_in_its_first_steps_goes_on_from_the_weights_it_began_with(
     assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
 
 
-def test_weights_with_other_classes_or_of_another_kind_are_refused(train, squares, tmp_path):
+@pytest.mark.parametrize("classes", [("circle",), ("square", "circle")])
+def test_weights_with_other_classes_give_all_but_what_tells_these(
+    train, tiny_recipe, squares, tmp_path, classes
+):
     first = train(squares, tmp_path / "first", *ONE)
-    more = replace(squares, classes=("square", "circle"))
-    with pytest.raises(
-        InputError, match=r"these weights know 1 classes \(square\), the data have 2 \(square, circle\)"
-    ):
-        train(more, tmp_path / "more", init=first.last)
+    given, start = weights(tmp_path / "first"), new_detector(tiny_recipe(), classes, first.last).state_dict()
+    anew = {name for name in given if not torch.equal(given[name], start[name])}
+    assert anew
+    assert all(".predictor." in name for name in anew)
+
+
+def test_self_reconstruction_is_added_to_weights_without_or_changed(train, tiny_recipe, squares, tmp_path):
+    first = train(squares, tmp_path / "first", "model.self_reconstruction=false", *ONE)
+    given = weights(tmp_path / "first")
+    for switches in ("true", "{head: lite}", "{head: paper, enhancement: add}"):
+        recipe = tiny_recipe(f"model.self_reconstruction={switches}")
+        start = new_detector(recipe, ("square",), first.last).state_dict()
+        assert all(torch.equal(start[name], given[name]) for name in given)
+        assert any(name.startswith("self_reconstruction.") for name in start)
+
+
+def test_a_part_is_trained_alone(train, squares, tmp_path):
+    first = train(
+        squares, tmp_path / "first", "model.norm_eval=false", "model.self_reconstruction=false", *ONE
+    )
+    model = ("model.norm_eval=false", "model.self_reconstruction=true", "train.only=[self_reconstruction]")
+    train(squares, tmp_path / "second", *model, *ONE, init=first.last)
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(after[name], before[name]) for name in before)  # statistics of BatchNorm, too
+    assert after.keys() - before.keys()
+    with pytest.raises(InputError, match=r"has no 'heads' \(did you mean 'head'\?\); it has pyramid, "):
+        train(squares, tmp_path / "third", "train.only=[heads]", init=first.last)
+
+
+def test_weights_of_another_kind_are_refused(train, squares, tmp_path):
+    first = train(squares, tmp_path / "first", *ONE)
     own = "these are weights of faster-rcnn on test_resnet, the recipe builds"
     for change, other in (
         ("pyramid_channels=32", "faster-rcnn on test_resnet with another pyramid_channels;"),
         ("system=retinanet", "retinanet on test_resnet;"),
-        ("self_reconstruction=true", "faster-rcnn on test_resnet with another self_reconstruction;"),
     ):
         with pytest.raises(InputError, match=f"{own} {other}") as error:
             train(squares, tmp_path / "other", f"model.{change}", init=first.last)

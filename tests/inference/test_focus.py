@@ -90,6 +90,25 @@ def test_what_the_first_look_did_not_see_is_found_by_the_high_pass():
     assert by_high_pass["boxes"][0].tolist() == pytest.approx(box, abs=0.51)
 
 
+class ShowsDim(SeesLarge):
+    """As it, with a mask of cells of 4 pixels that are at all bright."""
+
+    self_reconstruction = object()
+
+    def explain(self, image):
+        cells = torch.nn.functional.max_pool2d(image.mean(dim=0, keepdim=True), 4, ceil_mode=True)
+        return {"mask": (cells > 0.1).float()}
+
+
+def test_what_the_first_look_did_not_see_is_found_by_the_mask():
+    pixels = scene((200, 100, 202, 102))
+    for finder, count in ((SeesLarge(), 0), (ShowsDim(), 1)):
+        by = "mask" if count else "scores"
+        found = find_in_slices(finder, LoadedPixels(pixels), sliced(focus=0.05, focus_by=by))
+        assert len(found["boxes"]) == count
+    assert found["boxes"][0].tolist() == pytest.approx((200, 100, 202, 102), abs=0.51)
+
+
 @pytest.mark.parametrize(("share", "again"), [(0.0, 0), (0.01, 1), (0.1, 3), (0.3, 10), (0.5, 16), (1.0, 32)])
 def test_the_share_of_windows_is_looked_at_again(share, again):
     boxes = [
@@ -142,7 +161,7 @@ def test_no_focus_is_as_ever(detector, write_image, tmp_path):
     assert np.array_equal(usual.boxes, same.boxes) and np.array_equal(usual.scores, same.scores)
 
 
-@pytest.mark.parametrize("by", ["scores", "difference", "high-pass", "both"])
+@pytest.mark.parametrize("by", ["scores", "mask", "difference", "high-pass", "both"])
 def test_a_detector_looks_again_by_anything(detector, write_image, tmp_path, by):
     path = write_image(tmp_path / "a.png")
     (found,) = predict(path, detector, slice=Slicing(32, focus=0.3, focus_by=by))
@@ -150,8 +169,8 @@ def test_a_detector_looks_again_by_anything(detector, write_image, tmp_path, by)
     assert found.boxes[:, 2].max() <= 64 and found.boxes[:, 3].max() <= 48
 
 
-@pytest.mark.parametrize("by", ["difference", "both"])
-def test_there_is_no_difference_without_self_reconstruction(plain_detector, write_image, tmp_path, by):
+@pytest.mark.parametrize("by", ["mask", "difference", "both"])
+def test_there_are_no_maps_without_self_reconstruction(plain_detector, write_image, tmp_path, by):
     path = write_image(tmp_path / "a.png")
     with pytest.raises(
         InputError, match=f"focus by {by}: .* no self-reconstruction.*; use scores or high-pass"
@@ -168,7 +187,7 @@ def test_there_is_no_difference_without_self_reconstruction(plain_detector, writ
         ({"focus": -0.1}, "focus -0.1"),
         ({"focus": float("nan")}, "focus nan"),
         ({"zoom": 3}, "zoom 3: use 1 or 2"),
-        ({"focus_by": "luck"}, "focus by 'luck': use scores, difference, high-pass, both"),
+        ({"focus_by": "luck"}, "focus by 'luck': use scores, mask, difference, high-pass, both"),
     ],
 )
 def test_values_out_of_range_are_refused(change, message):

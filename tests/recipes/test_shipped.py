@@ -4,6 +4,7 @@ import pytest
 
 from srtod.detectors.detector import Detector
 from srtod.recipes import differing_keys, load_recipe, recipe_names
+from srtod.selfrec import SelfReconstructionConfig
 
 PUBLISHED = {
     # resize, plain anchor scale, proposals, detections, epochs, lr, milestones, batch
@@ -91,3 +92,8 @@ def test_every_recipe_builds_its_detector(name):
 def test_random_weights_are_not_frozen():
     model = load_recipe("small", ["model.pretrained_backbone=false"]).model
     assert (model.frozen_stages, model.norm_eval) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["small", "quickstart", "drones"])
+def test_small_recipes_have_the_maps_that_cost_the_detections_nothing(name):
+    assert load_recipe(name).model.self_reconstruction == SelfReconstructionConfig.harmless()

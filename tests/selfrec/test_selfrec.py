@@ -14,6 +14,7 @@ from srtod.selfrec.difference import (
 )
 from srtod.selfrec.filtration import Filtration, resize_mask
 from srtod.selfrec.objects import painted_over, touched_cells
+from srtod.selfrec.predictor import box_loss
 from srtod.selfrec.reconstruction import LiteHead, PaperHead
 
 
@@ -387,10 +388,43 @@ def test_touched_cells_equal_the_plain_loop():
     assert torch.equal(touched_cells(boxes, (15, 16), 4), wanted)
 
 
-@pytest.mark.parametrize("enhancement", ["residual", "image", "none"])
-def test_a_predicted_mask_that_nobody_reads_is_refused(enhancement):
-    with pytest.raises(ValueError, match="reads no mask"):
-        SelfReconstructionConfig(mask="distilled", enhancement=enhancement)
+@pytest.mark.parametrize("enhancement", ["attention", "residual", "image", "none"])
+def test_a_predicted_mask_stands_beside_every_enhancement(enhancement):
+    levels, image = scene()
+    model = module(mask="boxes", enhancement=enhancement)
+    for parameter in model.enhancement.parameters():
+        torch.nn.init.normal_(parameter)
+    output = model(levels, image)
+    assert torch.equal(output.mask, output.logits.sigmoid())
+    for one, other in zip(output.levels, model.enhanced(levels, image), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_harmless_kind_leaves_levels_and_backbone_alone_and_learns_its_maps():
+    levels, image = scene()
+    levels[0].requires_grad_()
+    config = SelfReconstructionConfig.harmless()
+    model = SelfReconstruction(channels=levels[0].shape[1], strides=(4, 8), config=config)
+    output = model(levels, image)
+    assert all(one is other for one, other in zip(output.levels, levels, strict=True))
+    boxes = [torch.tensor([[4.0, 4.0, 12.0, 12.0]])] * len(image)
+    losses = model.losses(output, image, None, boxes, [torch.empty(0, 4)] * len(image))
+    assert losses.keys() == {"loss_reconstruction", "loss_mask"}
+    sum(losses.values()).backward()
+    assert levels[0].grad is None
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_the_mask_taught_by_boxes_weighs_few_objects_as_much_as_all_the_rest():
+    objects, boxes = torch.zeros(1, 1, 16, 16), [torch.tensor([[8.0, 8.0, 16.0, 12.0]])]  # two cells of 256
+    objects[0, 0, 2, 2:4] = 1
+    no_regions = [torch.empty(0, 4)]
+    logits = torch.where(objects > 0, -2.0, -3.0)
+    loss = box_loss(logits, boxes, no_regions, stride=4, valid=None)
+    expected = (torch.tensor(2.0).exp() + 1).log() / 2 + (torch.tensor(-3.0).exp() + 1).log() / 2
+    torch.testing.assert_close(loss, expected)
+    without = box_loss(logits, [torch.empty(0, 4)], no_regions, stride=4, valid=None)
+    assert without > 0
 
 
 OURS = ["gated", "normalised", "add", "residual", "image"]
@@ -508,9 +542,9 @@ def test_what_is_rebuilt_on_objects(target, expected):
 def test_the_head_can_learn_without_teaching_the_backbone():
     levels, image = scene()
     levels[0].requires_grad_()
-    for reaches, taught in (("head", False), ("backbone", True)):
+    for reaches, taught in (("heads", False), ("backbone", True)):
         levels[0].grad = None
-        model = module(reconstruction_gradient=reaches, enhancement="none")
+        model = module(losses_teach=reaches, enhancement="none")
         model.loss(model(levels, image).reconstruction, image).backward()
         assert model.head.output.weight.grad.abs().sum() > 0
         assert (levels[0].grad is not None) is taught

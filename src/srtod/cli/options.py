@@ -134,7 +134,7 @@ Focus = Annotated[
 FocusBy = Annotated[
     defaults.FocusBy | None,
     typer.Option(
-        help=f"What ranks the slices; default {defaults.FOCUS_BY}. difference and both need "
+        help=f"What ranks the slices; default {defaults.FOCUS_BY}. mask, difference and both need "
         "self-reconstruction.",
         show_default=False,
     ),

@@ -27,7 +27,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     format: Layout = None,
     skip_bad: SkipBad = False,
-    init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Weights to start from: a file, a hub id, or drones.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split of DATA to learn from; else train, or trainval.")
     ] = None,

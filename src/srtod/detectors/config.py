@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 
 def _self_reconstruction(value: Any) -> Any:
     if isinstance(value, bool):
-        return SelfReconstructionConfig() if value else None
+        return SelfReconstructionConfig.harmless() if value else None
     if isinstance(value, str):
         raise ValueError("give True, or a dict of its switches, such as {'head': 'lite'}")
     return value
@@ -87,7 +87,8 @@ class DetectorConfig(BaseModel):
     Attributes:
         system: its name.
         classes: names in label order; a detector needs some, a recipe has none.
-        self_reconstruction: the switches, None without it; True and False mean the defaults and None.
+        self_reconstruction: the switches, None without it; False means None, and True
+            :meth:`~srtod.selfrec.SelfReconstructionConfig.harmless`.
         backbone: a timm model with features at strides 4 to 32, or a module of one's own that gives them (see
             :class:`~srtod.pyramids.backbone.Backbone`); a detector with such cannot be saved.
         pretrained_backbone: True for timm's ImageNet weights, or a file of them; None means False.

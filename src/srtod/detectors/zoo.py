@@ -27,8 +27,9 @@ def build_detector(
         system: a name of :data:`~srtod.detectors.systems.SYSTEMS`.
         num_classes: how many classes, if they have no names.
         classes: their names, in label order.
-        self_reconstruction: True for the defaults, or a dict of the switches of
-            :class:`~srtod.selfrec.SelfReconstructionConfig`.
+        self_reconstruction: True for maps that leave the detections as they are
+            (:meth:`~srtod.selfrec.SelfReconstructionConfig.harmless`), or a dict of the switches of
+            :class:`~srtod.selfrec.SelfReconstructionConfig`, whose defaults are the paper's method.
         pretrained_backbone: True for ImageNet weights through timm, or a file of them.
         **options: the other options of the system: those of
             :class:`~srtod.detectors.config.DetectorConfig`, such as ``anchor_scale``, ``resize``,

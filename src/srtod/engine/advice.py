@@ -1,6 +1,6 @@
 """Advice on a set at hand: settings that fit it on this machine, and which systems can learn its objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,12 +80,22 @@ def advised_settings(annotated: AnnotatedSet, device: torch.device) -> tuple[Set
     return advise(_numbers(annotated), _machine(device))
 
 
-def advised_recipe(settings: Sequence[Setting], overrides: Sequence[str] = ()) -> Recipe:
-    """Return the settings as a recipe; another system in ``overrides`` leaves out what it does not read."""
+def advised_recipe(
+    settings: Sequence[Setting], overrides: Sequence[str] = (), *, model: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Return the settings as a recipe; another system in ``overrides`` leaves out what it does not read.
+
+    Args:
+        settings: of :func:`advised_settings`.
+        overrides: ``section.key=value``, on top of them.
+        model: options of the detector in place of those advised.
+    """
     values = read_values(BASE)
     for key, value, _ in settings:
         section, _, name = key.partition(".")
         values[section][name] = value
+    if model is not None:
+        values["model"] = dict(model)
     values["about"] = {"source": "advice of srtod data inspect"}
     return recipe_from(values, overrides, where="advice")
 

@@ -59,7 +59,7 @@ def fit(
     output: Path,
     *,
     resume: bool = False,
-    init: Path | None = None,
+    init: str | Path | None = None,
     device: str = "auto",
     quiet: bool = False,
 ) -> FitResult:

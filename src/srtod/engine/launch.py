@@ -30,7 +30,7 @@ def train_from_paths(
     recipe: str | None = None,
     overrides: Sequence[str] = (),
     resume: bool = False,
-    init: Path | None = None,
+    init: str | Path | None = None,
     validation: tuple[Path | None, str | None] = (None, None),
     device: str = "auto",
 ) -> FitResult:
@@ -39,7 +39,8 @@ def train_from_paths(
     Args:
         source: data to learn from.
         output: see :func:`~srtod.engine.fit.fit`, as ``resume``, ``init`` and ``device``.
-        recipe: name or file; where None, the run's own on resume, else the one that fits the data.
+        recipe: name or file; where None, the run's own on resume, else the one that fits the data, with the
+            detector of ``init`` if that is given.
         overrides: ``section.key=value``, on top of the recipe.
         resume: go on with the run in ``output``.
         init: weights to start from.
@@ -57,7 +58,7 @@ def train_from_paths(
         settings = load_recipe(recipe or _own_recipe(output), overrides)
     processes = PartialState(cpu=chosen.type == "cpu")
     if recipe is None and not resume:
-        settings = on_main(processes, lambda: _advised(source, overrides, chosen))
+        settings = on_main(processes, lambda: _advised(source, overrides, chosen, init))
     with claimed_together(processes, output):
         resumed = on_main(processes, lambda: resume and (output / STATE).exists())
         with together(processes):
@@ -121,10 +122,18 @@ def _own_recipe(output: Path) -> Path:
     return output / CONFIG
 
 
-def _advised(source: Source, overrides: Sequence[str], device: torch.device) -> Recipe:
+def _advised(
+    source: Source, overrides: Sequence[str], device: torch.device, init: str | Path | None
+) -> Recipe:
     """The recipe that fits the training set and this machine; it is said."""
     settings = advised_settings(source.read(training_split(source)), device)
+    model = None
+    if init is not None:
+        model = load(init).config | {"classes": (), "operating_point": None}
+        settings = tuple(setting for setting in settings if not setting.key.startswith("model."))
     say(f"no --recipe, so this one, from the boxes and images of {source.path}:")
     for line in advice_text(settings).splitlines():
         say(line)
-    return advised_recipe(settings, overrides)
+    if model is not None:
+        say(f"model: as {init} has it")
+    return advised_recipe(settings, overrides, model=model)

@@ -24,7 +24,7 @@ from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
 from srtod.support.devices import ONE_GPU, choose_device, require_precision
-from srtod.support.errors import InputError
+from srtod.support.errors import InputError, did_you_mean
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -35,6 +35,14 @@ class _Losses(nn.Module):
     def __init__(self, detector: nn.Module, device: torch.device) -> None:
         super().__init__()
         self.detector, self.device = detector, device
+
+    def train(self, mode: bool = True) -> "_Losses":
+        """Switch to training, BatchNorm excepted whose scale is not trained."""
+        super().train(mode)
+        for norm in _batch_norms(self.detector):
+            if norm.affine and not norm.weight.requires_grad:
+                norm.eval()
+        return self
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return self.detector(on_device(batch.images, self.device), batch.targets)
@@ -69,17 +77,20 @@ def _choose_kernels(*, deterministic: bool) -> None:
     torch.backends.cudnn.deterministic = deterministic
 
 
-def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, bare: bool = False) -> Any:
+def new_detector(
+    recipe: Recipe, classes: Sequence[str], init: str | Path | None, *, bare: bool = False
+) -> Any:
     """Build the recipe's detector.
 
     Args:
-        recipe: its section ``model``.
+        recipe: its section ``model``, and what of it is trained.
         classes: class names in label order.
-        init: weights of an earlier detector of the same kind and classes to start from.
+        init: weights of an earlier detector of the same kind to start from. What tells its classes is taken
+            only if they are the same, and of self-reconstruction what both have; the rest starts anew.
         bare: do not fetch weights for the backbone: others will replace them.
 
     Raises:
-        InputError: ``init`` knows other classes, or is of another kind of detector.
+        InputError: ``init`` is of another kind of detector, or ``train.only`` names no part of this one.
     """
     torch.manual_seed(recipe.train.seed)
     model = recipe.model.for_classes(classes)
@@ -88,23 +99,55 @@ def new_detector(recipe: Recipe, classes: Sequence[str], init: Path | None, *, b
     detector = Detector.build(model)
     if init is not None and not bare:
         _take_weights(detector, load(init), init)
+    if recipe.train.only:
+        _train_only(detector, recipe.train.only)
     return detector
 
 
-def _take_weights(detector: Any, given: Any, path: Path) -> None:
-    if tuple(given.classes) != tuple(detector.classes):
+def _take_weights(detector: Any, given: Any, source: str | Path) -> None:
+    own, others = detector.state_dict(), given.state_dict()
+    unlike = {name for name in own.keys() | others.keys() if _shape(own, name) != _shape(others, name)}
+    anew = {name for name in unlike if name.startswith("self_reconstruction.")}
+    if given.classes != detector.classes:
+        anew |= _telling_classes(given)
+    if unlike - anew:
         raise InputError(
-            f"{path}: these weights know {len(given.classes)} classes ({', '.join(given.classes)}), the data "
-            f"have {len(detector.classes)} ({', '.join(detector.classes)}); train on the same classes, or "
-            "without --init"
-        )
-    try:
-        detector.load_state_dict(given.state_dict())
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: these are weights of {_kind(given)}, the recipe builds {_kind(detector)}"
+            f"{source}: these are weights of {_kind(given)}, the recipe builds {_kind(detector)}"
             f"{_difference(given, detector)}; train the same kind, or without --init"
-        ) from error
+        )
+    detector.load_state_dict(own | {name: others[name] for name in own.keys() - anew})
+
+
+def _shape(state: dict[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
+
+
+def _telling_classes(detector: Any) -> set[str]:
+    """Names of the weights that are of another shape where there is one class more."""
+    others = [f"class {number}" for number in range(len(detector.classes) + 1)]
+    config = detector.config | {"classes": others, "operating_point": None}
+    with torch.device("meta"):
+        more = Detector.build(options_of(config["system"]).model_validate(config)).state_dict()
+    return {name for name, own in detector.state_dict().items() if own.shape != more[name].shape}
+
+
+def _train_only(detector: nn.Module, parts: Sequence[str]) -> None:
+    """Freeze every parameter that belongs to none of some parts."""
+    names = [name for name, _ in detector.named_parameters()]
+    for part in parts:
+        if not any(_belongs(name, part) for name in names):
+            known = dict.fromkeys(".".join(name.split(".")[:depth]) for depth in (1, 2) for name in names)
+            raise InputError(
+                f"train.only: this detector has no {part!r}{did_you_mean(part, known)}; it has "
+                f"{', '.join(known)}"
+            )
+    for name, parameter in detector.named_parameters():
+        if not any(_belongs(name, part) for part in parts):
+            parameter.requires_grad_(False)
+
+
+def _belongs(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
 
 
 def _kind(detector: Any) -> str:
@@ -146,8 +189,11 @@ def start_run(
 def _updates_statistics(detector: nn.Module) -> bool:
     """Tell whether a BatchNorm follows its batches in training, so that processes have to agree on it."""
     detector.train()
-    norms = (module for module in detector.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
-    return any(norm.training and norm.track_running_stats for norm in norms)
+    return any(norm.training and norm.track_running_stats for norm in _batch_norms(detector))
+
+
+def _batch_norms(detector: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
+    return (module for module in detector.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
 
 
 def training_dataset(

@@ -32,7 +32,7 @@ class Evidence:
         shrunk: the whole factor by which the first look sees the image smaller.
 
     Raises:
-        InputError: by the difference, of a finder that has no self-reconstruction.
+        InputError: by mask, difference or both, of a finder that has no self-reconstruction.
     """
 
     def __init__(self, finder: Finder, size: tuple[int, int], by: FocusBy, *, shrunk: int = 1) -> None:
@@ -120,10 +120,17 @@ def _map_of(finder: Any, by: FocusBy) -> Callable[[Tensor], Tensor] | None:
         return lambda piece: high_pass(piece[None], piece[None])[0]
     if getattr(finder, "self_reconstruction", None) is None:
         raise InputError(
-            f"focus by {by}: what finds objects has no self-reconstruction, so no difference; "
+            f"focus by {by}: what finds objects has no self-reconstruction, so no maps; "
             "use scores or high-pass"
         )
-    return lambda piece: finder.explain(piece)["difference"]
+    if by == "difference":
+        return lambda piece: finder.explain(piece)["difference"]
+    return lambda piece: _over(finder.explain(piece)["mask"], piece)
+
+
+def _over(mask: Tensor, piece: Tensor) -> Tensor:
+    """A mask ``[1, h, w]`` at the size of a piece ``[3, H, W]``."""
+    return F.interpolate(mask[None], piece.shape[-2:], mode="nearest")[0]
 
 
 def _expected(windows: Sequence[Window], seen: Sightings) -> Tensor:

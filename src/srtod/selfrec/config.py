@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SelfReconstructionConfig(BaseModel):
@@ -16,14 +16,15 @@ class SelfReconstructionConfig(BaseModel):
         target: what the head learns to rebuild: the ``image`` (the paper's); its ``background``, with no
             loss on annotated objects; or the image with these ``painted`` over by their surroundings. What
             the head does not learn to rebuild stays in the difference.
-        reconstruction_gradient: how far the reconstruction loss reaches: down to the ``backbone``, or it
-            teaches its ``head`` alone.
+        losses_teach: how far the losses of self-reconstruction reach: down to the ``backbone``, or they
+            teach its own ``heads`` alone.
         difference: ``pixel`` (equation 3), ``high-frequency`` (of the high-passed images, paper's table 7),
             ``relative`` to the mean difference around each pixel, or as a control ``high-pass``, of the image
             alone.
         mask: where the mask comes from: the filtered ``difference`` (equation 4); ``distilled``, a small
             predictor on the level that learns to predict that mask, so that predicting rebuilds no image; or
-            ``boxes``, the same predictor taught by the annotated boxes, whatever the difference says.
+            ``boxes``, the same predictor taught by the annotated boxes, whatever the difference says. With
+            an enhancement that reads no mask it is there to be looked at.
         filtration: ``learnable`` threshold (equation 4), ``fixed`` threshold, ``soft`` (a sigmoid of width
             ``temperature`` around a learnable threshold), ``quantile`` (a threshold that follows the training
             images, so that ``share`` of their cells are set), or ``none`` (the difference).
@@ -54,7 +55,7 @@ class SelfReconstructionConfig(BaseModel):
 
     head: Literal["paper", "lite"] = "paper"
     target: Literal["image", "background", "painted"] = "image"
-    reconstruction_gradient: Literal["backbone", "head"] = "backbone"
+    losses_teach: Literal["backbone", "heads"] = "backbone"
     difference: Literal["pixel", "high-frequency", "relative", "high-pass"] = "pixel"
     mask: Literal["difference", "distilled", "boxes"] = "difference"
     filtration: Literal["learnable", "fixed", "soft", "quantile", "none"] = "learnable"
@@ -74,8 +75,12 @@ class SelfReconstructionConfig(BaseModel):
     object_map_weight: float = Field(default=0.0, ge=0)
     opens_after: int = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _mask_is_read(self) -> Self:
-        if self.mask != "difference" and self.enhancement in {"residual", "image", "none"}:
-            raise ValueError(f"enhancement {self.enhancement!r} reads no mask, so leave mask at 'difference'")
-        return self
+    @classmethod
+    def harmless(cls) -> Self:
+        """What ``self_reconstruction=True`` means: maps to look at, which cost the detections nothing.
+
+        No enhancement gained in matched comparisons, so the levels stay as they are, and the losses teach the
+        light head and the mask alone. The mask is taught by the boxes, since it then tells objects from the
+        rest far better than a difference does.
+        """
+        return cls(head="lite", losses_teach="heads", mask="boxes", enhancement="none")

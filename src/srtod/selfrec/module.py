@@ -88,13 +88,13 @@ class SelfReconstruction(nn.Module):
         height, width = image.shape[-2:]
         if self.passes is not None and self.training:
             self.passes += 1
-        rebuilt_from = levels[0] if self.config.reconstruction_gradient == "backbone" else levels[0].detach()
-        reconstruction = self.head(rebuilt_from)[..., :height, :width]
+        read = levels[0] if self.config.losses_teach == "backbone" else levels[0].detach()
+        reconstruction = self.head(read)[..., :height, :width]
         rebuilt = reconstruction
         if valid is not None and self.config.padding == "exclude":
             rebuilt = torch.where(valid, reconstruction, image)
         difference = DIFFERENCES[self.config.difference](rebuilt, image)
-        logits = None if self.predictor is None else self.predictor(levels[0])
+        logits = None if self.predictor is None else self.predictor(read)
         masks = self._masks(difference if logits is None else logits)
         if self.enhancement.reads == "pixels":
             pixels = image if self.config.enhancement == "image" else image - rebuilt
@@ -103,7 +103,7 @@ class SelfReconstruction(nn.Module):
             enhanced = self._with(levels, masks)
         objects = None
         if self.object_map is not None and self.training:
-            objects = self.object_map.logits(levels[0])[..., :height, :width]
+            objects = self.object_map.logits(read)[..., :height, :width]
         return SelfReconstructionOutput(enhanced, reconstruction, difference, masks[0], logits, objects)
 
     def enhanced(
@@ -114,7 +114,7 @@ class SelfReconstruction(nn.Module):
             return tuple(levels)
         if self.config.enhancement == "image":
             return self._with(levels, [image] * self.config.levels)
-        if self.predictor is not None:
+        if self.predictor is not None and self.enhancement.reads == "mask":
             return self._with(levels, self._masks(self.predictor(levels[0])))
         return self(levels, image, valid).levels
 

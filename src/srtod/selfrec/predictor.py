@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import sigmoid_focal_loss
 
 from srtod.selfrec.objects import touched_by
 
@@ -42,7 +41,10 @@ def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Ten
 def box_loss(
     logits: Tensor, boxes: Sequence[Tensor], ignore: Sequence[Tensor], *, stride: int, valid: Tensor | None
 ) -> Tensor:
-    """Focal loss of the predicted mask against the cells that objects touch, over the number of these.
+    """Balanced cross-entropy of the predicted mask against the cells that objects touch.
+
+    It is the mean of the mean over cells of objects and of that over the others, so that a mask of 0.5 means
+    a cell that is as usual for objects as for the rest, however few objects there are.
 
     Args:
         logits: ``[B, 1, h, w]``.
@@ -55,5 +57,6 @@ def box_loss(
     counted = objects | ~touched_by(ignore, logits, stride)
     if valid is not None:
         counted &= valid
-    loss = sigmoid_focal_loss(logits, objects.to(logits.dtype))
-    return (loss * counted).sum() / (objects & counted).sum().clamp(min=1)
+    loss = F.binary_cross_entropy_with_logits(logits, objects.to(logits.dtype), reduction="none")
+    means = [(loss * own).sum() / own.sum().clamp(min=1) for own in (objects & counted, ~objects & counted)]
+    return (means[0] + means[1]) / 2
