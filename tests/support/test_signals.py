@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 
-from srtod.support.signals import EndingSignals, serve_parent
+from srtod.support.signals import EndingSignals, insisting, serve_parent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
 
@@ -74,6 +75,47 @@ def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_t
             time.sleep(0.01)
     assert signals.exit_code == code
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_work_that_drops_interrupts_is_interrupted_again(number, code):
+    signals, dropped = EndingSignals(), 0
+    with pytest.raises(KeyboardInterrupt), signals.heard(), insisting():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if not dropped:
+                    dropped = 1
+                    signal.raise_signal(number)
+                time.sleep(0.01)
+            except KeyboardInterrupt:
+                dropped += 1
+                if dropped == 3:
+                    raise
+    assert signals.exit_code == code
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_was_dropped_for_good_is_raised_at_the_end():
+    with pytest.raises(KeyboardInterrupt), insisting():
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_was_taken_for_another_error_stays_one():
+    with pytest.raises(KeyboardInterrupt), insisting():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError from None
+
+
+def test_work_without_an_interrupt_ends_as_ever():
+    with insisting():
+        done = True
+    time.sleep(0.6)
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def _lives(process):

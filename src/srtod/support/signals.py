@@ -14,6 +14,8 @@ from types import FrameType
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AGAIN = 0.05
 """Seconds until an interrupt that a destructor has swallowed is sent again."""
+_INSISTING = 0.5
+"""Seconds between two interrupts of work that drops them."""
 
 
 class EndingSignals:
@@ -49,6 +51,48 @@ class EndingSignals:
             signal.signal(own, signal.SIG_IGN)
         self.exit_code = 128 + number
         raise KeyboardInterrupt
+
+
+@contextmanager
+def insisting() -> Generator[None]:
+    """Inside the block, in the main thread, an interrupt is sent again until the block is left.
+
+    For long work of others that drops some, as tracing a network does, and that leaves nothing to be cleaned
+    up.
+
+    Raises:
+        KeyboardInterrupt: if one came, whatever was made of it inside; at the latest at the end of the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came, left = threading.Event(), threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+
+    def insist() -> None:
+        while not left.wait(_INSISTING):
+            _thread.interrupt_main()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if not came.is_set():
+            came.set()
+            threading.Thread(target=insist, daemon=True).start()
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    heard = [number for number, handler in before.items() if callable(handler)]
+    for number in heard:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        left.set()
+        for number in heard:
+            if signal.getsignal(number) is hear:
+                signal.signal(number, before[number])
+        if came.is_set():
+            raise KeyboardInterrupt
 
 
 def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:

@@ -13,6 +13,7 @@ from srtod.detectors.weights import METADATA_KEY
 from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
+from srtod.support.signals import insisting
 from srtod.support.progress import say
 
 _OPSET = 18
@@ -44,7 +45,7 @@ def converted(program: ExportedProgram) -> Any:
         InputError: the extra is not installed, or ONNX has no operator for something in the program.
     """
     extra("onnxscript")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), insisting():
         warnings.filterwarnings("ignore", "ONNX export for RoIAlign")  # 0 means the same as torchvision's -1
         try:
             made = torch.onnx.export(

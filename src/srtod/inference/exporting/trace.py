@@ -9,6 +9,7 @@ from torch.export import Dim, ExportedProgram
 from srtod.detectors.detector import Detector
 from srtod.inference.speed import for_inference
 from srtod.support.errors import InputError, first_line
+from srtod.support.signals import insisting
 
 INPUTS = ("images", "sizes")
 OUTPUTS = ("boxes", "scores", "labels", "image_indices")
@@ -79,7 +80,7 @@ def traced(detector: Detector) -> ExportedProgram:
     batch, side = Dim.DYNAMIC(min=1, max=_MOST_IMAGES), Dim.DYNAMIC(min=1, max=_LONGEST)
     shapes = dict(zip(INPUTS, ({0: batch, 2: side, 3: side}, {0: batch}), strict=True))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), insisting():
             made = torch.export.export(
                 program,
                 (images, sizes),
