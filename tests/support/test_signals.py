@@ -97,9 +97,8 @@ def test_work_that_drops_interrupts_is_interrupted_again(number, code):
 
 
 def test_an_interrupt_that_was_dropped_for_good_is_raised_at_the_end():
-    with pytest.raises(KeyboardInterrupt), insisting():
-        with suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), insisting(), suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupt_that_was_taken_for_another_error_stays_one():

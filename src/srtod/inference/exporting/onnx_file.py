@@ -13,8 +13,8 @@ from srtod.detectors.weights import METADATA_KEY
 from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
-from srtod.support.signals import insisting
 from srtod.support.progress import say
+from srtod.support.signals import insisting
 
 _OPSET = 18
 
