@@ -57,6 +57,14 @@ def test_both_levels_have_one_scale():
     assert overview[1].images[0].get_clim() == overview[2].images[0].get_clim()
 
 
+def test_a_level_that_stays_as_it_is_is_drawn_once():
+    own = maps(64, 64)
+    own |= {"features_after": own["features_before"], "mask": np.linspace(0, 1, 256).reshape(1, 16, 16)}
+    figure = explain_figure(np.zeros((64, 64, 3), np.uint8), own)
+    titles = [axis.get_title() for axis in figure.axes if axis.images][:5]
+    assert titles == ["input", "P2", "reconstruction", "difference", "mask (50.0% set)"]
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (7, 400), (400, 7)])
 def test_any_shape_without_any_boxes(height, width, tmp_path):
     figure = explain_figure(np.zeros((height, width, 3), np.uint8), maps(height, width))

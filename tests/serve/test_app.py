@@ -179,9 +179,21 @@ def test_without_self_reconstruction_there_are_no_maps(client, planted, plain_de
             assert answer.status_code == 422 and words in answer.json()["detail"]
 
 
+def test_maps_that_are_only_looked_at_leave_no_enhancement_to_switch_off(client, picture):
+    options = {"backbone": "test_resnet", "pyramid_channels": 16, "box_channels": 16}
+    detector = srtod.build_detector("faster-rcnn", num_classes=1, self_reconstruction=True, **options).eval()
+    asked = client(detector)
+    about = asked.get("/about").json()
+    assert about["has_maps"] and not about["has_enhancement"]
+    assert send(asked, "/maps", picture()).status_code == 200
+    answer = send(asked, "/detect?enhancement=false", picture())
+    assert answer.status_code == 422 and "no enhancement to switch off" in answer.json()["detail"]
+
+
 def test_about_tells_what_is_loaded_and_taken(client, detector):
     about = client(detector, upload_megabytes=2, megapixels=3).get("/about").json()
     assert about["model"] == "faster-rcnn + self-reconstruction, test_resnet" and about["has_maps"]
+    assert about["has_enhancement"]
     assert [own["name"] for own in about["classes"]] == ["drone", "bird"]
     assert (about["max_upload_bytes"], about["max_pixels"]) == (2_000_000, 3_000_000)
 

@@ -79,9 +79,17 @@ def _maps(detector: Detector, records: Sequence[ImageRecord]) -> Iterator[Plate]
         maps = {name: own.cpu().numpy() for name, own in detector.explain(given).items()}
         yield Plate(
             explain_figure(image, maps, truth=record.boxes),
-            f"{record.file_name}: the detector rebuilds its input from its finest level; the difference "
-            "shows what that level has lost, and the mask made of it enhances the level there.",
+            f"{record.file_name}: the input as it is rebuilt from the detector's finest level; the "
+            f"difference shows what that level has lost. {_mask_text(detector)}",
         )
+
+
+def _mask_text(detector: Detector) -> str:
+    own = detector.self_reconstruction
+    assert own is not None
+    made = "made of it" if own.config.mask == "difference" else "predicted from the level"
+    done = "enhances the level where it is set" if own.enhances else "shows where the level sees objects"
+    return f"The mask, {made}, {done}."
 
 
 def _next_steps(weights: Path) -> list[Step]:

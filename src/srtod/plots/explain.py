@@ -33,6 +33,8 @@ def explain_figure(
 ) -> "Figure":
     """Draw input, finest level before and after, reconstruction, difference, mask; below, crops enlarged.
 
+    A level that is the same before and after is drawn once.
+
     Crops lie around tiny objects of ``truth``, else of ``detections``, else where the difference is largest.
     Both panels of the level share one colour scale, so that they may be compared (see
     :func:`~srtod.plots.panels.panels_of`). With ``truth``, each map says how much larger its mean is on the
@@ -56,7 +58,8 @@ def explain_figure(
     marked, found = boxes_of(truth, "truth"), boxes_of(detections, "detections")
     if lacking := [name for name in MAPS if name not in maps]:
         raise InputError(f"maps: {', '.join(lacking)} are missing; give what explain returns")
-    panels = panels_of(image, maps)
+    same = np.array_equal(maps["features_before"], maps["features_after"])
+    panels = [panel for panel in panels_of(image, maps) if not (same and panel.name == "p2_after")]
     rows = choose_explained(image, maps, marked if len(marked) else found)
     overview = CELL * float(np.clip(height / width, 0.4, 2.0))
     figure = Figure(figsize=(len(panels) * CELL, overview + len(rows) * CELL + 1.0), layout="constrained")
@@ -71,8 +74,9 @@ def explain_figure(
             panel.show(axis, crop.corners)
             for box in marked[crop.touches(marked)]:
                 frame(axis, box, TRUTH_COLOUR, 1.1, away=crop.side / 64)
-    _add_colour_bar(figure, axes[-1, 1:3], "mean |activation| over channels, one scale for both")
-    _add_colour_bar(figure, axes[-1, 4:5], "|reconstruction - input|, mean over RGB")
+    scale = "mean |activation| over channels" + ("" if same else ", one scale for both")
+    _add_colour_bar(figure, axes[-1, 1:-3], scale)
+    _add_colour_bar(figure, axes[-1, -2:-1], "|reconstruction - input|, mean over RGB")
     _finish_input(axes[:, 0], rows, marked, found)
     return figure
 

@@ -75,7 +75,7 @@ class Panel:
 
 
 def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[Panel]:
-    """Return input, the finest level before and after, reconstruction, difference and mask.
+    """Return input, the finest level before and after its enhancement, reconstruction, difference and mask.
 
     Both panels of the level, which is named after its stride (P2: 4), share their limits, the 0.1th and the
     99.9th percentile of the two together. The difference starts at 0 and ends at its own 99.9th percentile.
@@ -91,6 +91,7 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     reconstruction = np.asarray(maps["reconstruction"], dtype=np.float32).transpose(1, 2, 0).clip(0, 1)
     difference = np.asarray(maps["difference"], dtype=np.float32)[0]
     mask = np.asarray(maps["mask"], dtype=np.float32)[0].clip(0, 1)
+    same = np.array_equal(before, after)
     low, high = (float(end) for end in np.percentile(np.concatenate((before, after)), (0.1, 99.9)))
     top = max(float(np.percentile(difference, 99.9)), 1e-3)
     reach = _level_reach(size, difference.shape, mask.shape)
@@ -99,11 +100,16 @@ def panels_of(image: NDArray[np.uint8], maps: Mapping[str, ArrayLike]) -> list[P
     strength = 0.6 * np.asarray(stretch(Image.fromarray(mask), reach, (width, height)))[..., None]
     return [
         Panel("input", "input", image.astype(np.float32) / 255, size),
-        Panel("p2_before", f"{level} before", before, reach, FEATURE_COLOURS, (low, high)),
+        Panel("p2_before", level if same else f"{level} before", before, reach, FEATURE_COLOURS, (low, high)),
         Panel("p2_after", f"{level} after", after, reach, FEATURE_COLOURS, (low, high)),
         Panel("reconstruction", "reconstruction", reconstruction, size),
         Panel("difference", "difference", difference, size, DIFFERENCE_COLOURS, (0.0, top)),
-        Panel("mask", f"mask ({mask.mean():.1%} set)", grey * (1 - strength) + MASK_COLOUR * strength, size),
+        Panel(
+            "mask",
+            f"mask ({(mask >= 0.5).mean():.1%} set)",
+            grey * (1 - strength) + MASK_COLOUR * strength,
+            size,
+        ),
     ]
 
 

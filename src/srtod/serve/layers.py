@@ -13,7 +13,7 @@ from srtod.serve.schema import Layer
 
 TEXTS = {
     "difference": ("Difference", "Where the rebuilt image departs from the input: |reconstruction - input|."),
-    "mask": ("Mask", "Where the finest level is enhanced."),
+    "mask": ("Mask", "Where self-reconstruction sees objects, or enhances the finest level."),
     "p2_before": ("Heat before", "Mean |activation| of the finest level before its enhancement."),
     "p2_after": ("Heat after", "Mean |activation| of the finest level after it, in the same colours."),
     "reconstruction": ("Rebuilt", "The image as rebuilt from the finest level."),

@@ -69,7 +69,8 @@ class About(BaseModel):
     version: str
     model: str = Field(description="system and backbone, or what else finds objects")
     classes: list[ClassColour]
-    has_maps: bool = Field(description="whether /maps and the detector without enhancement are there")
+    has_maps: bool = Field(description="whether /maps is there")
+    has_enhancement: bool = Field(description="whether there is an enhancement to switch off")
     no_maps_because: str = Field(description="a sentence; empty where there are maps")
     max_upload_bytes: int
     max_pixels: int

@@ -27,6 +27,7 @@ from srtod.types import Detections, Finder
 
 NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction, so it has no maps."
 _WARM_UP_SIDE = 256
+ONLY_MAPS = "The self-reconstruction of these weights is there to be looked at."
 NO_LEVELS = "An exported program gives detections alone, so it has no maps."
 
 
@@ -54,6 +55,7 @@ class Served:
                 for label, name in enumerate(self.finder.classes)
             ],
             has_maps=self._detector is not None,
+            has_enhancement=self._plain is not None,
             no_maps_because=self._no_maps_because,
             max_upload_bytes=limits.upload_bytes,
             max_pixels=limits.pixels,
@@ -75,7 +77,7 @@ class Served:
         """
         finder = self.finder if enhancement else self._plain
         if finder is None:
-            raise InputError(f"{self._no_maps_because} There is no enhancement to switch off either.")
+            raise InputError(f"{self._no_maps_because or ONLY_MAPS} There is no enhancement to switch off.")
         with torch.inference_mode():
             found = finder([to_tensor(image, finder.device)])[0]
         return _coco(found, image, name, finder.classes, score_threshold)
@@ -101,7 +103,10 @@ class Served:
             self.maps(image)
 
 
-def _without_enhancement(detector: Detector) -> Detector:
+def _without_enhancement(detector: Detector) -> Detector | None:
+    """The detector whose levels stay as they are; None where they do anyway."""
+    if detector.self_reconstruction is None or not detector.self_reconstruction.enhances:
+        return None
     plain = type(detector).sharing(detector, self_reconstruction=False)
     if isinstance(plain, InferenceDetector) and isinstance(detector, InferenceDetector):
         plain.precision, plain.least = detector.precision, detector.least

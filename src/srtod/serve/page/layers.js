@@ -15,12 +15,14 @@ export function layers(state, page) {
   page.querySelector("#no-maps").hidden = state.about.has_maps;
   page.querySelector("#no-maps").textContent = state.about.no_maps_because;
   page.querySelector("#with-maps").hidden = !state.about.has_maps;
-  const radios = LAYERS.map(([name, title]) => choice(state, name, title));
+  const shown = shownLayers(state);
+  const radios = shown.map(([name, title]) => choice(state, name, title));
   page.querySelector("#layers").append(...radios.map(({ parentElement }) => parentElement));
   const opacity = page.querySelector("#opacity");
   opacity.value = state.opacity;
   opacity.addEventListener("input", () => state.set({ opacity: Number(opacity.value) }));
   const compare = page.querySelector("#compare");
+  compare.closest("label").hidden = !state.about.has_enhancement;
   compare.addEventListener("change", () => state.set({ compare: compare.checked }));
   state.when(["compare"], () => {
     compare.checked = state.compare;
@@ -32,8 +34,15 @@ export function layers(state, page) {
 
 /** The layer after the one that is shown. */
 export function following(state) {
-  const at = LAYERS.findIndex(([name]) => name === state.layer);
-  return LAYERS[(at + 1) % LAYERS.length][0];
+  const shown = shownLayers(state);
+  const at = shown.findIndex(([name]) => name === state.layer);
+  return shown[(at + 1) % shown.length][0];
+}
+
+/** Without an enhancement the level is the same after it. */
+function shownLayers({ about }) {
+  if (about.has_enhancement) return LAYERS;
+  return LAYERS.filter(([name]) => name !== "p2_after").map(([name, title]) => [name, name === "p2_before" ? "Heat" : title]);
 }
 
 function choice(state, name, title) {

@@ -36,7 +36,7 @@ export class Work {
       const lacks = (part) => !item[part] && !item.missed[part];
       if (lacks("bitmap")) return () => this.#try(item, "bitmap", () => this.#picture(item));
       if (lacks("found")) return () => this.#try(item, "found", () => this.#found(item));
-      if (state.about.has_maps && state.compare && lacks("plain")) {
+      if (state.about.has_enhancement && state.compare && lacks("plain")) {
         return () => this.#try(item, "plain", () => this.#plain(item));
       }
       if (state.about.has_maps && state.layer !== "none" && lacks("layers")) {
