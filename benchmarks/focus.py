@@ -5,7 +5,8 @@
 DATA is a data set of large images, such as `srtod data synthesize` composes. Every window goes through the
 network once; its detections, and the CPU seconds that they took, are remembered, so that all rankings see the
 same detections and a curve costs little more than its merging. Beside the rankings of `--focus-by` there are
-random ones, the first look alone (a share of 0) and, under `slices`, the image in slices, looked at once.
+random ones, one by the true objects (the most that any ranking can reach, or nearly), the first look alone (a
+share of 0) and, under `slices`, the image in slices, looked at once.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from torch import Tensor
 from srtod import metrics
 from srtod.assets import SHIPPED
 from srtod.data.dataset import DetectionDataset
+from srtod.data.pixels import Window
 from srtod.data.records import AnnotatedSet
 from srtod.defaults import FocusBy
 from srtod.detectors.detector import Detector
@@ -36,12 +38,14 @@ from srtod.types import Detections
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 METRICS = ("AP", "AP50", "APvt", "APt")
+BY_TRUTH = "true objects"
 
 
 class Remembering:
     """A detector that computes what it is asked for the first time, and tells the CPU seconds that it took.
 
     Attributes:
+        truth: boxes of the objects in the image that is looked at, ``[N, 4]``.
         passes: windows that it was asked to look at.
         seconds: that this takes without remembering.
         spent: that it took.
@@ -55,6 +59,7 @@ class Remembering:
         )
         self._detector = detector
         self._known: dict[tuple[str, int], tuple[Any, float]] = {}
+        self.truth = torch.zeros(0, 4)
         self.forget()
 
     def forget(self) -> None:
@@ -111,6 +116,7 @@ def measure(
     rows[1]["share"] = 0.0
     for share in SHARES:
         rows += [row(ranking, share) for ranking in get_args(FocusBy)]
+        rows.append(row(BY_TRUTH, share, _by_truth(finder)))
         drawn = [row("random", share, _random(seed)) for seed in range(draws)]
         numbers = [key for key, value in drawn[0].items() if isinstance(value, float)]
         rows.append(drawn[0] | {key: sum(one[key] for one in drawn) / draws for key in numbers})
@@ -124,13 +130,27 @@ def _random(seed: int) -> AbstractContextManager[Any]:
     )
 
 
+def _by_truth(finder: Remembering) -> AbstractContextManager[Any]:
+    """Windows with most true objects first, as ``--focus-by scores`` counts those that it expects."""
+
+    def of(_: Evidence, windows: Sequence[Window], __: Any) -> Tensor:
+        centres = (finder.truth[:, :2] + finder.truth[:, 2:]) / 2
+        counts = [
+            ((centres >= own[:2]) & (centres < own[2:])).all(dim=1).sum() for own in torch.tensor(windows)
+        ]
+        return torch.stack(counts).float()
+
+    return patch.object(Evidence, "of", of)
+
+
 def _look(finder: Remembering, annotated: AnnotatedSet, slicing: Slicing) -> dict[str, float]:
     dataset = DetectionDataset(annotated.records, classes=annotated.classes)
     labels, sliced, parts = labels_of(finder, dataset.classes), SlicedFinder(finder, slicing), []
     finder.forget()
     seconds = 0.0
     for index in range(len(dataset)):
-        image = dataset[index][0]
+        image, target = dataset[index]
+        finder.truth = target["boxes"][~target["ignore"]]
         started = time.process_time()
         (found,) = sliced([image / 255])
         seconds += time.process_time() - started
@@ -149,9 +169,9 @@ def plot(rows: Sequence[dict[str, Any]], file: Path, title: str) -> None:
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     panels = figure.subplots(1, 3)
     first, everything = rows[1], rows[2]
-    for name in (*get_args(FocusBy), "random"):
+    for name in (*get_args(FocusBy), BY_TRUTH, "random"):
         line = [first, *(row for row in rows if row["ranking"] == name), everything]
-        style = "--" if name == "random" else "-"
+        style = "--" if name in (BY_TRUTH, "random") else "-"
         for panel, (x, y) in zip(
             panels, (("share", "AP"), ("share", "APvt"), ("seconds", "AP")), strict=True
         ):

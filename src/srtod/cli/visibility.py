@@ -35,6 +35,7 @@ def visibility(
     from srtod.inference import load_detector
     from srtod.metrics.terminal import visibility_tables
     from srtod.support.files import atomic_file, require_free, write_json
+    from srtod.support.provenance import provenance
 
     for file in (json, picture):
         if file is not None:
@@ -45,7 +46,7 @@ def visibility(
     for table in visibility_tables(measured):
         Console().print(table)
     if json is not None:
-        write_json(json, measured.to_json(), indent=2)
+        write_json(json, provenance() | measured.to_json(), indent=2)
     if picture is not None:
         from srtod.plots.visibility import visibility_figure
 
