@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import srtod
 from srtod.cli.main import app
 from srtod.recipes import differing_keys, load_recipe
 from srtod.support.errors import InputError
@@ -68,6 +69,19 @@ def test_without_a_recipe_it_takes_and_prints_one_that_reads_again(folder, tmp_p
     again = load_recipe(tmp_path / "again.yaml", ["train.epochs=1", *(change[6:] for change in light)])
     assert {key for key, _, _ in differing_keys(own, again)} == {"about.source", "model.anchor_scale"}
     assert (own.model.resize, own.model.anchor_scale) == (2.0, (4.0,))
+
+
+def test_from_given_weights_it_takes_their_detector_and_what_they_leave_open(folder, tmp_path):
+    thin = {"pyramid_channels": 16, "box_channels": 16, "anchor_scale": 3}
+    given = srtod.build_detector("cascade-rcnn", classes=("bird",), backbone="test_resnet", **thin)
+    given.save(tmp_path / "given.safetensors")
+    words = ["train", folder, "--output", tmp_path / "run", "--epochs", 1, "--device", "cpu"]
+    result = CliRunner().invoke(app, list(map(str, [*words, "--init", tmp_path / "given.safetensors"])))
+    assert result.exit_code == 0, result.output
+    assert f"the rest of the model is as {tmp_path / 'given.safetensors'} has it" in result.stderr
+    model = srtod.load(tmp_path / "run" / "last.safetensors").config
+    assert (model["system"], model["pyramid_channels"], model["anchor_scale"]) == ("cascade-rcnn", 16, [3.0])
+    assert (model["classes"], model["resize"]) == (["drone"], 2.0)  # what the data say
 
 
 def test_advice_gives_way_to_another_system(folder, tmp_path):

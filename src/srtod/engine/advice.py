@@ -88,14 +88,14 @@ def advised_recipe(
     Args:
         settings: of :func:`advised_settings`.
         overrides: ``section.key=value``, on top of them.
-        model: options of the detector in place of those advised.
+        model: options of the detector that the settings change, in place of those of the recipe.
     """
     values = read_values(BASE)
+    if model is not None:
+        values["model"] = dict(model)
     for key, value, _ in settings:
         section, _, name = key.partition(".")
         values[section][name] = value
-    if model is not None:
-        values["model"] = dict(model)
     values["about"] = {"source": "advice of srtod data inspect"}
     return recipe_from(values, overrides, where="advice")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
+from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
 from srtod.engine.advice import advised_recipe, advised_settings
 from srtod.engine.fit import FitResult, fit
@@ -130,10 +131,11 @@ def _advised(
     model = None
     if init is not None:
         model = load(init).config | {"classes": (), "operating_point": None}
-        settings = tuple(setting for setting in settings if not setting.key.startswith("model."))
+        own = {f"model.{name}" for name in options_of(model["system"]).open_options() if name in model}
+        settings = tuple(one for one in settings if one.key in own or not one.key.startswith("model."))
     say(f"no --recipe, so this one, from the boxes and images of {source.path}:")
     for line in advice_text(settings).splitlines():
         say(line)
     if model is not None:
-        say(f"model: as {init} has it")
+        say(f"the rest of the model is as {init} has it")
     return advised_recipe(settings, overrides, model=model)
