@@ -34,6 +34,8 @@ from srtod.recipes import load_recipe
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
 
+ENHANCED = "{head: lite, threshold: 0.1, mask: difference, losses_teach: backbone, enhancement: attention}"
+
 ENOUGH = 0.9
 RECIPE = Path(__file__).with_suffix(".yaml")
 OWN = {
@@ -129,7 +131,7 @@ def overfit(
         [
             f"model.system={system}",
             *OWN.get(system, ()),
-            *([] if self_reconstruction else ["model.self_reconstruction=false"]),
+            f"model.self_reconstruction={ENHANCED if self_reconstruction else 'false'}",
             f"train.batch_size={len(known.records)}",
             *options.changes,
         ],

@@ -45,11 +45,13 @@ def targets():
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("self_reconstruction", [False, True, {"head": "lite", "enhancement": "concatenate"}])
+@pytest.mark.parametrize(
+    "self_reconstruction", [False, True, {}, {"head": "lite", "enhancement": "concatenate"}]
+)
 def test_losses_reach_every_parameter(system, self_reconstruction):
     detector = small(system, self_reconstruction=self_reconstruction).train()
     losses = detector(images(), targets())
-    assert ("loss_reconstruction" in losses) is bool(self_reconstruction)
+    assert ("loss_reconstruction" in losses) is (self_reconstruction is not False)
     torch.stack(list(losses.values())).sum().backward()
     assert all(loss.isfinite() for loss in losses.values())
     assert [name for name, p in detector.named_parameters() if p.grad is None] == []
@@ -72,7 +74,7 @@ def test_detections_follow_the_convention(system):
 
 
 def test_evaluation_gives_tensors_without_gradients():
-    detector = small(self_reconstruction=True, score_threshold=0.0).eval()
+    detector = small(self_reconstruction={}, score_threshold=0.0).eval()
     found = detector(images())[0]
     maps = srtod.explain(detector, images()[0])
     assert not any(value.requires_grad for value in (*found.values(), *maps.values()))
@@ -80,7 +82,7 @@ def test_evaluation_gives_tensors_without_gradients():
 
 
 def test_no_objects_in_any_image_still_trains():
-    detector = small(self_reconstruction=True).train()
+    detector = small(self_reconstruction={}).train()
     losses = detector(images(), [targets()[1], targets()[1]])
     assert losses["loss_box"].item() == 0
     assert all(loss.isfinite() for loss in losses.values())
@@ -98,7 +100,7 @@ def test_seeds_make_sampling_independent_of_the_batch():
 
 @pytest.mark.parametrize("resize", [(48, 48), (200, 150)])
 def test_resized_boxes_come_back_in_pixels_of_the_given_image(resize):
-    detector = small(resize=resize, score_threshold=0.0, self_reconstruction=True).eval()
+    detector = small(resize=resize, score_threshold=0.0, self_reconstruction={}).eval()
     found = detector(images()[:1])[0]
     assert found["boxes"][:, 2].max() <= 96
     assert found["boxes"][:, 2].max() > 60
@@ -108,7 +110,7 @@ def test_resized_boxes_come_back_in_pixels_of_the_given_image(resize):
 
 
 def test_explain_gives_maps_of_the_image_without_padding():
-    maps = small(self_reconstruction=True).eval().explain(images()[1])
+    maps = small(self_reconstruction={}).eval().explain(images()[1])
     assert {name: tuple(own.shape) for name, own in maps.items()} == {
         "reconstruction": (3, 90, 70),
         "difference": (1, 90, 70),
@@ -310,7 +312,7 @@ def test_an_image_of_which_nothing_counts_still_trains():
         "ignore": torch.tensor([True]),
     }
     for system in SYSTEMS:
-        losses = small(system, self_reconstruction=True).train()(images()[:1], [ignore_all])
+        losses = small(system, self_reconstruction={}).train()(images()[:1], [ignore_all])
         assert losses.pop("loss_reconstruction") > 0
         assert all(loss.isfinite() for loss in losses.values())
 
@@ -347,7 +349,7 @@ def test_no_proposals_give_no_detections():
 
 
 def test_explaining_changes_nothing():
-    detector = small(self_reconstruction=True).train()
+    detector = small(self_reconstruction={}).train()
     before = {name: value.clone() for name, value in detector.state_dict().items()}
     detector.explain(images()[0])
     assert detector.training
@@ -355,7 +357,7 @@ def test_explaining_changes_nothing():
 
 
 def test_explaining_leaves_every_part_its_mode_also_after_an_error():
-    detector = small(self_reconstruction=True).train()
+    detector = small(self_reconstruction={}).train()
     detector.head.eval()  # a part alone, as in fine-tuning
     modes = [own.training for own in detector.modules()]
     detector.explain(images()[0])
@@ -382,7 +384,7 @@ def test_boxes_are_checked_in_pixels_of_the_given_image():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_a_detector_of_another_type_than_float32_is_refused(dtype):
-    detector = small(self_reconstruction=True).to(dtype)
+    detector = small(self_reconstruction={}).to(dtype)
     for call in (
         lambda: detector.train()(images(), targets()),
         lambda: detector.eval()(images()),

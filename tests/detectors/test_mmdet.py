@@ -101,7 +101,7 @@ def build(system, seed, **options):
 
 
 @pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn", "cascade-rpn"])
-@pytest.mark.parametrize("self_reconstruction", [False, True])
+@pytest.mark.parametrize("self_reconstruction", [False, {}])
 def test_every_key_is_mapped(system, self_reconstruction):
     source = build(system, 0, self_reconstruction=self_reconstruction)
     target = build(system, 1, self_reconstruction=self_reconstruction)
@@ -145,9 +145,9 @@ def test_every_key_of_a_one_stage_detector_is_mapped(system, prefix):
 
 
 def test_every_rule_is_needed():
-    names = theirs(build("faster-rcnn", 0, self_reconstruction=True)) | theirs(build("cascade-rcnn", 0))
+    names = theirs(build("faster-rcnn", 0, self_reconstruction={})) | theirs(build("cascade-rcnn", 0))
     state = (
-        build("faster-rcnn", 0, self_reconstruction=True).state_dict() | build("cascade-rcnn", 0).state_dict()
+        build("faster-rcnn", 0, self_reconstruction={}).state_dict() | build("cascade-rcnn", 0).state_dict()
     )
     assert {mmdet_key(name) for name in names} == set(state)
     assert len(_RULES) == len({pattern for pattern, _ in _RULES})
@@ -223,7 +223,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 
 
 def test_threshold_of_any_shape_is_a_scalar_here():
-    source = build("faster-rcnn", 0, self_reconstruction=True)
+    source = build("faster-rcnn", 0, self_reconstruction={})
     state = theirs(source) | {"learnable_thresh": torch.tensor([0.25])}
     srtod.load_mmdet(source, state)
     assert source.self_reconstruction.filtration.threshold.item() == 0.25

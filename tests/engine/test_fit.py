@@ -332,8 +332,7 @@ def test_weights_with_other_classes_give_all_but_what_tells_these(
     first = train(squares, tmp_path / "first", *ONE)
     given, start = weights(tmp_path / "first"), new_detector(tiny_recipe(), classes, first.last).state_dict()
     anew = {name for name in given if not torch.equal(given[name], start[name])}
-    assert anew
-    assert all(".predictor." in name for name in anew)
+    assert anew == {name for name in given if ".predictor.classes." in name or ".predictor.deltas." in name}
 
 
 def test_self_reconstruction_is_added_to_weights_without_or_changed(train, tiny_recipe, squares, tmp_path):
@@ -346,7 +345,7 @@ def test_self_reconstruction_is_added_to_weights_without_or_changed(train, tiny_
         assert any(name.startswith("self_reconstruction.") for name in start)
 
 
-def test_a_part_is_trained_alone(train, squares, tmp_path):
+def test_a_part_is_trained_alone(train, tiny_recipe, squares, tmp_path):
     first = train(
         squares, tmp_path / "first", "model.norm_eval=false", "model.self_reconstruction=false", *ONE
     )
@@ -354,9 +353,17 @@ def test_a_part_is_trained_alone(train, squares, tmp_path):
     train(squares, tmp_path / "second", *model, *ONE, init=first.last)
     before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
     assert all(torch.equal(after[name], before[name]) for name in before)  # statistics of BatchNorm, too
-    assert after.keys() - before.keys()
+    start = new_detector(tiny_recipe(*model), ("square",), first.last).state_dict()
+    learned = {name for name in after.keys() - before.keys() if not torch.equal(after[name], start[name])}
+    assert {
+        "self_reconstruction.head.output.weight",
+        "self_reconstruction.predictor.output.weight",
+    } <= learned
     with pytest.raises(InputError, match=r"has no 'heads' \(did you mean 'head'\?\); it has pyramid, "):
-        train(squares, tmp_path / "third", "train.only=[heads]", init=first.last)
+        train(squares, tmp_path / "third", "train.only=heads", init=first.last)
+    with pytest.raises(InputError, match=r"train.only: nothing is left to train of pyramid.backbone.body"):
+        frozen = ("model.frozen_stages=4", "train.only=pyramid.backbone.body")
+        train(squares, tmp_path / "third", *frozen, init=first.last)
 
 
 def test_weights_of_another_kind_are_refused(train, squares, tmp_path):

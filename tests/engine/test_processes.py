@@ -12,9 +12,11 @@ def logged(output):
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("system", ["faster-rcnn", "cascade-rcnn", "atss"])
-def test_two_processes_have_the_losses_of_one(command, training, tmp_path, system):
-    more = ("--set", f"model.system={system}")
+@pytest.mark.parametrize(
+    ("system", "maps"), [("faster-rcnn", "true"), ("cascade-rcnn", "{head: lite}"), ("atss", "{head: lite}")]
+)
+def test_two_processes_have_the_losses_of_one(command, training, tmp_path, system, maps):
+    more = ("--set", f"model.system={system}", "--set", f"model.self_reconstruction={maps}")
     assert command.run(*training(tmp_path / "one", *more), log=tmp_path / "log") == 0
     codes = command.run_together(*training(tmp_path / "two", *more), processes=2, log=tmp_path / "log")
     assert codes == [0, 0], (tmp_path / "log.0").read_text()

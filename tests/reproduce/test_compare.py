@@ -187,7 +187,7 @@ def test_any_recipe_with_and_without(comparison, squares, tmp_path, monkeypatch)
     assert base.self_reconstruction is None
     assert enhanced.self_reconstruction is not None and enhanced.self_reconstruction.head == "paper"
     assert base == enhanced.model_copy(update={"self_reconstruction": None})
-    with pytest.raises(InputError, match="has no self-reconstruction to compare"):
+    with pytest.raises(InputError, match="has no self-reconstruction that changes the detections"):
         reproduce_matched(
             recipe,
             squares,

@@ -425,6 +425,10 @@ def test_the_mask_taught_by_boxes_weighs_few_objects_as_much_as_all_the_rest():
     torch.testing.assert_close(loss, expected)
     without = box_loss(logits, [torch.empty(0, 4)], no_regions, stride=4, valid=None)
     assert without > 0
+    both = box_loss(
+        logits.repeat(2, 1, 1, 1), [*boxes, torch.empty(0, 4)], no_regions * 2, stride=4, valid=None
+    )
+    torch.testing.assert_close(both, (loss + without) / 2)  # whichever process has which image
 
 
 OURS = ["gated", "normalised", "add", "residual", "image"]

@@ -108,6 +108,7 @@ def _take_weights(detector: Any, given: Any, source: str | Path) -> None:
     own, others = detector.state_dict(), given.state_dict()
     unlike = {name for name in own.keys() | others.keys() if _shape(own, name) != _shape(others, name)}
     anew = {name for name in unlike if name.startswith("self_reconstruction.")}
+    anew.add("self_reconstruction.passes")  # counted in this training
     if given.classes != detector.classes:
         anew |= _telling_classes(given)
     if unlike - anew:
@@ -144,6 +145,10 @@ def _train_only(detector: nn.Module, parts: Sequence[str]) -> None:
     for name, parameter in detector.named_parameters():
         if not any(_belongs(name, part) for part in parts):
             parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in detector.parameters()):
+        raise InputError(
+            f"train.only: nothing is left to train of {', '.join(parts)}; see model.frozen_stages"
+        )
 
 
 def _belongs(name: str, part: str) -> bool:
@@ -159,8 +164,8 @@ def _difference(given: Any, wanted: Any) -> str:
     if _kind(given) != _kind(wanted):
         return ""
     names = [name for name in given.config if given.config[name] != wanted.config[name]]
-    left_open = options_of(given.config["system"]).open_options()
-    return f" with another {', '.join(name for name in names if name not in left_open)}"
+    no_obstacle = {"classes", "self_reconstruction", *options_of(given.config["system"]).open_options()}
+    return f" with another {', '.join(name for name in names if name not in no_obstacle)}"
 
 
 def start_run(
@@ -178,7 +183,7 @@ def start_run(
         _Losses(detector, accelerator.device), build_optimizer(detector, recipe.train)
     )
     if isinstance(model, nn.parallel.DistributedDataParallel):
-        model.broadcast_buffers = _updates_statistics(detector)
+        model.broadcast_buffers = _updates_statistics(model.module)
     average = None if recipe.train.ema is None else Average(detector, recipe.train.ema)
     run = Run(accelerator, detector, model, optimizer, average, output, data)
     if state is not None:
@@ -186,14 +191,14 @@ def start_run(
     return run
 
 
-def _updates_statistics(detector: nn.Module) -> bool:
+def _updates_statistics(model: nn.Module) -> bool:
     """Tell whether a BatchNorm follows its batches in training, so that processes have to agree on it."""
-    detector.train()
-    return any(norm.training and norm.track_running_stats for norm in _batch_norms(detector))
+    model.train()
+    return any(norm.training and norm.track_running_stats for norm in _batch_norms(model))
 
 
-def _batch_norms(detector: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
-    return (module for module in detector.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+def _batch_norms(model: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
+    return (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
 
 
 def training_dataset(

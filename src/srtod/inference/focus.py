@@ -123,9 +123,9 @@ def _map_of(finder: Any, by: FocusBy) -> Callable[[Tensor], Tensor] | None:
             f"focus by {by}: what finds objects has no self-reconstruction, so no maps; "
             "use scores or high-pass"
         )
-    if by == "difference":
-        return lambda piece: finder.explain(piece)["difference"]
-    return lambda piece: _over(finder.explain(piece)["mask"], piece)
+    if by == "mask":
+        return lambda piece: _over(finder.explain(piece)["mask"], piece)
+    return lambda piece: finder.explain(piece)["difference"]
 
 
 def _over(mask: Tensor, piece: Tensor) -> Tensor:

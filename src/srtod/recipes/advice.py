@@ -197,9 +197,6 @@ def _model(numbers: Numbers, machine: Machine, factor: int) -> Iterator[Setting]
     )
     proposals = max(found, 1000 if machine.gpu else 300)
     yield Setting("model.rpn_proposals", [proposals, proposals], "no fewer than detections")
-    yield Setting(
-        "model.self_reconstruction", False, "no kind of it gained in matched comparisons, and it takes time"
-    )
     if not machine.gpu:
         yield Setting(
             "model.pyramid_channels", 64, "thin levels: a step takes 3.4 s on a CPU in place of 15 with 256"

@@ -103,8 +103,8 @@ class TrainRecipe(Section):
         momentum: of SGD; beta 1 of AdamW.
         weight_decay: of SGD on every trained parameter but the threshold of self-reconstruction, of AdamW on
             matrices and kernels alone.
-        only: parts of the detector that are trained, such as ``head`` or ``self_reconstruction``, while all
-            others stay as they start (``--init``); empty: all of it.
+        only: parts of the detector whose parameters are trained, such as ``head`` or ``self_reconstruction``,
+            while all others stay as they start (``--init``); empty: all of it.
         lr_factors: factors of the learning rate for parameters whose name ends with a key; a key that fits
             none does nothing, so that a recipe may switch self-reconstruction off. AdamW moves every number
             by about the learning rate in a step, whatever its gradient: much for a small threshold.
@@ -136,7 +136,9 @@ class TrainRecipe(Section):
     lr: float = Field(default=0.005, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
-    only: tuple[str, ...] = ()
+    only: Annotated[
+        tuple[str, ...], BeforeValidator(lambda own: (own,) if isinstance(own, str) else own)
+    ] = ()
     lr_factors: dict[str, Annotated[float, Field(ge=0)]] = {}
     warmup_steps: int = Field(default=500, ge=0)
     warmup_factor: float = Field(default=0.001, gt=0, le=1)

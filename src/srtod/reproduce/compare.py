@@ -84,12 +84,13 @@ def reproduce_matched(recipe: str, data: Path, output: Path, *, options: Options
     """Train and evaluate a recipe with and without self-reconstruction, all else equal; see :func:`compare`.
 
     Raises:
-        InputError: the recipe has no self-reconstruction, or as :func:`compare`.
+        InputError: the recipe has no self-reconstruction that changes detections, or as :func:`compare`.
     """
-    if load_recipe(recipe, options.changes).model.self_reconstruction is None:
+    switches = load_recipe(recipe, options.changes).model.self_reconstruction
+    if switches is None or not switches.changes_detections:
         raise InputError(
-            f"recipe {recipe}: has no self-reconstruction to compare; take another, or add "
-            "--set model.self_reconstruction=true"
+            f"recipe {recipe}: has no self-reconstruction that changes the detections, so there is nothing "
+            "to compare; take another, or add --set model.self_reconstruction.enhancement=gated"
         )
     enhanced = Row("srtod", "with self-reconstruction", recipe, options.changes, base="base")
     base = without_reconstruction(enhanced, key="base", label="without")

@@ -16,8 +16,8 @@ class SelfReconstructionConfig(BaseModel):
         target: what the head learns to rebuild: the ``image`` (the paper's); its ``background``, with no
             loss on annotated objects; or the image with these ``painted`` over by their surroundings. What
             the head does not learn to rebuild stays in the difference.
-        losses_teach: how far the losses of self-reconstruction reach: down to the ``backbone``, or they
-            teach its own ``heads`` alone.
+        losses_teach: what gradients reach through the reconstruction and a predicted mask: all down to the
+            ``backbone``, or self-reconstruction's own ``heads`` alone.
         difference: ``pixel`` (equation 3), ``high-frequency`` (of the high-passed images, paper's table 7),
             ``relative`` to the mean difference around each pixel, or as a control ``high-pass``, of the image
             alone.
@@ -75,12 +75,18 @@ class SelfReconstructionConfig(BaseModel):
     object_map_weight: float = Field(default=0.0, ge=0)
     opens_after: int = Field(default=0, ge=0)
 
+    @property
+    def changes_detections(self) -> bool:
+        """Whether detections are others than without self-reconstruction."""
+        return self.enhancement != "none" or self.losses_teach == "backbone"
+
     @classmethod
     def harmless(cls) -> Self:
         """What ``self_reconstruction=True`` means: maps to look at, which cost the detections nothing.
 
         No enhancement gained in matched comparisons, so the levels stay as they are, and the losses teach the
-        light head and the mask alone. The mask is taught by the boxes, since it then tells objects from the
-        rest far better than a difference does.
+        light head and the mask alone (but for the norm that ``train.clip_norm`` bounds, in which their
+        gradients count). The mask is taught by the boxes, since it then tells objects from the rest far
+        better than a difference does.
         """
         return cls(head="lite", losses_teach="heads", mask="boxes", enhancement="none")

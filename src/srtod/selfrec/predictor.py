@@ -43,8 +43,8 @@ def box_loss(
 ) -> Tensor:
     """Balanced cross-entropy of the predicted mask against the cells that objects touch.
 
-    It is the mean of the mean over cells of objects and of that over the others, so that a mask of 0.5 means
-    a cell that is as usual for objects as for the rest, however few objects there are.
+    The cells of an image's objects weigh as much together as all its others, so that a mask of 0.5 is what
+    objects and the rest would give alike, however few objects there are. It is the mean over the images.
 
     Args:
         logits: ``[B, 1, h, w]``.
@@ -58,5 +58,6 @@ def box_loss(
     if valid is not None:
         counted &= valid
     loss = F.binary_cross_entropy_with_logits(logits, objects.to(logits.dtype), reduction="none")
-    means = [(loss * own).sum() / own.sum().clamp(min=1) for own in (objects & counted, ~objects & counted)]
-    return (means[0] + means[1]) / 2
+    sides = (objects & counted, ~objects & counted)
+    means = [(loss * own).sum(dim=(1, 2, 3)) / own.sum(dim=(1, 2, 3)).clamp(min=1) for own in sides]
+    return (means[0] + means[1]).mean() / 2

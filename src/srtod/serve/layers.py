@@ -14,7 +14,7 @@ from srtod.serve.schema import Layer
 TEXTS = {
     "difference": ("Difference", "Where the rebuilt image departs from the input: |reconstruction - input|."),
     "mask": ("Mask", "Where self-reconstruction sees objects, or enhances the finest level."),
-    "p2_before": ("Heat before", "Mean |activation| of the finest level before its enhancement."),
+    "p2_before": ("Heat before", "Mean |activation| of the finest level, before any enhancement."),
     "p2_after": ("Heat after", "Mean |activation| of the finest level after it, in the same colours."),
     "reconstruction": ("Rebuilt", "The image as rebuilt from the finest level."),
 }
@@ -48,7 +48,7 @@ def png(picture: Image.Image) -> bytes:
 def _layer(panel: Panel) -> Layer:
     title, text = TEXTS[panel.name]
     if panel.name == "mask":
-        text += f" It covers {panel.pixels.mean():.1%} of the image."
+        text += f" It covers {(panel.pixels >= 0.5).mean():.1%} of the image."
     picture, colours = _picture(panel)
     return Layer(
         name=panel.name,

@@ -67,6 +67,7 @@ def insisting() -> Generator[None]:
         yield
         return
     came, left = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
 
     def insist() -> None:
@@ -76,7 +77,10 @@ def insisting() -> Generator[None]:
     def hear(number: int, frame: FrameType | None) -> None:
         if not came.is_set():
             came.set()
-            threading.Thread(target=insist, daemon=True).start()
+            threads.append(threading.Thread(target=insist, daemon=True))
+            threads[0].start()
+        if left.is_set():  # it is raised below, once
+            return
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
@@ -88,6 +92,8 @@ def insisting() -> Generator[None]:
         yield
     finally:
         left.set()
+        for thread in threads:
+            thread.join()
         for number in heard:
             if signal.getsignal(number) is hear:
                 signal.signal(number, before[number])

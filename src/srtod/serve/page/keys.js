@@ -21,7 +21,7 @@ export function keys(page, actions) {
     [["]", "PageDown"], "next image", () => actions.turn(1)],
     [["[", "PageUp"], "image before", () => actions.turn(-1)],
     [["o"], "next map over the picture", actions.layer],
-    [["c"], "side by side", actions.compare],
+    ...(actions.compare ? [[["c"], "side by side", actions.compare]] : []),
     [["b"], "boxes on or off", actions.boxes],
     [["?"], "this page", actions.help],
   ];

@@ -125,7 +125,7 @@ function build() {
     none: () => select(null),
     turn,
     layer: () => state.about.has_maps && state.set({ layer: following(state) }),
-    compare: () => state.about.has_enhancement && state.set({ compare: !state.compare }),
+    compare: state.about.has_enhancement && (() => state.set({ compare: !state.compare })),
     boxes: () => state.set({ boxes: !state.boxes }),
     help: () => find("#keys").showModal(),
   };
