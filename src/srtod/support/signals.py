@@ -14,8 +14,8 @@ from types import FrameType
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AGAIN = 0.05
 """Seconds until an interrupt that a destructor has swallowed is sent again."""
-_INSISTING = 0.5
-"""Seconds between two interrupts of work that drops them."""
+_INSISTING = 1.5
+"""Seconds between two interrupts of work that drops them, enough to remove scratch files after the first."""
 
 
 class EndingSignals:
@@ -57,8 +57,7 @@ class EndingSignals:
 def insisting() -> Generator[None]:
     """Inside the block, in the main thread, an interrupt is sent again until the block is left.
 
-    For long work of others that drops some, as tracing a network does, and that leaves nothing to be cleaned
-    up.
+    For long work of others that drops some, as loading libraries and tracing a network do.
 
     Raises:
         KeyboardInterrupt: if one came, whatever was made of it inside; at the latest at the end of the block.

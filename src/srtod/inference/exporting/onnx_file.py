@@ -14,7 +14,6 @@ from srtod.inference.exporting.trace import INPUTS, OUTPUTS, Run
 from srtod.support.errors import InputError, first_line, missing_extra
 from srtod.support.files import atomic_file
 from srtod.support.progress import say
-from srtod.support.signals import insisting
 
 _OPSET = 18
 
@@ -45,7 +44,7 @@ def converted(program: ExportedProgram) -> Any:
         InputError: the extra is not installed, or ONNX has no operator for something in the program.
     """
     extra("onnxscript")
-    with warnings.catch_warnings(), insisting():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "ONNX export for RoIAlign")  # 0 means the same as torchvision's -1
         try:
             made = torch.onnx.export(

@@ -9,7 +9,6 @@ from torch.export import Dim, ExportedProgram
 from srtod.detectors.detector import Detector
 from srtod.inference.speed import for_inference
 from srtod.support.errors import InputError, first_line
-from srtod.support.signals import insisting
 
 INPUTS = ("images", "sizes")
 OUTPUTS = ("boxes", "scores", "labels", "image_indices")
@@ -80,7 +79,7 @@ def traced(detector: Detector) -> ExportedProgram:
     batch, side = Dim.DYNAMIC(min=1, max=_MOST_IMAGES), Dim.DYNAMIC(min=1, max=_LONGEST)
     shapes = dict(zip(INPUTS, ({0: batch, 2: side, 3: side}, {0: batch}), strict=True))
     try:
-        with torch.no_grad(), insisting():
+        with torch.no_grad():
             made = torch.export.export(
                 program,
                 (images, sizes),
