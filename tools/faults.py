@@ -132,6 +132,7 @@ def _write_video(path: Path) -> None:
 def _run(words: list[str], log: str) -> None:
     """Become ``srtod WORDS`` in a session of its own; what it says goes to ``log``."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job ignores
     sys.argv = ["srtod", *words]
     with Path(log).open("w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
         from srtod.cli.main import main as verb

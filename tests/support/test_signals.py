@@ -7,12 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 
 import psutil
 import pytest
 
-from srtod.support.signals import EndingSignals, insisting, serve_parent
+from srtod.support.signals import EndingSignals, serve_parent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no fork on Windows")
 
@@ -57,6 +56,14 @@ def test_a_worker_outlives_the_thread_that_started_it():
     workers[0].join()
 
 
+@pytest.fixture
+def sigint():
+    """Ctrl-C as in the foreground, whatever started the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Ended:
     def __init__(self, number):
         self.number = number
@@ -66,7 +73,9 @@ class Ended:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_the_same(number, code, capfd):
+def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_the_same(
+    number, code, capfd, sigint
+):
     signals = EndingSignals()
     with pytest.raises(KeyboardInterrupt), signals.heard():
         Ended(number)
@@ -77,44 +86,17 @@ def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_t
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_work_that_drops_interrupts_is_interrupted_again(number, code):
-    signals, dropped = EndingSignals(), 0
-    with pytest.raises(KeyboardInterrupt), signals.heard(), insisting():
+def test_a_background_job_that_ignores_ctrl_c_hears_a_dropped_sigterm_and_no_ctrl_c(sigint):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals = EndingSignals()
+    with pytest.raises(KeyboardInterrupt), signals.heard():
+        signal.raise_signal(signal.SIGINT)
+        Ended(signal.SIGTERM)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            try:
-                if not dropped:
-                    dropped = 1
-                    signal.raise_signal(number)
-                time.sleep(0.01)
-            except KeyboardInterrupt:
-                dropped += 1
-                if dropped == 3:
-                    raise
-    assert signals.exit_code == code
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_an_interrupt_that_was_dropped_for_good_is_raised_at_the_end():
-    with pytest.raises(KeyboardInterrupt), insisting(), suppress(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-
-
-def test_an_interrupt_that_was_taken_for_another_error_stays_one():
-    with pytest.raises(KeyboardInterrupt), insisting():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            raise ValueError from None
-
-
-def test_work_without_an_interrupt_ends_as_ever():
-    with insisting():
-        done = True
-    time.sleep(1.7)
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            time.sleep(0.01)
+    assert signals.exit_code == 143
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def _lives(process):

@@ -8,7 +8,6 @@ import typer
 from srtod.assets import SHIPPED
 from srtod.cli.options import Overwrite, ScoreThreshold, Weights
 from srtod.defaults import ExportFormat, ExportPrecision
-from srtod.support.signals import insisting
 
 
 def export(
@@ -32,19 +31,18 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a detector into a file for ONNX Runtime, OpenVINO or PyTorch, choice of detections included."""
-    with insisting():  # loading and tracing drop some interrupts
-        from rich.console import Console
+    from rich.console import Console
 
-        from srtod.inference.exporting import Smaller, export_weights
-        from srtod.metrics.terminal import side_by_side
+    from srtod.inference.exporting import Smaller, export_weights
+    from srtod.metrics.terminal import side_by_side
 
-        export_weights(
-            weights,
-            output,
-            format=format,
-            score_threshold=score_threshold,
-            smaller=Smaller(precision, calibration_data, measure, most_loss),
-            on_measured=lambda measured: Console().print(side_by_side(measured)),
-            overwrite=overwrite,
-        )
+    export_weights(
+        weights,
+        output,
+        format=format,
+        score_threshold=score_threshold,
+        smaller=Smaller(precision, calibration_data, measure, most_loss),
+        on_measured=lambda measured: Console().print(side_by_side(measured)),
+        overwrite=overwrite,
+    )
     typer.echo(f"{output}")

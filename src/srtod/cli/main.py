@@ -1,7 +1,6 @@
 """The command ``srtod VERB``: one module a verb, no logic."""
 
 import errno
-import gc
 import os
 import shlex
 import signal
@@ -89,11 +88,10 @@ def main() -> None:
     except SrtodError as error:
         print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, SystemExit) as end:  # typer makes the second of the first
-        interrupted = isinstance(end, KeyboardInterrupt) or end.code == _INTERRUPTED
-        if interrupted:
-            gc.freeze()  # to collect a graph of a network would take seconds
-        sys.exit(signals.exit_code if interrupted else end.code)
+    except KeyboardInterrupt:
+        sys.exit(signals.exit_code)
+    except SystemExit as end:  # which typer makes of an interruption
+        sys.exit(signals.exit_code if end.code == _INTERRUPTED else end.code)
     except Exception as error:
         if "SRTOD_DEBUG" in os.environ:
             raise

@@ -14,8 +14,6 @@ from types import FrameType
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AGAIN = 0.05
 """Seconds until an interrupt that a destructor has swallowed is sent again."""
-_INSISTING = 1.5
-"""Seconds between two interrupts of work that drops them, enough to remove scratch files after the first."""
 
 
 class EndingSignals:
@@ -27,17 +25,22 @@ class EndingSignals:
 
     def __init__(self) -> None:
         self.exit_code = 128 + signal.SIGINT
+        self._ending = False
 
     @contextmanager
     def heard(self) -> Generator[None]:
         """Inside the block, in the main thread; one that is ignored, as SIGHUP under ``nohup``, stays so.
 
-        Python drops an interrupt that comes while an object is being destroyed; it is then sent again.
+        Python drops an interrupt that comes while an object is being destroyed; it is then sent again, as a
+        SIGINT. Where that one is ignored, as in a background job, only such a one is heard.
         """
         is_main = threading.current_thread() is threading.main_thread()
         own = [number for number in _ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
         for number in own:
             signal.signal(number, self._end)
+        is_deaf = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if is_deaf:
+            signal.signal(signal.SIGINT, self._end_again)
         before, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             yield
@@ -45,58 +48,18 @@ class EndingSignals:
             sys.unraisablehook = before
             for number in own:
                 signal.signal(number, signal.SIG_DFL)
+            if is_deaf:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         for own in _ENDING:  # many that end a program send both, and what is kept must not be interrupted
             signal.signal(own, signal.SIG_IGN)
         self.exit_code = 128 + number
+        self._ending = True
         raise KeyboardInterrupt
 
-
-@contextmanager
-def insisting() -> Generator[None]:
-    """Inside the block, in the main thread, an interrupt is sent again until the block is left.
-
-    For long work of others that drops some, as loading libraries and tracing a network do.
-
-    Raises:
-        KeyboardInterrupt: if one came, whatever was made of it inside; at the latest at the end of the block.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came, left = threading.Event(), threading.Event()
-    threads: list[threading.Thread] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
-
-    def insist() -> None:
-        while not left.wait(_INSISTING):
-            _thread.interrupt_main()
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        if not came.is_set():
-            came.set()
-            threads.append(threading.Thread(target=insist, daemon=True))
-            threads[0].start()
-        if left.is_set():  # it is raised below, once
-            return
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    heard = [number for number, handler in before.items() if callable(handler)]
-    for number in heard:
-        signal.signal(number, hear)
-    try:
-        yield
-    finally:
-        left.set()
-        for thread in threads:
-            thread.join()
-        for number in heard:
-            if signal.getsignal(number) is hear:
-                signal.signal(number, before[number])
-        if came.is_set():
+    def _end_again(self, _number: int, _frame: FrameType | None) -> None:
+        if self._ending:
             raise KeyboardInterrupt
 
 
