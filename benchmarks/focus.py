@@ -23,6 +23,7 @@ from torch import Tensor
 
 from srtod import metrics
 from srtod.assets import SHIPPED
+from srtod.boxes.merging import Sightings
 from srtod.data.dataset import DetectionDataset
 from srtod.data.pixels import Window
 from srtod.data.records import AnnotatedSet
@@ -131,14 +132,13 @@ def _random(seed: int) -> AbstractContextManager[Any]:
 
 
 def _by_truth(finder: Remembering) -> AbstractContextManager[Any]:
-    """Windows with most true objects first, as ``--focus-by scores`` counts those that it expects."""
+    """Windows with most true objects first: by scores, had the first look seen each of them surely."""
+    by_scores = Evidence.of
 
-    def of(_: Evidence, windows: Sequence[Window], __: Any) -> Tensor:
-        centres = (finder.truth[:, :2] + finder.truth[:, 2:]) / 2
-        counts = [
-            ((centres >= own[:2]) & (centres < own[2:])).all(dim=1).sum() for own in torch.tensor(windows)
-        ]
-        return torch.stack(counts).float()
+    def of(evidence: Evidence, windows: Sequence[Window], _: Sightings) -> Tensor:
+        boxes = finder.truth
+        surely = Sightings(boxes, torch.ones(len(boxes)), torch.zeros(len(boxes)), torch.zeros_like(boxes))
+        return by_scores(evidence, windows, surely)
 
     return patch.object(Evidence, "of", of)
 

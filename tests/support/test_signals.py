@@ -79,9 +79,7 @@ def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_t
     signals = EndingSignals()
     with pytest.raises(KeyboardInterrupt), signals.heard():
         Ended(number)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:  # in one sleep, the interrupt would be seen only at its end
-            time.sleep(0.01)
+        _nap()
     assert signals.exit_code == code
     assert capfd.readouterr().err == ""
 
@@ -92,11 +90,16 @@ def test_a_background_job_that_ignores_ctrl_c_hears_a_dropped_sigterm_and_no_ctr
     with pytest.raises(KeyboardInterrupt), signals.heard():
         signal.raise_signal(signal.SIGINT)
         Ended(signal.SIGTERM)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
+        _nap()
     assert signals.exit_code == 143
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def _nap():
+    """Wait a minute in many sleeps: in one, an interrupt would be seen only at its end."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _lives(process):

@@ -88,7 +88,9 @@ def _mask_text(detector: Detector) -> str:
     own = detector.self_reconstruction
     assert own is not None
     made = "made of it" if own.config.mask == "difference" else "predicted from the level"
-    done = "enhances the level where it is set" if own.enhances else "shows where the level sees objects"
+    done = (
+        "enhances the level where it is set" if own.config.enhances else "shows where the level sees objects"
+    )
     return f"The mask, {made}, {done}."
 
 

@@ -22,6 +22,7 @@ from srtod.engine.batches import Batches
 from srtod.engine.schedule import Average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
+from srtod.nn.modes import batch_norms
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
 from srtod.support.devices import ONE_GPU, choose_device, require_precision
 from srtod.support.errors import InputError, did_you_mean
@@ -39,7 +40,7 @@ class _Losses(nn.Module):
     def train(self, mode: bool = True) -> "_Losses":
         """Switch to training, BatchNorm excepted whose scale is not trained."""
         super().train(mode)
-        for norm in _batch_norms(self.detector):
+        for _, norm in batch_norms(self.detector):
             if norm.affine and not norm.weight.requires_grad:
                 norm.eval()
         return self
@@ -194,11 +195,7 @@ def start_run(
 def _updates_statistics(model: nn.Module) -> bool:
     """Tell whether a BatchNorm follows its batches in training, so that processes have to agree on it."""
     model.train()
-    return any(norm.training and norm.track_running_stats for norm in _batch_norms(model))
-
-
-def _batch_norms(model: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
-    return (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return any(norm.training and norm.track_running_stats for _, norm in batch_norms(model))
 
 
 def training_dataset(

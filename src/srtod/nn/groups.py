@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from srtod.nn.modes import batch_norms
+
 Pair = tuple[Tensor, Tensor]
 
 
@@ -29,7 +31,7 @@ def in_groups(predict: Callable[[Tensor], Pair], rows: Tensor, most: int | None)
 
 def trains_batch_norm(module: nn.Module) -> bool:
     """Whether a BatchNorm layer of the module takes its statistics from what it is given."""
-    return any(own.training for own in module.modules() if isinstance(own, nn.modules.batchnorm._BatchNorm))
+    return any(own.training for _, own in batch_norms(module))
 
 
 def _predict_again(predict: Callable[[Tensor], Pair], rows: Tensor) -> Pair:

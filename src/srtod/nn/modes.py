@@ -1,12 +1,19 @@
 """Running a network: in evaluation amid its training, and with enough to normalise."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from srtod.support.errors import InputError
+
+
+def batch_norms(network: nn.Module) -> Iterator[tuple[str, nn.modules.batchnorm._BatchNorm]]:
+    """Names and modules of all BatchNorm layers within a network."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            yield name, module
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from srtod.plots.crops import Crop, choose_crops
 from srtod.plots.palette import OKABE_ITO, hex_colour
-from srtod.plots.panels import Panel, contrast, frame, panels_of
+from srtod.plots.panels import Panel, contrast, frame, leaves_level, panels_of
 from srtod.plots.scene import LETTERS, boxes_of, require_pixels
 from srtod.support.errors import InputError
 
@@ -58,7 +58,7 @@ def explain_figure(
     marked, found = boxes_of(truth, "truth"), boxes_of(detections, "detections")
     if lacking := [name for name in MAPS if name not in maps]:
         raise InputError(f"maps: {', '.join(lacking)} are missing; give what explain returns")
-    same = np.array_equal(maps["features_before"], maps["features_after"])
+    same = leaves_level(maps)
     panels = [panel for panel in panels_of(image, maps) if not (same and panel.name == "p2_after")]
     rows = choose_explained(image, maps, marked if len(marked) else found)
     overview = CELL * float(np.clip(height / width, 0.4, 2.0))

@@ -1,6 +1,6 @@
 """Backbones from timm: features at strides 4, 8, 16 and 32."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from srtod.nn.finite import check_finite
-from srtod.nn.modes import evaluating
+from srtod.nn.modes import batch_norms, evaluating
 from srtod.support import hub
 from srtod.support.errors import InputError, did_you_mean, first_line
 
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> "Backbone":
         """Switch to training, BatchNorm excepted where it is held."""
         super().train(mode)
-        for name, norm in _batch_norms(self.body):
+        for name, norm in batch_norms(self.body):
             if self.norm_eval or f"{name}.weight" in self._held:
                 norm.eval()
         return self
@@ -132,16 +132,9 @@ class LastStage(nn.Sequential):
     def train(self, mode: bool = True) -> "LastStage":
         """Switch to training, BatchNorm excepted where it is held."""
         super().train(mode)
-        for _, norm in _batch_norms(self) if self.norm_eval else ():
+        for _, norm in batch_norms(self) if self.norm_eval else ():
             norm.eval()
         return self
-
-
-def _batch_norms(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Names and modules of all BatchNorm layers within a module."""
-    for name, own in module.named_modules():
-        if isinstance(own, nn.modules.batchnorm._BatchNorm):
-            yield name, own
 
 
 def _is_resnet(body: nn.Module) -> TypeGuard[nn.ModuleDict]:

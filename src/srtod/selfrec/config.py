@@ -76,9 +76,14 @@ class SelfReconstructionConfig(BaseModel):
     opens_after: int = Field(default=0, ge=0)
 
     @property
+    def enhances(self) -> bool:
+        """Whether levels are changed at all, and not just looked at."""
+        return self.enhancement != "none"
+
+    @property
     def changes_detections(self) -> bool:
         """Whether detections are others than without self-reconstruction."""
-        return self.enhancement != "none" or self.losses_teach == "backbone"
+        return self.enhances or self.losses_teach == "backbone"
 
     @classmethod
     def harmless(cls) -> Self:

@@ -106,16 +106,11 @@ class SelfReconstruction(nn.Module):
             objects = self.object_map.logits(read)[..., :height, :width]
         return SelfReconstructionOutput(enhanced, reconstruction, difference, masks[0], logits, objects)
 
-    @property
-    def enhances(self) -> bool:
-        """Whether levels are changed at all, and not just looked at."""
-        return self.config.enhancement != "none"
-
     def enhanced(
         self, levels: Sequence[Tensor], image: Tensor, valid: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """Enhance the lowest levels with no more work than that needs: :meth:`forward` without the maps."""
-        if not self.enhances:
+        if not self.config.enhances:
             return tuple(levels)
         if self.config.enhancement == "image":
             return self._with(levels, [image] * self.config.levels)
@@ -197,7 +192,7 @@ class SelfReconstruction(nn.Module):
     @property
     def export_obstacle(self) -> str | None:
         """Why no program can be made of :meth:`enhanced`, if so."""
-        if self.config.difference != "high-frequency" or not self.enhances:
+        if self.config.difference != "high-frequency" or not self.config.enhances:
             return None
         return "takes the high-frequency difference, whose Fourier transform the runtimes do not share"
 

@@ -105,7 +105,7 @@ class Served:
 
 def _without_enhancement(detector: Detector) -> Detector | None:
     """The detector whose levels stay as they are; None where they do anyway."""
-    if detector.self_reconstruction is None or not detector.self_reconstruction.enhances:
+    if detector.self_reconstruction is None or not detector.self_reconstruction.config.enhances:
         return None
     plain = type(detector).sharing(detector, self_reconstruction=False)
     if isinstance(plain, InferenceDetector) and isinstance(detector, InferenceDetector):
