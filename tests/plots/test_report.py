@@ -70,7 +70,7 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path):
     assert "script" not in outline.tags and "link" not in outline.tags
     sources = [value for name, value in outline.attributes if name in ("src", "href")]
     assert all(value.startswith(("data:image/", "#")) for value in sources)
-    assert "http" not in text
+    assert "://" not in text
     assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
     targets = {value for name, value in outline.attributes if name == "id"}
     assert {value[1:] for value in sources if value.startswith("#")} == targets

@@ -57,11 +57,13 @@ def test_a_worker_outlives_the_thread_that_started_it():
 
 
 @pytest.fixture
-def sigint():
-    """Ctrl-C as in the foreground, whatever started the tests."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def foreground():
+    """Signals as a program in the foreground has them, whatever started the tests or what they imported."""
+    own = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Ended:
@@ -74,7 +76,7 @@ class Ended:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_the_same(
-    number, code, capfd, sigint
+    number, code, capfd, foreground
 ):
     signals = EndingSignals()
     with pytest.raises(KeyboardInterrupt), signals.heard():
@@ -84,7 +86,7 @@ def test_a_signal_that_comes_while_an_object_is_destroyed_ends_the_program_all_t
     assert capfd.readouterr().err == ""
 
 
-def test_a_background_job_that_ignores_ctrl_c_hears_a_dropped_sigterm_and_no_ctrl_c(sigint):
+def test_a_background_job_that_ignores_ctrl_c_hears_a_dropped_sigterm_and_no_ctrl_c(foreground):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals = EndingSignals()
     with pytest.raises(KeyboardInterrupt), signals.heard():
