@@ -1,10 +1,11 @@
-"""Ours against pycocotools on dense scenes, in one run: largest difference and speed ratio.
+"""Ours against pycocotools and faster-coco-eval on dense scenes, in one run: differences and speed.
 
-    uv run python benchmarks/evaluation.py [--images 1000] [--detections 300] [--objects 60] [--classes 10]
+    uv run benchmarks/evaluation.py [--images 1000] [--detections 300] [--objects 60] [--json FILE]
 
-Both get the same random boxes: 2 to 64 pixels, one in ten a region to ignore, detections near objects and
-beside them, many equal scores. Times hold everything from the dicts (or files) to the numbers. Exit code 1
-where a number differs by more than 1e-6 or ours is less than 30 times as fast.
+All get the same random boxes: 2 to 64 pixels, one in ten a region to ignore, detections near objects and
+beside them, many equal scores. Times hold everything from the dicts (or files) to the numbers; memory is what
+the process has at most beyond what it had before (Linux). Exit code 1 where a number differs by more than
+1e-6 from pycocotools'.
 """
 
 import argparse
@@ -16,8 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import faster_coco_eval
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
@@ -25,9 +27,25 @@ from pycocotools.cocoeval import COCOeval
 
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.metrics import AREA_RANGES, DETECTIONS_PER_IMAGE, METRICS, evaluate, evaluate_files
+from srtod.support.files import write_json
+from srtod.support.memory import forget_peak, peak_memory, resident_memory
+from srtod.support.provenance import provenance
 
 TOLERANCE = 1e-6
-LEAST_RATIO = 30
+
+
+class Referee(NamedTuple):
+    """A program that evaluates COCO files, by its classes."""
+
+    coco: Any
+    evaluator: Any
+
+
+PYCOCOTOOLS = Referee(COCO, COCOeval)
+REFEREES = {
+    "pycocotools": PYCOCOTOOLS,
+    "faster-coco-eval": Referee(faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster),
+}
 
 
 def scenes(
@@ -89,9 +107,15 @@ def _record(image: dict[str, Any], entries: list[dict[str, Any]]) -> ImageRecord
     )
 
 
-def referee(truth: COCO, found: COCO, *, detections_per_image: int = DETECTIONS_PER_IMAGE) -> dict[str, Any]:
-    """Evaluate with pycocotools; returns the metrics with ``per_class``, as ours does."""
-    evaluator = COCOeval(truth, found, "bbox")
+def referee(
+    truth: Any,
+    found: Any,
+    *,
+    program: Referee = PYCOCOTOOLS,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
+) -> dict[str, Any]:
+    """Evaluate with another program; returns the metrics with ``per_class``, as ours does."""
+    evaluator = program.evaluator(truth, found, "bbox")
     evaluator.params.areaRng = [list(limits) for limits in AREA_RANGES.values()]
     evaluator.params.areaRngLbl = list(AREA_RANGES)
     evaluator.params.maxDets = [detections_per_image]
@@ -116,37 +140,48 @@ def largest_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     return max(abs(mine[key] - other[key]) for mine, other in rows for key in METRICS)
 
 
-def referee_of_dicts(truth: dict[str, Any], results: list[dict[str, Any]], **options: int) -> dict[str, Any]:
-    """Evaluate dicts with pycocotools, which writes into the results it is given."""
-    reference = COCO()
+def referee_of_dicts(
+    truth: dict[str, Any], results: list[dict[str, Any]], *, program: Referee = PYCOCOTOOLS, **options: int
+) -> dict[str, Any]:
+    """Evaluate dicts with another program, which writes into the results it is given."""
+    reference = program.coco()
     reference.dataset = truth
     reference.createIndex()
-    return referee(reference, reference.loadRes(results), **options)
+    return referee(reference, reference.loadRes(results), program=program, **options)
 
 
-def referee_of_files(annotations: Path, detections: Path, **options: int) -> dict[str, Any]:
-    """Evaluate two JSON files with pycocotools."""
-    reference = COCO(str(annotations))
-    return referee(reference, reference.loadRes(str(detections)), **options)
+def referee_of_files(
+    annotations: Path, detections: Path, *, program: Referee = PYCOCOTOOLS, **options: int
+) -> dict[str, Any]:
+    """Evaluate two JSON files with another program."""
+    reference = program.coco(str(annotations))
+    return referee(reference, reference.loadRes(str(detections)), program=program, **options)
 
 
-def _timed(call: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
+def _measured(call: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, float]]:
+    before = resident_memory()
+    forget_peak()
     with contextlib.redirect_stdout(io.StringIO()):
         start = time.perf_counter()
         value = call()
-        return value, time.perf_counter() - start
+        seconds = time.perf_counter() - start
+    return value, {"seconds": round(seconds, 3), "extra_mb": round((peak_memory() - before) / 1e6)}
 
 
-def _compare(name: str, ours: Callable[[], dict[str, Any]], theirs: Callable[[], dict[str, Any]]) -> bool:
-    mine, seconds = _timed(ours)
-    reference, reference_seconds = _timed(theirs)
-    difference, ratio = largest_difference(mine, reference), reference_seconds / seconds
-    print(
-        f"{name}: pycocotools {reference_seconds:.2f} s, ours {seconds:.2f} s, {ratio:.1f} times as fast; "
-        f"largest difference {difference:.1e} (AP {mine['AP']:.4f})",
-        flush=True,
-    )
-    return difference <= TOLERANCE and ratio >= LEAST_RATIO
+def compare(
+    given: str, ours: Callable[[], dict[str, Any]], theirs: Callable[[Referee], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Evaluate by ours and each other program: one row each."""
+    mine, cost = _measured(ours)
+    rows: list[dict[str, Any]] = [{"given": given, "program": "srtod", **cost, "AP": mine["AP"]}]
+    for name, program in REFEREES.items():
+        other, cost = _measured(lambda program=program: theirs(program))
+        rows.append({"given": given, "program": name, **cost, "AP": other["AP"]})
+        rows[-1] |= {"difference": largest_difference(mine, other)}
+        rows[-1] |= {"ratio": round(cost["seconds"] / rows[0]["seconds"], 2)}
+    for row in rows:
+        print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return rows
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,7 +191,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for name, value in {"images": 1000, "detections": 300, "objects": 60, "classes": 10, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default {value}")
-    truth, results = scenes(**vars(parser.parse_args(arguments)))
+    parser.add_argument("--json", type=Path)
+    options = vars(parser.parse_args(arguments))
+    json_file: Path | None = options.pop("json")
+    truth, results = scenes(**options)
     print(
         f"{len(truth['images'])} images, {len(truth['annotations'])} objects and regions to ignore, "
         f"{len(results)} detections, {len(truth['categories'])} classes"
@@ -165,18 +203,21 @@ def main(arguments: list[str] | None = None) -> int:
         annotations, detections = Path(folder, "annotations.json"), Path(folder, "detections.json")
         annotations.write_text(json.dumps(truth))
         detections.write_text(json.dumps(results))
-        from_files = _compare(
+        rows = compare(
             "two JSON files",
             lambda: evaluate_files(annotations, detections).to_json(),
-            lambda: referee_of_files(annotations, detections),
+            lambda program: referee_of_files(annotations, detections, program=program),
         )
     dataset = annotated_set(truth)
-    in_memory = _compare(
+    rows += compare(
         "in memory",
         lambda: evaluate(dataset, results).to_json(),
-        lambda: referee_of_dicts(truth, results),
+        lambda program: referee_of_dicts(truth, results, program=program),
     )
-    return 0 if from_files and in_memory else 1
+    if json_file is not None:
+        write_json(json_file, provenance("cpu") | {"setting": options, "rows": rows}, indent=2)
+    off = [row for row in rows if row["program"] == "pycocotools" and row["difference"] > TOLERANCE]
+    return 1 if off else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Speed, memory and waits of every system in training and inference, with torchvision's beside them in turns.
 
-    uv run benchmarks/gpu.py [--device cuda] [--minutes 5] [--output RESULT.json]
+    uv run benchmarks/gpu.py [--device cuda] [--beside] [--minutes 5] [--output RESULT.json]
 
 The most telling comparisons come first; what the minutes do not reach is named in the result. Weights and
 images are random; the candidates of a pass are as many as published settings keep. Models of a comparison
@@ -118,7 +118,8 @@ def main() -> int:
     if options.quick:
         torch.set_num_threads(1)
     end = time.monotonic() + 60 * options.minutes
-    rows, left_out = measure_all(list(comparisons(setting)), setting, end)
+    planned = [own for own in comparisons(setting) if not options.beside or "torchvision" in own.builders]
+    rows, left_out = measure_all(planned, setting, end)
     result = provenance(setting.device.type) | {
         "device": setting.device.type,
         "setting": asdict(setting) | {"device": str(setting.device)},
@@ -358,6 +359,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", help="width x height in pixels; default 800x800, with --quick 64x64")
     parser.add_argument("--batch", type=int, default=2, help="images a pass")
     parser.add_argument("--quick", action="store_true", help="tiny models and images: whether it runs at all")
+    parser.add_argument("--beside", action="store_true", help="only what stands beside torchvision's")
     parser.add_argument("--minutes", type=float, default=10.0, help="start nothing that would end later")
     parser.add_argument("--output", type=Path, help="JSON file of the result")
     return parser.parse_args()

@@ -9,6 +9,7 @@ do the same steps (forward, backward, optimizer) in turns, and the ratio is the 
 """
 
 import argparse
+import itertools
 import statistics
 import sys
 import tempfile
@@ -194,7 +195,7 @@ def main() -> int:
         run = start_run(accelerator, recipe, detector, output=Path(folder), data=data, state=None)
         steps, clock = Steps(run, recipe.train), Clock(accelerator.device)
         run.model.train()
-        passes = batches.epoch(0)
+        passes = (own for epoch in itertools.count() for own in batches.epoch(epoch))
         kept: list[Batch] = [next(passes)[0]]
         steps.step(kept, learning_rate(recipe.train, 0, batches.steps_per_epoch))  # the first one warms up
         steps.read(stop=False, error=None)
