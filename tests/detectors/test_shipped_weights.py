@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import srtod
-from srtod.assets import SHIPPED, shipped_weights
+from srtod.assets import SHIPPED, SHIPPED_WEIGHTS
 from srtod.cli import main as command_line
 from srtod.engine.evaluate import evaluate
 from srtod.engine.sets import Source, evaluation_set
@@ -18,7 +18,15 @@ def test_they_are_small_and_find_drones_with_self_reconstruction():
     detector = srtod.load()
     assert detector.classes == ("drone",)
     assert detector.self_reconstruction is not None
-    assert shipped_weights().stat().st_size < 30e6
+
+
+@pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
+def test_each_is_small_and_has_a_card_that_says_what_it_finds(name):
+    file = SHIPPED_WEIGHTS[name]
+    assert file.stat().st_size < 30e6
+    card = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert all(f"`{own}`" in card for own in srtod.load(name).classes)
+    assert {"## Data", "## Metrics", "## Limits"} <= set(card.splitlines())
 
 
 def test_their_name_means_them_even_beside_a_folder_of_that_name(tmp_path, monkeypatch):

@@ -1,11 +1,8 @@
-"""The weights that come with the project; their card, ``drones.md``, stands beside them."""
+"""The weights that ship with the project; beside each file stands its card, of the same name."""
 
 from pathlib import Path
 
 SHIPPED = "drones"
-"""Name of the shipped detector, of drones in the sky; it is taken where no weights are named."""
-
-
-def shipped_weights() -> Path:
-    """Return the file of the shipped detector."""
-    return Path(__file__).with_name(f"{SHIPPED}.safetensors")
+"""Name of the detector of drones in the sky; it is taken where no weights are named."""
+SHIPPED_WEIGHTS = {file.stem: file for file in sorted(Path(__file__).parent.glob("*.safetensors"))}
+"""The file of each shipped detector, by its name."""

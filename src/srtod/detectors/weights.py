@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from srtod.assets import SHIPPED, shipped_weights
+from srtod.assets import SHIPPED_WEIGHTS
 from srtod.detectors.config import DetectorConfig
 from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
@@ -40,8 +40,8 @@ def weights_file(source: str | Path) -> Path:
     Raises:
         InputError: no such repository.
     """
-    if source == SHIPPED:
-        return shipped_weights()
+    if isinstance(source, str) and source in SHIPPED_WEIGHTS:
+        return SHIPPED_WEIGHTS[source]
     path = Path(source)
     if path.is_dir():  # one that Detector.save_pretrained wrote, or a run of train
         known = (path / name for name in (hub.WEIGHTS, "best.safetensors", "last.safetensors"))
@@ -87,7 +87,7 @@ def own_weights(source: str | Path) -> Path:
         InputError: it is shipped with the package, in a repository of the hub, missing or exported.
     """
     path = weights_file(source)
-    if path.suffix != ".safetensors" or source == SHIPPED or not Path(source).exists():
+    if path.suffix != ".safetensors" or path in SHIPPED_WEIGHTS.values() or not Path(source).exists():
         raise InputError(
             f"{source}: only a .safetensors file of yours can be changed; save a copy in Python: "
             f"srtod.load({str(source)!r}).save('mine.safetensors'); exported files are written anew from it"
