@@ -48,6 +48,7 @@ _BEGINNINGS = {
 }
 _SETTINGS: dict[str, Any] = {
     "GDAL_CACHEMAX": 256,  # MB
+    "GDAL_NUM_THREADS": "ALL_CPUS",  # for compressed tiles
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": False,
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # a file that ends too early is an error, not a gray area

@@ -1,13 +1,16 @@
 """Large images in slices: windows that overlap go through the network, and what they show is put together."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
 from numbers import Integral
 from typing import Protocol, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -184,7 +187,7 @@ class _OfPixels:
 
     def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
         rows = [(span, list(group)) for span, group in groupby(windows, key=lambda w: (w.top, w.bottom))]
-        bands = self.pixels.bands([span for span, _ in rows])
+        bands = _one_ahead(self.pixels.bands([span for span, _ in rows]))
         for (_, group), band in zip(rows, bands, strict=True):
             for window in group:
                 yield window, to_tensor(band[:, window.left : window.right], self.device)
@@ -192,6 +195,23 @@ class _OfPixels:
     def shrunk(self) -> tuple[Tensor, int]:
         pixels, factor = self.pixels.shrunk(LONGEST_WHOLE)
         return to_tensor(pixels, self.device), factor
+
+
+def _one_ahead(bands: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Let a thread decode the next band while the network looks at this one."""
+
+    def read() -> NDArray[np.uint8] | None:
+        return next(bands, None)
+
+    with ThreadPoolExecutor(1) as reader:
+        try:
+            following = reader.submit(read)
+            while (band := following.result()) is not None:
+                following = reader.submit(read)
+                yield band
+        finally:  # where it was opened, as readers keep what belongs to a thread
+            if isinstance(bands, Generator):
+                reader.submit(bands.close)
 
 
 @dataclass(frozen=True)
