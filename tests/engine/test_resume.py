@@ -95,6 +95,21 @@ def test_interrupted_it_saves_and_says_how_to_go_on(command, arguments, tmp_path
     assert_like_undisturbed(output, undisturbed)
 
 
+def test_what_is_frozen_is_what_it_was(command, arguments, tmp_path, undisturbed):
+    """A state has all that is trained; the rest came from a file that a resumed run does not read again."""
+    frozen = ("--init", undisturbed / "last.safetensors", "--set", "train.only=[head]")
+    output, log = tmp_path / "run", tmp_path / "log"
+    process = command.start(*arguments(output, *frozen), log=log)
+    command.wait_until(lambda: len(lines(output)) >= 2)
+    process.kill()
+    assert command.ended(process) == -signal.SIGKILL
+    assert command.run(*arguments(output, *frozen, "--resume"), log=log) == 0, log.read_text()
+    ended, start = (load_file(own / "last.safetensors") for own in (output, undisturbed))
+    backbone = [name for name in ended if name.startswith("pyramid.") and name.endswith("weight")]
+    assert backbone
+    assert all(ended[name].equal(start[name]) for name in backbone)
+
+
 def test_resuming_what_has_ended_changes_nothing(command, arguments, tmp_path, undisturbed):
     before = (undisturbed / "last.safetensors").read_bytes()
     assert command.run(*arguments(undisturbed, "--resume"), log=tmp_path / "log") == 0

@@ -98,13 +98,15 @@ def test_a_step_that_was_not_done_leaves_the_average_as_it_is():
     assert averaged(average, 1, 5.0, torch.zeros(())) == before
 
 
-def test_the_average_keeps_what_is_trained_alone_and_takes_buffers_as_they_are():
+def test_the_average_keeps_what_is_trained_alone_and_takes_all_else_as_it_is():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2))
     model[0].bias.requires_grad_(False)
     average = Average(model, 0.5)
     assert set(average.state_dict()) == {"0.weight", "1.weight", "1.bias"}
     model[1].running_mean.fill_(3.0)
+    model[0].bias.data.fill_(4.0)  # as a state that is restored does
     assert average.detector[1].running_mean.tolist() == [3.0, 3.0]
+    assert average.detector[0].bias.tolist() == [4.0, 4.0]
 
 
 def test_the_warm_up_takes_a_tenth_of_the_training_at_most():

@@ -77,11 +77,14 @@ class Average:
         trained: dict[str, Tensor] = {n: own for n, own in detector.named_parameters() if own.requires_grad}
         self._averages = {name: copies[name] for name in trained}
         self._currents = list(trained.values())
+        self._frozen = [(copies[n], own) for n, own in detector.named_parameters() if n not in trained]
 
     @property
+    @torch.no_grad()
     def detector(self) -> nn.Module:
-        """The averaged detector, its buffers being those of the trained one at this moment."""
-        for own, current in zip(self._module.buffers(), self.trained.buffers(), strict=True):
+        """The averaged detector; what is not averaged is as in the trained one at this moment."""
+        buffers = zip(self._module.buffers(), self.trained.buffers(), strict=True)
+        for own, current in (*self._frozen, *buffers):
             own.copy_(current)
         return self._module
 
