@@ -137,7 +137,7 @@ RUNS = {
     "evaluation": Run("evaluation.py", "--images 20", evaluation),
     "slicing": Run("slicing.py --side 2000 --objects 2000", "--side 400 --objects 50 --slice 200", slicing),
     "training": Run(
-        "training_speed.py DATA --steps 20 --set model.pretrained_backbone=false",
+        "training_speed.py DATA --steps 4 --set model.pretrained_backbone=false",
         "--steps 2 --set model.backbone=test_resnet --set model.pyramid_channels=16 --set data.crop=96 "
         "--set train.batch_size=2",
         training,
@@ -148,7 +148,7 @@ RUNS = {
         networks,
         output="--output",
     ),
-    "pipeline": Run("pipeline.py PHOTOS --images 40", "--images 2 --runs 1", pipeline),
+    "pipeline": Run("pipeline.py PHOTOS --images 10", "--images 2 --runs 1", pipeline),
     "runtime": Run("runtime.py PHOTOS", "", runtime),
 }
 
