@@ -108,11 +108,15 @@ ROWS = (
 )
 
 
-def main() -> int:
-    """Run the command."""
-    options = _options()
-    rows = [row for row in ROWS if row.key in options.rows]
-    comparison = Comparison("Does self-reconstruction help?", ROWS)
+def run(about: str, title: str, rows: tuple[Row, ...]) -> int:
+    """Run a comparison as the command line asks for it.
+
+    Args:
+        about: what the script is for.
+        title: of the table.
+        rows: all that may be asked for.
+    """
+    options = _options(about, [row.key for row in rows])
     asked = Options(
         seeds=options.seeds,
         epochs=options.epochs,
@@ -121,8 +125,9 @@ def main() -> int:
         changes=tuple(options.changes),
         device=options.device,
     )
+    chosen = [row for row in rows if row.key in options.rows]
     try:
-        print(compare(comparison, options.data, options.output, rows=rows, options=asked))
+        print(compare(Comparison(title, rows), options.data, options.output, rows=chosen, options=asked))
     except SrtodError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -131,20 +136,16 @@ def main() -> int:
     return 0
 
 
-def _keys(text: str) -> list[str]:
-    keys, known = text.split(","), [row.key for row in ROWS]
-    if unknown := [key for key in keys if key not in known]:
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: the rows are {', '.join(known)}")
-    return keys
+def _options(about: str, known: list[str]) -> argparse.Namespace:
+    def keys(text: str) -> list[str]:
+        if unknown := [key for key in text.split(",") if key not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: the rows are {', '.join(known)}")
+        return text.split(",")
 
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--rows", type=_keys, default=[row.key for row in ROWS], metavar="KEY,KEY")
+    parser.add_argument("--rows", type=keys, default=known, metavar="KEY,KEY")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--fraction", type=float)
@@ -155,4 +156,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, "Does self-reconstruction help?", ROWS))

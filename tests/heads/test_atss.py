@@ -42,6 +42,18 @@ def test_losses_of_two_boxes_by_hand():
     assert losses["loss_centerness"].item() == pytest.approx(entropy.item() / 2)
 
 
+def test_centerness_of_an_object_that_holds_no_centre_is_that_of_the_grown_one():
+    # The centre, (4, 4), is 2 px beside the object of 2 px, which is taken for one of 8 px around (7, 4).
+    found = positives([[-4.0, -4, 12, 12]], [[6.0, 3, 8, 5]], deltas=torch.zeros(1, 1, 4, requires_grad=True))
+    losses = averaged(giou_and_centerness_loss(found, CODER, least_size=0.5))
+    central = ((4 - 2.98) / (11.02 - 4)) ** 0.5
+    expected = F.binary_cross_entropy_with_logits(torch.zeros(()), torch.tensor(central)).item()
+    assert losses["loss_centerness"].item() == pytest.approx(expected / 2)
+    losses["loss_box"].backward()
+    assert found.deltas.grad.isfinite().all()
+    assert found.deltas.grad.abs().sum() > 0
+
+
 def test_boxes_beyond_the_image_are_not_clipped_so_that_they_are_pulled_back():
     deltas = torch.tensor([[[-300.0, 0, 0, 0]]], requires_grad=True)
     found = positives([[0.0, 0, 8, 8]], [[0.0, 0, 8, 8]], deltas=deltas)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.boxes.anchors import per_anchor
+from srtod.boxes.assigners.atss import grown
 from srtod.boxes.coders import DeltaCoder
 from srtod.boxes.overlaps import paired_giou
 from srtod.heads.dense import DensePrediction, Matched
@@ -71,17 +72,25 @@ def centerness(anchors: Tensor, objects: Tensor) -> Tensor:
     return (nearer / farther).prod(dim=-1).sqrt()
 
 
-def giou_and_centerness_loss(found: Matched, coder: DeltaCoder) -> dict[str, SummedLoss]:
+def giou_and_centerness_loss(
+    found: Matched, coder: DeltaCoder, *, least_size: float = 0.0
+) -> dict[str, SummedLoss]:
     """GIoU loss of the boxes weighted by centerness, ``loss_box``, and ``loss_centerness``.
 
     The first is divided by the sum of the centerness over all processes' images, so that it is a mean.
+
+    Args:
+        found: anchors, what was predicted for them and the objects that they are to find.
+        coder: of the boxes.
+        least_size: how large objects are at least where centerness is measured, as for the assigner.
 
     Raises:
         ValueError: the predictor says nothing of the quality.
     """
     if found.quality is None:
         raise ValueError("the centerness loss needs a predictor with quality")
-    wanted = torch.where(found.positive, centerness(found.anchors, found.objects), 0)
+    objects = grown(found.objects, found.anchors, least_size)
+    wanted = torch.where(found.positive, centerness(found.anchors, objects), 0)
     boxes = coder.decode(found.anchors, found.deltas, None)
     box_loss = ((1 - paired_giou(boxes, found.objects)) * wanted).sum()
     quality_loss = F.binary_cross_entropy_with_logits(

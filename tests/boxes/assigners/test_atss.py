@@ -2,11 +2,12 @@ import pytest
 import torch
 
 from srtod.boxes import references
-from srtod.boxes.assigners.atss import ATSSAssigner
+from srtod.boxes.anchors import AnchorGenerator
+from srtod.boxes.assigners.atss import ATSSAssigner, grown
 from srtod.boxes.assigners.base import BACKGROUND
 from srtod.boxes.overlaps import box_iou
 
-NOTHING = torch.zeros(0, 4)
+NOTHING, CPU = torch.zeros(0, 4), torch.device("cpu")
 
 
 def random_boxes(number, seed, size=100.0, sides=25.0):
@@ -71,6 +72,27 @@ def test_a_single_candidate_deviates_from_nothing():
         0,
         BACKGROUND,
     ]
+
+
+@pytest.mark.parametrize(("least_reach", "least"), [(0.0, 0), (1.0, 1), (2.0, 3)])
+def test_with_a_least_reach_of_a_cell_every_object_finds_an_anchor(least_reach, least):
+    """Objects of 2 to 7 px, none near another, on cells of 8 px and more; else many find none."""
+    scale, draw = 8, torch.Generator().manual_seed(0)
+    sizes = [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
+    anchors = AnchorGenerator(strides=(8, 16, 32, 64, 128), scales=(scale,), ratios=(1.0,))(sizes, CPU)
+    corners = 64 * torch.cartesian_prod(torch.arange(1, 7), torch.arange(1, 7)).float()
+    corners += torch.randint(0, 17, (len(corners), 2), generator=draw)  # whole pixels tie most often
+    sides = torch.randint(2, 8, (len(corners), 2), generator=draw)
+    found = ATSSAssigner(least_size=least_reach / scale)(anchors, torch.cat([corners, corners + sides], 1))
+    counts = found[found >= 0].bincount(minlength=len(corners))
+    assert counts.min() >= least
+    assert least or (counts == 0).sum() > len(corners) / 3
+
+
+def test_objects_grow_around_their_centres_to_a_share_of_the_boxes_and_no_further():
+    objects, boxes = torch.tensor([[10.0, 10, 12, 30]]), torch.tensor([[0.0, 0, 64, 64]])
+    assert grown(objects, boxes, 0.0) is objects
+    assert grown(objects, boxes, 0.125).tolist() == [pytest.approx([6.98, 10, 15.02, 30])]
 
 
 def test_only_the_nearest_of_each_level_are_candidates():

@@ -24,9 +24,12 @@ class ATSSAssigner:
 
     Attributes:
         nearest: candidates of each level; which ones, of several that are equally near, is up to ``topk``.
+        least_size: sides that an object has at least where centres are to lie inside of it, as a share of the
+            sides of the box (:func:`grown`).
     """
 
     nearest: int = 9
+    least_size: float = 0.0
 
     def __call__(self, levels: Sequence[Tensor] | References, objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
@@ -38,15 +41,38 @@ class ATSSAssigner:
         overlaps = paired_iou(boxes[candidates], objects[:, None])
         deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
         positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
-        positive &= _centres_inside(boxes, candidates, objects)
+        positive &= _centres_inside(
+            boxes[candidates], grown(objects[:, None], boxes[candidates], self.least_size)
+        )
         return _given_to_best(candidates, torch.where(positive, overlaps, -1), len(boxes))
 
 
-def _centres_inside(boxes: Tensor, candidates: Tensor, objects: Tensor) -> Tensor:
-    """Whether the centre of each candidate lies in its object, bool ``[G, K]``."""
-    centres = box_centres(boxes[candidates])
-    inside = torch.minimum(centres - objects[:, None, :2], objects[:, None, 2:] - centres)
-    return (inside > _INSIDE).all(dim=2)
+def grown(objects: Tensor, boxes: Tensor, least_size: float) -> Tensor:
+    """Objects of at least a share of the sides of boxes, grown around their centres where they are smaller.
+
+    Those that grow become a trifle larger still, so that a point on their border lies inside.
+
+    Args:
+        objects: ``[..., 4]``.
+        boxes: ``[..., 4]``.
+        least_size: the share; 0 leaves the objects as they are, to the last bit.
+    """
+    if not least_size:
+        return objects
+    centres = box_centres(objects)
+    least = least_size / 2 * (boxes[..., 2:] - boxes[..., :2]) + 2 * _INSIDE
+    least = torch.cat([centres - least, centres + least], dim=-1)
+    return torch.cat(
+        [torch.minimum(objects[..., :2], least[..., :2]), torch.maximum(objects[..., 2:], least[..., 2:])],
+        dim=-1,
+    )
+
+
+def _centres_inside(boxes: Tensor, objects: Tensor) -> Tensor:
+    """Whether the centre of each box lies in its object, both ``[..., 4]``."""
+    centres = box_centres(boxes)
+    inside = torch.minimum(centres - objects[..., :2], objects[..., 2:] - centres)
+    return (inside > _INSIDE).all(dim=-1)
 
 
 def _given_to_best(candidates: Tensor, overlaps: Tensor, number: int) -> Tensor:

@@ -1,18 +1,20 @@
 """ATSS (Zhang et al., CVPR 2020), set as in MMDetection 3."""
 
+from functools import partial
 from typing import Literal
 
 from srtod.boxes.assigners.atss import ATSSAssigner
 from srtod.boxes.coders import DeltaCoder
 from srtod.detectors.config import Parts
-from srtod.detectors.systems.one_stage import OneStageConfig
+from srtod.detectors.systems.one_stage import CentreConfig
 from srtod.detectors.systems.parts import detection_limits, feature_pyramid, scaled_anchors
 from srtod.heads.atss import ATSSPredictor, giou_and_centerness_loss
 from srtod.heads.dense import DenseHead
 from srtod.pyramids.base import Pyramid
+from srtod.support.errors import InputError
 
 
-class ATSSConfig(OneStageConfig):
+class ATSSConfig(CentreConfig):
     """ATSS."""
 
     system: Literal["atss"] = "atss"
@@ -23,9 +25,16 @@ class ATSSConfig(OneStageConfig):
         return Parts(pyramid, atss_head(self, pyramid))
 
 
-def atss_head(config: OneStageConfig, pyramid: Pyramid, *, depth: int = 4) -> DenseHead:
-    """The head of ATSS with ``depth`` convolutions in each of its stacks."""
+def atss_head(config: CentreConfig, pyramid: Pyramid, *, depth: int = 4) -> DenseHead:
+    """The head of ATSS with ``depth`` convolutions in each of its stacks.
+
+    Raises:
+        InputError: ``least_reach`` with anchors that are no squares of one size, of which a cell is no share.
+    """
     anchors = scaled_anchors(config, pyramid, ratios=(1.0,))
+    if config.least_reach and (len(anchors.scales) > 1 or anchors.ratios != (1.0,)):
+        raise InputError("least_reach: needs one square anchor a cell; give a single anchor_scale")
+    least_size = config.least_reach / anchors.scales[0]
     return DenseHead(
         predictor=ATSSPredictor(
             channels=pyramid.channels,
@@ -35,9 +44,9 @@ def atss_head(config: OneStageConfig, pyramid: Pyramid, *, depth: int = 4) -> De
             num_classes=len(config.classes),
         ),
         anchors=anchors,
-        assigner=ATSSAssigner(),
+        assigner=ATSSAssigner(least_size=least_size),
         coder=DeltaCoder((0.1, 0.1, 0.2, 0.2)),
-        box_loss=giou_and_centerness_loss,
+        box_loss=partial(giou_and_centerness_loss, least_size=least_size),
         level_candidates=config.candidates(anchors),
         limits=detection_limits(config),
     )

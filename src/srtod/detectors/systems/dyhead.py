@@ -4,14 +4,14 @@ from typing import Literal
 
 from srtod.detectors.config import Parts
 from srtod.detectors.systems.atss import atss_head
-from srtod.detectors.systems.one_stage import OneStageConfig
+from srtod.detectors.systems.one_stage import CentreConfig
 from srtod.detectors.systems.parts import backbone
 from srtod.pyramids.dynamic import DynamicBlock, DynamicFeaturePyramid
 
 BLOCKS = 6
 
 
-class DyHeadConfig(OneStageConfig):
+class DyHeadConfig(CentreConfig):
     """ATSS with a dynamic head.
 
     Attributes:

@@ -1,5 +1,7 @@
 """One-stage systems: their options, and what tells how many candidates they keep."""
 
+from pydantic import Field
+
 from srtod.boxes.anchors import AnchorGenerator
 from srtod.detectors.config import FPNConfig, Open, Positive
 from srtod.detectors.systems.parts import enough_candidates
@@ -19,3 +21,15 @@ class OneStageConfig(FPNConfig):
     def candidates(self, anchors: AnchorGenerator) -> int:
         """Best scores of each level that enter the NMS."""
         return self.level_candidates or enough_candidates(self, anchors.per_cell)
+
+
+class CentreConfig(OneStageConfig):
+    """The options of systems in which only anchors whose centre lies inside an object may find it.
+
+    Attributes:
+        least_reach: cells that an object is wide and high at least where its anchors are chosen. 0 is as
+            published: an object that is smaller than a cell often holds no centre and is never learned. From
+            1 on every object holds one.
+    """
+
+    least_reach: Open[float] = Field(default=0.0, ge=0, le=8)
