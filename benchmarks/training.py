@@ -30,6 +30,7 @@ ROWS = (
     _row("repeat", "rare classes repeated", "model.anchor_scale=2", "train.repeat_below=0.1"),
     _row("atss", "ATSS", *ATSS, base=None),
     _row("atss-reach-1", "ATSS, objects reach one cell", *ATSS, "model.least_reach=1", base="atss"),
+    _row("atss-p2", "ATSS, levels from stride 4", *ATSS, "model.finest_stride=4", base="atss"),
     _row("atss-reach-2", "ATSS, objects reach two cells", *ATSS, "model.least_reach=2", base="atss"),
 )
 

@@ -42,16 +42,19 @@ COARSER_OFFSETS: dict[CoarserOffsets, Callable[[Tensor, tuple[int, int]], Tensor
 
 
 class DynamicFeaturePyramid(FeaturePyramid):
-    """FPN P3 to P7 as ATSS has it, whose levels go through blocks of a dynamic head.
+    """FPN as ATSS has it, whose levels go through blocks of a dynamic head.
 
     Args:
         backbone: gives features at strides 4, 8, 16 and 32.
         channels: of every level.
+        lowest: stride of the lowest level, 8 for P3 or 4 for P2.
         blocks: what the levels go through, one after the other.
     """
 
-    def __init__(self, backbone: Backbone, *, channels: int = 256, blocks: Sequence["DynamicBlock"]) -> None:
-        super().__init__(backbone, channels=channels, lowest=8, coarser="p5")
+    def __init__(
+        self, backbone: Backbone, *, channels: int = 256, lowest: int = 8, blocks: Sequence["DynamicBlock"]
+    ) -> None:
+        super().__init__(backbone, channels=channels, lowest=lowest, coarser="p5")
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -20,8 +20,8 @@ class ATSSConfig(CentreConfig):
     system: Literal["atss"] = "atss"
 
     def parts(self) -> Parts:
-        """Levels P3 to P7, the two coarsest from P5; one square anchor a cell."""
-        pyramid = feature_pyramid(self, lowest=8, coarser="p5")
+        """Levels P3 to P7, the coarsest from P5; one square anchor a cell."""
+        pyramid = feature_pyramid(self, lowest=self.finest_stride, coarser="p5")
         return Parts(pyramid, atss_head(self, pyramid))
 
 

@@ -29,6 +29,7 @@ class DyHeadConfig(CentreConfig):
         pyramid = DynamicFeaturePyramid(
             backbone(self),
             channels=channels,
+            lowest=self.finest_stride,
             blocks=[DynamicBlock(channels, coarser_offsets=self.coarser_offsets) for _ in range(BLOCKS)],
         )
         return Parts(pyramid, atss_head(self, pyramid, depth=0))

@@ -1,5 +1,7 @@
 """One-stage systems: their options, and what tells how many candidates they keep."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from srtod.boxes.anchors import AnchorGenerator
@@ -14,9 +16,12 @@ class OneStageConfig(FPNConfig):
         level_candidates: best scores of each level that enter the NMS; default ``detections_per_image`` times
             the anchors of a cell, at least 1000, so that as many objects can be found on one level, each by
             all anchors of a cell.
+        finest_stride: of the five levels, in pixels: 8 for P3 to P7, as published, or 4 for P2 to P6, which
+            see smaller objects and have four times the cells.
     """
 
     level_candidates: Open[Positive | None] = None
+    finest_stride: Literal[4, 8] = 8
 
     def candidates(self, anchors: AnchorGenerator) -> int:
         """Best scores of each level that enter the NMS."""

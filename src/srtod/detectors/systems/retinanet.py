@@ -19,8 +19,8 @@ class RetinaNetConfig(OneStageConfig):
     system: Literal["retinanet"] = "retinanet"
 
     def parts(self) -> Parts:
-        """Levels P3 to P7, the two coarsest from the backbone's last features; nine anchors a cell."""
-        pyramid = feature_pyramid(self, lowest=8, coarser="c5")
+        """Levels P3 to P7, the coarsest from the backbone's last features; nine anchors a cell."""
+        pyramid = feature_pyramid(self, lowest=self.finest_stride, coarser="c5")
         anchors = scaled_anchors(self, pyramid, octave_scales=OCTAVE_SCALES)
         head = DenseHead(
             predictor=RetinaPredictor(
