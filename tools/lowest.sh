@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 environment=${LOWEST_VENV:-.ci/lowest}
 uv venv --quiet --clear "$environment"
 uv pip install --quiet --no-config --python "$environment" --resolution lowest-direct \
-  --editable '.[export,hf,large,sahi,serve,supervision,video]' --group dev
+  --editable '.[export,hf,sahi,serve,supervision,video]' --group dev
 [ $# -gt 0 ] || set -- tests/boxes tests/heads tests/nn tests/pyramids tests/recipes tests/selfrec tests/support \
   tests/gpu tests/engine/test_fit.py
 "$environment/bin/python" -m pytest -p no:cacheprovider "$@"
