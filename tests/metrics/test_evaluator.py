@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-import re
+import json
 from types import ModuleType
 from typing import Any
 
@@ -118,14 +118,16 @@ def test_an_area_at_the_border_counts_in_both_bins_wherever_the_box_is(benchmark
     assert AREA_RANGES["APvt"][1] == AREA_RANGES["APt"][0] == 64
 
 
-def test_the_benchmark_prints_difference_and_ratio(benchmark, capsys):
-    benchmark.main(["--images", "10", "--detections", "50", "--classes", "2"])
-
+def test_the_benchmark_compares_with_two_programs(benchmark, capsys, tmp_path):
+    asked = ["--images", "10", "--detections", "50", "--classes", "2", "--json", str(tmp_path / "told.json")]
+    assert benchmark.main(asked) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("10 images, 600 objects and regions to ignore, 500 detections, 2 classes")
-    assert [line.split(":")[0] for line in lines[1:]] == ["two JSON files", "in memory"]
-    for line in lines[1:]:
-        match = re.search(r"([\d.]+) times as fast; largest difference (\S+) ", line)
-        assert match is not None
-        assert float(match[1]) > 1
-        assert float(match[2]) <= 1e-6
+    rows = json.loads((tmp_path / "told.json").read_text())["rows"]
+    programs = ["srtod", "pycocotools", "faster-coco-eval"]
+    assert [(row["given"], row["program"]) for row in rows] == [
+        (given, program) for given in ("two JSON files", "in memory") for program in programs
+    ]
+    others = [row for row in rows if row["program"] != "srtod"]
+    assert all(row["difference"] <= 1e-6 for row in others)
+    assert all(row["ratio"] > 0 for row in others)
