@@ -143,12 +143,12 @@ RUNS = {
         training,
     ),
     "networks": Run(
-        "gpu.py --device cpu --beside --size 640x512 --minutes 30",
+        "gpu.py --device cpu --beside --size 320x256 --minutes 30",
         "--quick --size 64x64",
         networks,
         output="--output",
     ),
-    "pipeline": Run("pipeline.py PHOTOS --images 10", "--images 2 --runs 1", pipeline),
+    "pipeline": Run("pipeline.py PHOTOS --images 6", "--images 2 --runs 1", pipeline),
     "runtime": Run("runtime.py PHOTOS", "", runtime),
 }
 
