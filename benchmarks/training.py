@@ -19,6 +19,7 @@ def _row(key: str, label: str, *changes: str, base: str | None = "base") -> Row:
 
 CAMERA = ("brightness=0.2", "contrast=0.3", "gamma=0.2", "noise=0.02", "blur=0.5", "jpeg=0.2")
 ATSS = ("model.system=atss", "model.anchor_scale=2")
+RETINANET = ("model.system=retinanet", "model.anchor_scale=2")
 ROWS = (
     _row("base", "Faster R-CNN, anchors of scale 2", "model.anchor_scale=2", base=None),
     _row("anchors", "anchors chosen from the boxes", "model.anchor_scale=auto"),
@@ -31,7 +32,23 @@ ROWS = (
     _row("atss", "ATSS", *ATSS, base=None),
     _row("atss-reach-1", "ATSS, objects reach one cell", *ATSS, "model.least_reach=1", base="atss"),
     _row("atss-p2", "ATSS, levels from stride 4", *ATSS, "model.finest_stride=4", base="atss"),
+    _row(
+        "atss-p2-reach-1",
+        "ATSS, both",
+        *ATSS,
+        "model.finest_stride=4",
+        "model.least_reach=1",
+        base="atss",
+    ),
     _row("atss-reach-2", "ATSS, objects reach two cells", *ATSS, "model.least_reach=2", base="atss"),
+    _row("retinanet", "RetinaNet", *RETINANET, base=None),
+    _row(
+        "retinanet-p2",
+        "RetinaNet, levels from stride 4",
+        *RETINANET,
+        "model.finest_stride=4",
+        base="retinanet",
+    ),
 )
 
 if __name__ == "__main__":
