@@ -32,4 +32,4 @@ class DyHeadConfig(CentreConfig):
             lowest=self.finest_stride,
             blocks=[DynamicBlock(channels, coarser_offsets=self.coarser_offsets) for _ in range(BLOCKS)],
         )
-        return Parts(pyramid, atss_head(self, pyramid, depth=0))
+        return Parts(pyramid, atss_head(self, pyramid, depth=0, least_reach=self.least_reach))
