@@ -38,12 +38,11 @@ class ATSSAssigner:
         if not len(objects) or not len(boxes):
             return torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
         candidates = references.nearest(objects, self.nearest)
-        overlaps = paired_iou(boxes[candidates], objects[:, None])
+        near, wanted = boxes[candidates], objects[:, None]
+        overlaps = paired_iou(near, wanted)
         deviation = overlaps.std(dim=1, correction=min(1, overlaps.shape[1] - 1))  # 0 for a single one
         positive = overlaps >= (overlaps.mean(dim=1) + deviation)[:, None]
-        positive &= _centres_inside(
-            boxes[candidates], grown(objects[:, None], boxes[candidates], self.least_size)
-        )
+        positive &= _centres_inside(near, grown(wanted, near, self.least_size))
         return _given_to_best(candidates, torch.where(positive, overlaps, -1), len(boxes))
 
 
@@ -61,11 +60,8 @@ def grown(objects: Tensor, boxes: Tensor, least_size: float) -> Tensor:
         return objects
     centres = box_centres(objects)
     least = least_size / 2 * (boxes[..., 2:] - boxes[..., :2]) + 2 * _INSIDE
-    least = torch.cat([centres - least, centres + least], dim=-1)
-    return torch.cat(
-        [torch.minimum(objects[..., :2], least[..., :2]), torch.maximum(objects[..., 2:], least[..., 2:])],
-        dim=-1,
-    )
+    lows = torch.minimum(objects[..., :2], centres - least)
+    return torch.cat([lows, torch.maximum(objects[..., 2:], centres + least)], dim=-1)
 
 
 def _centres_inside(boxes: Tensor, objects: Tensor) -> Tensor:
