@@ -78,6 +78,7 @@ def readers_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chance = np.random.default_rng(0)
     splits = {"train": 4, "val": 2, "test": 2}
     _data(folder / "DATA", chance, {s: [f"{s}{n}.png" for n in range(count)] for s, count in splits.items()})
+    shutil.copytree(folder / "DATA", folder / "SWARM")
     _data(folder / "FLIGHTS", chance, {"all": [f"flight{n // 2}_{n}.png" for n in range(10)]})
     for name in ("photo.jpg", "PHOTO.jpg", "image.png", "PHOTOS/a.jpg", "PHOTOS/b.png", "flight/c.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
