@@ -80,7 +80,7 @@ class Preprocess(nn.Module):
             ``[B, 1, H', W']``, False in the padding.
         """
         height, width = images.shape[-2:]
-        padded = F.pad(images, (0, -width % self.divisor, 0, -height % self.divisor))
+        padded = F.pad(images, (0, self._padded(width) - width, 0, self._padded(height) - height))
         rows, columns = (torch.arange(side, device=images.device) for side in padded.shape[-2:])
         valid = (rows[:, None] < sizes[:, :1, None]) & (columns < sizes[:, 1:, None])
         valid = valid[:, None]
@@ -114,7 +114,8 @@ class Preprocess(nn.Module):
         return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
     def _padded(self, side: int) -> int:
-        return -(-side // self.divisor) * self.divisor
+        """The next multiple, as n times the divisor: ``torch.export`` then divides it by strides at once."""
+        return (side + self.divisor - 1) // self.divisor * self.divisor
 
 
 def _padded_batch(images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
