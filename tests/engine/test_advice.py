@@ -38,6 +38,8 @@ def test_it_says_which_systems_can_learn_the_smallest_objects(squares):
         (one.smallest for one in advice.systems), reverse=True
     )
     assert advice.systems[0].smallest == 1
+    learned = {(one.systems[0], one.options.get("finest_stride")): one.positives for one in advice.systems}
+    assert learned["atss", 4]["8-16"] != learned["atss", None]["8-16"]
     assert all(list(one.positives) == ["8-16"] for one in advice.systems)
 
 

@@ -33,13 +33,14 @@ def _systems(advice: "Advice") -> Table:
     table = Table(
         "system",
         f"of the smallest tenth (to {advice.smallest:.1f} px) learned",
-        *(f"{name} px" for name in bins),
-        title="what systems can learn with anchors that fit: positive anchors or cells an object by size",
+        *bins,
+        title="what systems can learn with anchors that fit: positive anchors or cells an object by size in px",
         title_justify="left",
     )
     for column in table.columns[1:]:
         column.justify = "right"
     for one in advice.systems:
         counts = (f"{one.positives[name]:.1f}" if name in one.positives else "-" for name in bins)
-        table.add_row(", ".join(one.systems), f"{one.smallest:.0%}", *counts)
+        options = (f"{key}={value}" for key, value in one.options.items())
+        table.add_row(", ".join([*one.systems, *options]), f"{one.smallest:.0%}", *counts)
     return table

@@ -1,6 +1,6 @@
 """Advice on a set at hand: settings that fit it on this machine, and which systems can learn its objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,12 +38,14 @@ class Learnable:
 
     Attributes:
         systems: their names.
+        options: of the systems, where they are not as published.
         smallest: share of the smallest tenth of the objects that some anchor or cell is to find in some view.
         positives: mean number of anchors or cells that are to find an object, by
             :data:`~srtod.data.inspection.SIZE_BINS`.
     """
 
     systems: tuple[str, ...]
+    options: dict[str, Any]
     smallest: float
     positives: dict[str, float]
 
@@ -110,7 +112,11 @@ def give_advice(annotated: AnnotatedSet, device: torch.device) -> Advice:
     settings = advise(numbers, machine)
     smallest = float(np.quantile(numbers.sizes, 0.1))
     recipe = advised_recipe(settings)
-    systems = [_learnable(system, annotated, recipe, smallest) for system in ALIKE]
+    systems = [
+        _learnable(system, options, annotated, recipe, smallest)
+        for system in ALIKE
+        for options in _variants(system)
+    ]
     return Advice(
         split=annotated.split,
         settings=settings,
@@ -131,12 +137,21 @@ def _machine(device: torch.device) -> Machine:
     return Machine(gpu=device.type == "cuda", memory=free_memory(device))
 
 
-def _learnable(system: str, annotated: AnnotatedSet, recipe: Recipe, smallest: float) -> Learnable:
+def _variants(system: str) -> Iterator[dict[str, Any]]:
+    """Options of a system: none, and those that let it see smaller objects."""
+    yield {}
+    if "finest_stride" in options_of(system).model_fields:
+        yield {"finest_stride": 4}
+
+
+def _learnable(
+    system: str, options: dict[str, Any], annotated: AnnotatedSet, recipe: Recipe, smallest: float
+) -> Learnable:
     """What of a set a system can learn with the anchors that fit it (on images that hold the smallest)."""
     scale = None if system == "rfla" else "auto"
     changes = {"system": system, "rfla": None, "anchor_scale": scale, "backbone": "resnet18"}
-    options = without_others(recipe.model.model_dump() | changes, system)
-    other = recipe.model_copy(update={"model": options_of(system).model_validate(options)})
+    values = without_others(recipe.model.model_dump() | changes, system) | options
+    other = recipe.model_copy(update={"model": options_of(system).model_validate(values)})
     assignment = Assignment(with_anchor_scale(other, annotated.records))
     sizes_of = [object_sizes(record.boxes[~record.ignore]) for record in annotated.records]
     telling = [index for index, sizes in enumerate(sizes_of) if (sizes <= smallest).any()]
@@ -148,6 +163,7 @@ def _learnable(system: str, annotated: AnnotatedSet, recipe: Recipe, smallest: f
     mean, bins = np.concatenate([views.mean(axis=0) for views in counts]), bins_of(sizes)
     return Learnable(
         systems=(system, *ALIKE[system]),
+        options=options,
         smallest=float(found[sizes <= smallest].mean()),
         positives={SIZE_BINS[one]: float(mean[bins == one].mean()) for one in np.unique(bins)},
     )
