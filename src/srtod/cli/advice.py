@@ -34,7 +34,7 @@ def _systems(advice: "Advice") -> Table:
         "system",
         f"of the smallest tenth (to {advice.smallest:.1f} px) learned",
         *bins,
-        title="what systems can learn with anchors that fit: positive anchors or cells an object by size in px",
+        title="what systems can learn with anchors that fit: positive anchors or cells an object, by px",
         title_justify="left",
     )
     for column in table.columns[1:]:
