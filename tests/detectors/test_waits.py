@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import srtod
-from srtod.heads import roi_pooling
+from srtod.heads import roi_align, roi_pooling
 
 SYSTEMS = {
     "faster-rcnn": (6, 4),
@@ -87,6 +87,7 @@ def waits(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "tolist", counted)
     monkeypatch.setattr(roi_pooling, "_host_waits", lambda device: True)  # features as a GPU cuts them
+    monkeypatch.setattr(roi_align, "_by_matrices", lambda device: False)
     return mode
 
 

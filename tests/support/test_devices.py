@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from srtod.support.devices import ONE_GPU, choose_device, in_precision, require_precision
+from srtod.support.devices import (
+    ONE_GPU,
+    choose_device,
+    in_precision,
+    require_precision,
+    trains_channels_last,
+)
 from srtod.support.errors import InputError
 
 
@@ -67,3 +73,10 @@ def test_what_a_device_does_not_do_is_one_line(precision, device, message, monke
     with pytest.raises(InputError) as error:
         require_precision(precision, torch.device(device))
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(("capability", "together"), [("AVX2", False), ("DEFAULT", False), ("AVX512", True)])
+def test_the_layout_of_training_is_that_of_the_processor(capability, together, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert trains_channels_last(torch.device("cpu")) is together
+    assert trains_channels_last(torch.device("cuda"))

@@ -24,7 +24,7 @@ from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.nn.modes import batch_norms
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
-from srtod.support.devices import ONE_GPU, choose_device, require_precision
+from srtod.support.devices import ONE_GPU, choose_device, require_precision, trains_channels_last
 from srtod.support.errors import InputError, did_you_mean
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -179,7 +179,9 @@ def start_run(
     state: dict[str, Any] | None,
 ) -> Run:
     """Put detector, optimizer and average together on the device, as ``state`` has them if it is given."""
-    detector.to(accelerator.device, memory_format=torch.channels_last)  # convolutions are faster so
+    together = trains_channels_last(accelerator.device)
+    layout = torch.channels_last if together else torch.contiguous_format
+    detector.to(accelerator.device, memory_format=layout)
     model, optimizer = accelerator.prepare(
         _Losses(detector, accelerator.device), build_optimizer(detector, recipe.train)
     )

@@ -5,7 +5,8 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
+
+from srtod.heads.roi_align import roi_align
 
 
 class RoIPooling(nn.Module):
@@ -73,7 +74,7 @@ class RoIPooling(nn.Module):
         return level_of.argsort(stable=True).split(counts.tolist())
 
     def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
-        return roi_align(level, rois, self.output_size, 1 / stride, aligned=True)
+        return roi_align(level, rois, self.output_size, 1 / stride)
 
 
 def _host_waits(device: torch.device) -> bool:

@@ -52,6 +52,15 @@ def in_precision(precision: str, device: torch.device) -> AbstractContextManager
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
+def trains_channels_last(device: torch.device) -> bool:
+    """Whether training is faster where the channels of a cell are together in memory.
+
+    On a GPU, and on a CPU with vectors of 512 bits, where a step took a tenth less. With vectors of 256 bits
+    the gradients of convolutions made it a third longer.
+    """
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
 def require_precision(precision: str, device: torch.device) -> None:
     """Make sure that a device does a precision, before any work.
 
