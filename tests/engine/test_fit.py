@@ -389,3 +389,18 @@ def test_resuming_with_another_validation_set_is_refused(train, squares, held_ou
     train(squares, tmp_path / "run", *ONE, val=held_out)
     with pytest.raises(InputError, match="validation images 3, now it is 0"):
         train(squares, tmp_path / "run", *ONE, resume=True)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_it_learns_in_the_layout_that_is_faster_here(together, train, squares, tmp_path, monkeypatch):
+    layouts = []
+
+    def optimizer(detector, settings):
+        kernels = [own for own in detector.parameters() if own.dim() == 4 and min(own.shape[1:]) > 1]
+        layouts.append({own.is_contiguous(memory_format=torch.channels_last) for own in kernels})
+        return build_optimizer(detector, settings)
+
+    monkeypatch.setattr(run_setup, "trains_channels_last", lambda device: together)
+    monkeypatch.setattr(run_setup, "build_optimizer", optimizer)
+    train(squares, tmp_path / "run", *ONE)
+    assert layouts == [{together}]

@@ -9,12 +9,12 @@ from srtod.heads.roi_align import roi_align
 SCALE = 0.25
 
 
-def gradients(rois, shape, size=7):
+def gradients(rois, shape, size=7, scale=SCALE):
     """Of the level, by ours and by torchvision's, whose features are the same."""
     draw = torch.Generator().manual_seed(0)
     level = torch.randn(shape, generator=draw).requires_grad_()
-    own = roi_align(level, rois, size, SCALE)
-    usual = ops.roi_align(level, rois, size, SCALE, aligned=True)
+    own = roi_align(level, rois, size, scale)
+    usual = ops.roi_align(level, rois, size, scale, aligned=True)
     assert torch.equal(own, usual)
     weight = torch.randn(own.shape, generator=draw)
     return [torch.autograd.grad(made, level, weight)[0] for made in (own, usual)]
@@ -41,6 +41,18 @@ def test_boxes_without_area_outside_or_as_large_as_the_level(box):
     torch.testing.assert_close(own, usual, rtol=1e-4, atol=1e-4)
 
 
+def test_a_sample_at_the_border_counts_where_it_does_for_torchvision():
+    box = torch.tensor([[0, -17, 91, 35, 93]], dtype=torch.float32)
+    own, usual = gradients(box, (1, 3, 12, 16), size=14, scale=1 / 8)
+    torch.testing.assert_close(own, usual, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("box", [(40, 40, 30, 30), (20, 20, 0, 0)])
+def test_a_box_turned_around_has_no_gradient(box):
+    own, usual = gradients(torch.tensor([[0, *box]], dtype=torch.float32), (1, 3, 16, 16))
+    assert torch.equal(own, usual) and not own.any()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 1)])
 def test_levels_of_few_cells(size):
     rois = torch.tensor([[0, 0, 0, 4, 4], [0, 1, 1, 60, 3], [1, 0, 0, 40, 40]], dtype=torch.float32)
@@ -54,7 +66,7 @@ def test_no_boxes():
 
 
 def test_more_boxes_than_are_spread_at_once(monkeypatch):
-    monkeypatch.setattr("srtod.heads.roi_align._MOST", 1_000)
+    monkeypatch.setattr("srtod.heads.roi_align._AT_ONCE", 1_000)
     corner = torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) * 150
     rois = torch.cat([torch.zeros(30, 1), corner, corner + 12], 1)
     own, usual = gradients(rois, (1, 3, 48, 64))

@@ -41,6 +41,6 @@ def _systems(advice: "Advice") -> Table:
         column.justify = "right"
     for one in advice.systems:
         counts = (f"{one.positives[name]:.1f}" if name in one.positives else "-" for name in bins)
-        options = (f"{key}={value}" for key, value in one.options.items())
-        table.add_row(", ".join([*one.systems, *options]), f"{one.smallest:.0%}", *counts)
+        options = "".join(f" ({key}={value})" for key, value in one.options.items())
+        table.add_row(", ".join(one.systems) + options, f"{one.smallest:.0%}", *counts)
     return table

@@ -1,4 +1,4 @@
-"""RoIAlign, with a gradient on a CPU whose weights are counted once for all channels."""
+"""RoIAlign, with a gradient on a CPU whose weights are computed once for all channels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.amp import custom_bwd, custom_fwd
 from torchvision import ops
 
-_MOST = 2**23
-"""Numbers of the patches that are spread at once, 32 MB."""
+_AT_ONCE = 2**23
+"""Numbers in the bins or cells of the boxes that are spread at once: 32 MB each."""
 
 
 def roi_align(level: Tensor, rois: Tensor, size: int, scale: float) -> Tensor:
@@ -57,25 +57,28 @@ def _spread(gradient: Tensor, rois: Tensor, shape: torch.Size, scale: float) -> 
     images, channels, height, width = shape
     cells = gradient.new_zeros(images * height * width, channels)
     start, end = (rois[:, 1:].view(-1, 2, 2) * scale - 0.5).unbind(1)
-    for rows in _of_like_size(end - start, channels):
+    for rows in _of_like_size(end - start, channels, gradient.shape[-1]):
         first_column, across = _weights(start[rows, 0], end[rows, 0], gradient.shape[-1], width)
         first_row, down = _weights(start[rows, 1], end[rows, 1], gradient.shape[-1], height)
         bins = gradient[rows].permute(0, 2, 3, 1)
         read = torch.bmm(down.mT, bins.flatten(2)).unflatten(2, bins.shape[2:])
         patches = torch.matmul(across.mT[:, None], read)
-        row_of, column_of = _numbers(first_row, patches.shape[1]), _numbers(first_column, patches.shape[2])
+        row_of, column_of = (
+            _cells_from(first_row, patches.shape[1]),
+            _cells_from(first_column, patches.shape[2]),
+        )
         row_of = row_of.clamp(max=height - 1) + rois[rows, :1].long() * height
         index = row_of[:, :, None] * width + column_of[:, None].clamp(max=width - 1)
         cells.index_add_(0, index.flatten(), patches.flatten(0, 2))
     return cells.unflatten(0, (images, height, width)).permute(0, 3, 1, 2)
 
 
-def _of_like_size(sides: Tensor, channels: int) -> Iterator[Tensor]:
+def _of_like_size(sides: Tensor, channels: int, bins: int) -> Iterator[Tensor]:
     """Indices of boxes whose longer sides (of ``[N, 2]``, in cells) double at most, few enough for memory."""
-    doublings = (sides.amax(1) + 3).log2().ceil().long()
+    doublings = (sides.amax(1).clamp(min=0) + 3).log2().ceil().long()
     for doubling in doublings.unique().tolist():
         rows = (doublings == doubling).nonzero().squeeze(1)
-        yield from rows.split(max(1, _MOST // (4**doubling * channels)))
+        yield from rows.split(max(1, _AT_ONCE // (max(2**doubling, bins) ** 2 * channels)))
 
 
 def _weights(start: Tensor, end: Tensor, bins: int, cells: int) -> tuple[Tensor, Tensor]:
@@ -86,8 +89,10 @@ def _weights(start: Tensor, end: Tensor, bins: int, cells: int) -> tuple[Tensor,
     """
     side = (end - start) / bins
     samples = side.ceil()[:, None, None]  # a bin, as torchvision takes them; none of a box without area
-    number = torch.arange(max(int(samples.max()), 1))
-    at = start[:, None, None] + (torch.arange(bins)[:, None] + (number + 0.5) / samples) * side[:, None, None]
+    number = torch.arange(max(int(samples.max()), 1), device=start.device) + 0.5
+    side = side[:, None, None]
+    bin_of = torch.arange(bins, device=start.device)[:, None]
+    at = start[:, None, None] + bin_of * side + number * side / samples  # rounded as torchvision's
     counts = (number < samples) & (at >= -1) & (at <= cells)
     at = torch.where(counts, at, 0.0).clamp(0, cells - 1)
     low = at.long()
@@ -101,5 +106,5 @@ def _weights(start: Tensor, end: Tensor, bins: int, cells: int) -> tuple[Tensor,
     return first, weights
 
 
-def _numbers(first: Tensor, count: int) -> Tensor:
-    return first[:, None] + torch.arange(count)
+def _cells_from(first: Tensor, count: int) -> Tensor:
+    return first[:, None] + torch.arange(count, device=first.device)
