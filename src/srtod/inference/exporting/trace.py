@@ -115,8 +115,11 @@ def drop_checks(program: ExportedProgram) -> None:
     """Take the tracer's checks out, in place.
 
     They are what it assumed of sizes to choose the operators' forms. What the operators do holds for every
-    size, but the checks would refuse images so small that a level has a single cell.
+    size, but the checks would refuse images so small that a level has a single cell, as would the least
+    sides that it concludes from them.
     """
+    for size, bounds in program.range_constraints.items():
+        program.range_constraints[size] = bounds | bounds.wrap(1)
     graph = program.graph_module.graph
     for node in list(graph.nodes):
         if node.target in _CHECKS:
