@@ -269,7 +269,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kit", type=Path, required=True, help="folder of the reference outputs")
     parser.add_argument("--systems", help="names separated by commas; default: every system in the kit")
-    parser.add_argument("--cases", help="names separated by commas; default: every case of a system")
     parser.add_argument("--markdown", type=Path, help="file to write the table into")
     options = parser.parse_args()
     add_like_the_reference()
@@ -282,7 +281,7 @@ def main() -> int:
             key: torch.from_numpy(array) for key, array in kit.state_dict(name, folder=options.kit).items()
         }
         detector = srtod.load_mmdet(build(meta), state)
-        for case in options.cases.split(",") if options.cases else meta["cases"]:
+        for case in meta["cases"]:
             rows.append(compare(detector, meta, kit.case(name, case, folder=options.kit), case))
             print(f"{name} {case}: done", file=sys.stderr)
     show(rows)

@@ -51,8 +51,7 @@ needs_kit = pytest.mark.skipif(not KIT.is_dir(), reason="the reference outputs a
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_equal_to_the_reference(name):
-    case = "single" if name == "tridentnet" else "pair"  # of two sizes, padded; three branches take long
-    command = [sys.executable, TOOL, "--kit", KIT, "--systems", name, "--cases", case]
+    command = [sys.executable, TOOL, "--kit", KIT, "--systems", name]
     passive = os.environ | {"OMP_WAIT_POLICY": "passive"}  # tests beside it use the cores that it waits on
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=passive)
     assert done.returncode == 0, done.stdout + done.stderr
