@@ -28,7 +28,8 @@ from srtod.cli.options import parse_size
 from srtod.detectors.detector import Detector
 from srtod.detectors.mmdet import mmdet_keys
 from srtod.detectors.zoo import build_detector
-from srtod.inference.speed import for_inference, prefers_channels_last
+from srtod.inference.speed import for_inference
+from srtod.support.devices import predicts_channels_last
 from srtod.support.files import write_json
 from srtod.support.provenance import provenance
 
@@ -129,7 +130,7 @@ def compare(system: str, options: argparse.Namespace, folder: Path) -> Row:
     np.save(image, pixels)
     torch.manual_seed(0)
     built = build_detector(system, **OPTIONS | own_options).to(options.device).eval()
-    copied = for_inference(built, channels_last=prefers_channels_last(options.device, "fp32"))
+    copied = for_inference(built, channels_last=predicts_channels_last(options.device, "fp32"))
     reference = Reference(options, config, image)
     torch.save(_their_weights(built, reference.names), weights)
     reference.ask("load", weights)

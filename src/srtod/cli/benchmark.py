@@ -38,8 +38,7 @@ def benchmark(
 
     from srtod.detectors.systems import SYSTEMS
     from srtod.inference.benchmark import Setting, cost_table, measure, report, steps
-    from srtod.inference.speed import prefers_channels_last
-    from srtod.support.devices import ONE_GPU, choose_device, require_precision
+    from srtod.support.devices import ONE_GPU, choose_device, predicts_channels_last, require_precision
     from srtod.support.files import require_free, write_json
     from srtod.support.progress import counting_bar
 
@@ -56,7 +55,7 @@ def benchmark(
         precision=precision,
         threads=threads,
         fuse=fuse,
-        channels_last=prefers_channels_last(kind, precision) if channels_last is None else channels_last,
+        channels_last=predicts_channels_last(kind, precision) if channels_last is None else channels_last,
         compiled=compiled,
         options={"backbone": backbone},
     )

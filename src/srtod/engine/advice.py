@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from srtod.data.inspection import SIZE_BINS, bins_of, object_sizes
-from srtod.data.records import AnnotatedSet
+from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.detectors.systems import options_of, without_others
 from srtod.engine.anchors import with_anchor_scale
 from srtod.engine.assignment import Assignment
@@ -112,8 +113,10 @@ def give_advice(annotated: AnnotatedSet, device: torch.device) -> Advice:
     settings = advise(numbers, machine)
     smallest = float(np.quantile(numbers.sizes, 0.1))
     recipe = advised_recipe(settings)
+    telling = [record for record in annotated.records if (_sizes(record) <= smallest).any()]
+    shown = telling[:: max(1, len(telling) // IMAGES)][:IMAGES]
     systems = [
-        _learnable(system, options, annotated, recipe, smallest)
+        _learnable(system, options, _assignment(system, options, recipe, annotated.records), shown, smallest)
         for system in ALIKE
         for options in _variants(system)
     ]
@@ -144,21 +147,31 @@ def _variants(system: str) -> Iterator[dict[str, Any]]:
         yield {"finest_stride": 4}
 
 
-def _learnable(
-    system: str, options: dict[str, Any], annotated: AnnotatedSet, recipe: Recipe, smallest: float
-) -> Learnable:
-    """What of a set a system can learn with the anchors that fit it (on images that hold the smallest)."""
+def _sizes(record: ImageRecord) -> NDArray[np.float64]:
+    return object_sizes(record.boxes[~record.ignore])
+
+
+def _assignment(
+    system: str, options: dict[str, Any], recipe: Recipe, records: Sequence[ImageRecord]
+) -> Assignment:
+    """How a system assigns with the anchors that fit the records."""
     scale = None if system == "rfla" else "auto"
     changes = {"system": system, "rfla": None, "anchor_scale": scale, "backbone": "resnet18"}
     values = without_others(recipe.model.model_dump() | changes, system) | options
     other = recipe.model_copy(update={"model": options_of(system).model_validate(values)})
-    assignment = Assignment(with_anchor_scale(other, annotated.records))
-    sizes_of = [object_sizes(record.boxes[~record.ignore]) for record in annotated.records]
-    telling = [index for index, sizes in enumerate(sizes_of) if (sizes <= smallest).any()]
-    chosen = telling[:: max(1, len(telling) // IMAGES)][:IMAGES]
-    records = [annotated.records[index] for index in chosen]
+    return Assignment(with_anchor_scale(other, records))
+
+
+def _learnable(
+    system: str,
+    options: dict[str, Any],
+    assignment: Assignment,
+    records: Sequence[ImageRecord],
+    smallest: float,
+) -> Learnable:
+    """What of images that hold the smallest objects a system can learn."""
     counts = [assignment.counts(record).numpy()[:, ~record.ignore] for record in records]
-    sizes = np.concatenate([sizes_of[index] for index in chosen])
+    sizes = np.concatenate([_sizes(record) for record in records])
     found = np.concatenate([views.any(axis=0) for views in counts])
     mean, bins = np.concatenate([views.mean(axis=0) for views in counts]), bins_of(sizes)
     return Learnable(

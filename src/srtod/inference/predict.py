@@ -24,9 +24,9 @@ from srtod.inference.memory import fitting_pixels
 from srtod.inference.operating import at_least, calibrated_scores, say_operating_point
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
-from srtod.inference.speed import InferenceDetector, for_inference, prefers_channels_last
+from srtod.inference.speed import InferenceDetector, for_inference
 from srtod.nn.modes import evaluating
-from srtod.support.devices import choose_device, in_precision, require_precision
+from srtod.support.devices import choose_device, in_precision, predicts_channels_last, require_precision
 from srtod.support.errors import InputError
 from srtod.support.progress import say
 from srtod.types import Detections, Finder
@@ -122,7 +122,7 @@ def load_detector(
     given = {"score_threshold": score_threshold, "stretch": stretch}
     changes = {name: value for name, value in given.items() if value is not None}
     detector = load(weights, **changes).to(chosen)
-    channels_last = prefers_channels_last(chosen.type, precision)
+    channels_last = predicts_channels_last(chosen.type, precision)
     return for_inference(detector, channels_last=channels_last, precision=precision)
 
 

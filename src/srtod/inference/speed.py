@@ -109,8 +109,3 @@ def for_inference(
         if made.self_reconstruction is not None:
             made.self_reconstruction.compile()
     return made
-
-
-def prefers_channels_last(device: str, precision: Precision) -> bool:
-    """Whether a kind of device is faster where the channels of a cell are together: a CPU, tensor cores."""
-    return device == "cpu" or (device == "cuda" and precision != "fp32")
