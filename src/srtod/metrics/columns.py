@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,6 @@ from srtod.data.formats.entries import SEVERAL, Entries, is_id
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.results import SetDetections
 from srtod.support.errors import InputError, did_you_mean
-
-NEGATIVE = "bbox {} has a negative width or height"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def table_of_file(file: CocoFile, skipped: list[str] | None = None) -> tuple[Tru
         InputError: an entry is wrong in a way that matters here, a negative size or area among them.
     """
     annotations, boxes = file.annotations, file.boxes
-    annotations.refuse((boxes[:, 2:] < 0).any(axis=1), NEGATIVE, annotations.optional("bbox"))
+    _refuse_negative(annotations, boxes)
     areas = boxes[:, 2] * boxes[:, 3]
     stating = np.array([item.get("area") is not None for item in annotations.items], dtype=bool)
     areas[stating] = annotations.take(stating).numbers("area")
@@ -208,7 +208,7 @@ def detection_table(
     by_image = {"file_name": names.file_names, "image_id": names.image_ids}
     images, boxes = _either(entries, by_image, names.source), entries.boxes("bbox")
     scores = entries.numbers("score")
-    entries.refuse((boxes[:, 2:] < 0).any(axis=1), NEGATIVE, entries.optional("bbox"))
+    _refuse_negative(entries, boxes)
     kept = entries.sound(skipped)
     return DetectionTable(images[kept], labels[kept], boxes[kept], scores[kept])
 
@@ -234,10 +234,16 @@ def _of_known_classes(
     return entries.take(~others)
 
 
+def _refuse_negative(entries: Entries, boxes: NDArray[np.float64]) -> None:
+    negative = (boxes[:, 2:] < 0).any(axis=1)
+    if negative.any():
+        entries.refuse(negative, "bbox {} has a negative width or height", entries.optional("bbox"))
+
+
 def _either(entries: Entries, keys: Mapping[str, Mapping[Any, int]], source: str) -> NDArray[np.int64]:
     """Indices ``[M]`` of what entries refer to: by the first key, or where that is missing the second."""
     (name, by_name), (key, by_key) = keys.items()
-    named = np.array([name in item for item in entries.items], dtype=bool)
+    named = np.fromiter(map(contains, entries.items, repeat(name)), dtype=bool, count=len(entries.items))
     if not named.any():
         return entries.lookup(key, by_key, source)
     out = np.empty(len(named), dtype=np.int64)

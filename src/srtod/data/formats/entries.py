@@ -76,7 +76,8 @@ class Entries:
             if skipped is None:
                 raise InputError(line)
             skipped.append(f"left out: {line}")
-        return np.array([position not in self.wrong for position in self.positions], dtype=bool)
+            return np.array([position not in self.wrong for position in self.positions], dtype=bool)
+        return np.ones(len(self.positions), dtype=bool)
 
     def _lacks(self, row: int, key: str) -> str:
         return f"lacks the key {key!r}{did_you_mean(key, self.items[row])}"
@@ -127,7 +128,8 @@ class Entries:
         """
         values: list[Any] = self.optional(key) if other else self.column(key)
         plain = set(map(type, values)) <= {list} and set(map(len, values)) <= {4}
-        if not (plain and set(map(type, chain.from_iterable(values))) <= NUMBERS):
+        numbers = list(chain.from_iterable(values)) if plain else []
+        if not (plain and set(map(type, numbers)) <= NUMBERS):
             for row, value in enumerate(values):
                 if not _is_box(value):
                     found = other(self.items[row]) if other else None
@@ -135,7 +137,8 @@ class Entries:
                         shape = f"{key} {value!r:.80} is not a list of four numbers (x, y, width, height)"
                         self.complain(row, shape if key in self.items[row] else self._lacks(row, key))
                     values[row] = found or [np.nan] * 4
-        boxes = _floats(list(chain.from_iterable(values))).reshape(-1, 4)
+            numbers = list(chain.from_iterable(values))
+        boxes = _floats(numbers).reshape(-1, 4)
         self.refuse(~np.isfinite(boxes).all(axis=1), f"{key} {{}} is not finite", values)
         return boxes
 
