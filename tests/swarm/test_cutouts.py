@@ -105,6 +105,43 @@ def test_without_birds_there_are_none(folders):
     assert fleet(np.random.default_rng(0), 8.0, drone=False) is None
 
 
+def drawn(source, *, drone, seed=0):
+    rng = np.random.default_rng(seed)
+    return source.fleet(rng, source.scene(rng, (64, 48)))(rng, 10.0, drone=drone)
+
+
+def test_clutter_takes_the_place_of_birds_and_never_that_of_drones(folders):
+    birds, cluttered = (
+        read_cutouts(*folders, held_out=False, size=(64, 48), clutter=share) for share in (0.0, 1.0)
+    )
+    white = 255  # the birds of the folder; drones are darker
+    for seed in range(20):
+        clutter = drawn(cluttered, drone=False, seed=seed)
+        assert clutter.shape[2] == 4
+        assert 0.5 < clutter[..., 3].max() <= 1
+        assert min(clutter.shape[:2]) >= 8  # drawn larger than wanted
+        assert clutter.shape != drawn(birds, drone=False, seed=seed).shape
+    assert {image.getpixel((0, 0))[0] for image in cluttered.others} == {white}
+    scene = birds.scene(np.random.default_rng(0), (64, 48))
+    first, second = (
+        source.fleet(np.random.default_rng(1), scene)(np.random.default_rng(2), 10.0, drone=True)
+        for source in (birds, cluttered)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_clutter_is_dark_in_dark_photographs_but_lamps_are_not(folders):
+    brightest = {}
+    for level in (10, 200):
+        for path in folders[1].iterdir():
+            Image.new("RGB", (160, 90), (level, level, level)).save(path)
+        source = read_cutouts(*folders, held_out=False, size=(64, 48), clutter=1.0)
+        peaks = [float(drawn(source, drone=False, seed=seed)[..., :3].max()) for seed in range(40)]
+        brightest[level] = sorted(peaks)
+    assert brightest[10][0] < 0.2 * brightest[200][0]
+    assert brightest[10][-1] == brightest[200][-1] > 1
+
+
 def opaque(folder):
     Image.new("RGB", (9, 9)).save(folder / "V_DRONE_000_0000.png")
 

@@ -131,6 +131,9 @@ def test_a_split_without_images_is_left_out(tmp_path):
         ({"scenery": {"val": ["city"]}}, "val: no such split"),
         ({"sprites": "a", "backgrounds": "b", "scenery": {"train": ["city"]}}, "leave it out"),
         ({"sprites": "a", "backgrounds": "b"}, "--sprites a: no such folder"),
+        ({"empty": 1.5}, "--empty 1.5: give a share"),
+        ({"clutter": float("nan")}, "--clutter nan: give a share"),
+        ({"clutter": 0.5}, "--clutter is for composed images"),
     ],
 )
 def test_bad_options_are_refused_and_nothing_is_written(tmp_path, changes, message):
@@ -225,6 +228,13 @@ def test_composed_pictures_from_real_cut_outs(tmp_path, shared):
     assert len(sizes) > 40
     assert np.mean(sizes) == pytest.approx(7.9, abs=2.5)
     assert not check_images(read(tmp_path / "set", split="test")).faults
+
+
+def test_a_share_of_the_images_is_empty(tmp_path):
+    made = synthesize(tmp_path / "set", splits={"train": 40}, empty=0.5, **SMALL)["train"]
+    assert 10 <= sum(not image.boxes for image in made) <= 30
+    assert sum(image.boxes != () for image in made) >= 10
+    assert len(read(tmp_path / "set", split="train").records) == 40
 
 
 def test_a_damaged_photograph_is_named_by_the_worker(tmp_path):

@@ -20,6 +20,14 @@ def synthesize(
     ] = None,
     objects_per_image: Annotated[float, typer.Option(help="Mean number of drones in an image.")] = 26.59,
     mean_size: Annotated[float, typer.Option(help="Mean square root of the box area in pixels.")] = 7.9,
+    empty: Annotated[float, typer.Option(help="Share of the images that show no drone.")] = 0.0,
+    clutter: Annotated[
+        float,
+        typer.Option(
+            help="Share of the distractors over --backgrounds that are drawn (lamps, leaves, insects, "
+            "airliners), not birds."
+        ),
+    ] = 0.0,
     sprites: Annotated[
         Path | None,
         typer.Option(
@@ -63,6 +71,8 @@ def synthesize(
         backgrounds=backgrounds,
         objects_per_image=objects_per_image,
         mean_size=mean_size,
+        empty=empty,
+        clutter=clutter,
         scenery={split: names for split, names in given.items() if names},
         progress=True,
     )

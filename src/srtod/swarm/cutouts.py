@@ -14,13 +14,18 @@ from PIL import Image, ImageOps
 from srtod.data.folders import image_files
 from srtod.data.images import image_size, read_image
 from srtod.support.errors import InputError
-from srtod.swarm.light import LIGHTS
+from srtod.swarm.flyers import CLUTTER, draw_flyer, draw_lamp, draw_models, pose
+from srtod.swarm.light import LIGHTS, Light
 from srtod.swarm.noise import Field
 from srtod.swarm.scenery import Backdrop
 
 _OTHER = re.compile(r"(?<![a-z])(birds?|distractors?)(?![a-z])")
 _HELD_OUT = 0.25
 _ENLARGED = 4
+_MODELS = 6
+"""Of clutter in a picture."""
+_LAMPS = 0.4
+"""Share of the clutter that are lamps."""
 _DAYLIGHT = 0.3
 """Mean linear brightness of a picture by day, in which the cut-outs were taken."""
 
@@ -38,12 +43,14 @@ class Composed:
     Attributes:
         drones, others: RGBA pictures.
         backgrounds: photographs.
+        clutter: share of the distractors that are drawn: lamps, leaves, insects, airliners.
         automatic: a photograph is exposed already.
     """
 
     drones: list[Image.Image]
     others: list[Image.Image]
     backgrounds: list[Path]
+    clutter: float = 0.0
     automatic: ClassVar[float] = 0.0
 
     def scene(self, rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
@@ -64,9 +71,21 @@ class Composed:
         return Backdrop(image, light, path.name)
 
     def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Callable[..., Field | None]:
-        """Take all cut-outs, lit like the photograph."""
-        del rng
-        return partial(self.draw, tint=tint_of(scene.image))
+        """Take all cut-outs and some models of clutter, lit like the photograph."""
+        cut_out = partial(self.draw, tint=tint_of(scene.image))
+        if not self.clutter:
+            return cut_out
+        models = draw_models(rng, CLUTTER, _MODELS)
+        dimmed = dimmed_by(scene.light, tint_of(scene.image))
+
+        def draw(rng: np.random.Generator, size: float, *, drone: bool) -> Field | None:
+            if drone or rng.random() >= self.clutter:
+                return cut_out(rng, size, drone=drone)
+            if rng.random() < _LAMPS:
+                return draw_lamp(rng, size)
+            return draw_flyer(models[rng.integers(_MODELS)], pose(rng, bank=0.4), dimmed, size)
+
+        return draw
 
     def draw(self, rng: np.random.Generator, size: float, *, drone: bool, tint: Field) -> Field | None:
         """Take a cut-out that is not much smaller than wanted; mirror, tilt and light it."""
@@ -94,7 +113,14 @@ def tint_of(photograph: Field) -> Field:
     return (level * np.sqrt(mean / bright)).astype(np.float32)
 
 
-def read_cutouts(sprites: Path, backgrounds: Path, *, held_out: bool, size: tuple[int, int]) -> Composed:
+def dimmed_by(light: Light, tint: Field) -> Light:
+    """The light of day as a photograph with such a tint has it; what shines by itself is not changed."""
+    return replace(light, sun=light.sun * tint, ambient=light.ambient * tint)
+
+
+def read_cutouts(
+    sprites: Path, backgrounds: Path, *, held_out: bool, size: tuple[int, int], clutter: float = 0.0
+) -> Composed:
     """Read one part of the cut-outs and list one part of the photographs.
 
     A quarter of either is held out, the same files always. Files whose names differ only in a number at the
@@ -106,6 +132,7 @@ def read_cutouts(sprites: Path, backgrounds: Path, *, held_out: bool, size: tupl
         backgrounds: folder of photographs without drones.
         held_out: which part.
         size: width and height of the pictures to make.
+        clutter: share of the distractors that are drawn.
 
     Raises:
         InputError: a folder is missing or has too few files, a file is damaged, has no transparency, or is
@@ -128,6 +155,7 @@ def read_cutouts(sprites: Path, backgrounds: Path, *, held_out: bool, size: tupl
         drones=[read_sprite(path) for path in _part(drones, sprites, held_out=held_out)],
         others=[read_sprite(path) for path in _part(others, sprites, held_out=held_out)],
         backgrounds=scenes,
+        clutter=clutter,
     )
 
 

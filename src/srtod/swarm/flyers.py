@@ -1,5 +1,6 @@
 """What flies: drones of several kinds, birds, insects; each new one a little different."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -120,6 +121,39 @@ def insect(rng: np.random.Generator) -> Mesh:
     return mesh
 
 
+def airliner(rng: np.random.Generator) -> Mesh:
+    """A large aeroplane far away: long body, swept wings, engines, tail."""
+    mesh = Mesh()
+    colour = rgb(1, 1, 1.02) * np.float32(rng.uniform(0.35, 0.8))
+    span, sweep, body = rng.uniform(0.75, 1.0), rng.uniform(0.3, 0.55), rng.uniform(0.09, 0.13)
+    mesh.add_ball(_point(0, 0, 0), _point(body, body, 1.0), colour)
+    for side in (-1.0, 1.0):
+        wing = [
+            _point(0, 0, 0.25),
+            _point(side * span, 0.06, -sweep),
+            _point(side * span, 0.06, -sweep - 0.1),
+        ]
+        mesh.add_plate([*wing, _point(0, 0, -0.2)], colour * 0.8)
+        engine = _point(side * 0.35, -0.07, 0.1 - 0.35 * sweep)
+        mesh.add_ball(engine, _point(0.06, 0.06, 0.14), colour * 0.6)
+        mesh.add_plate(
+            [_point(0, 0.04, -0.78), _point(side * 0.35, 0.06, -1.0), _point(0, 0.04, -0.98)], colour
+        )
+    mesh.add_plate([_point(0, 0.05, -0.7), _point(0, 0.38, -1.0), _point(0, 0.05, -0.98)], colour * 0.9)
+    return mesh
+
+
+def leaf(rng: np.random.Generator) -> Mesh:
+    """A leaf or scrap that the wind carries: one thin, bent plate."""
+    mesh = Mesh()
+    colour = rgb(rng.uniform(0.05, 0.5), rng.uniform(0.08, 0.35), rng.uniform(0.02, 0.12))
+    width, bend = rng.uniform(0.25, 0.6), rng.uniform(-0.3, 0.3)
+    for side in (-1.0, 1.0):
+        edge = [_point(0, 0, 1.0), _point(side * width, bend, 0.2), _point(side * width * 0.8, bend, -0.4)]
+        mesh.add_plate([*edge, _point(0, 0, -1.0)], colour)
+    return mesh
+
+
 def _drone_colour(rng: np.random.Generator) -> Field:
     """Black and grey mostly, white often, a few in bright colours."""
     kind = rng.random()
@@ -153,11 +187,31 @@ def draw_flyer(mesh: Mesh, turn: Field, light: Light, size: float) -> Field:
     return draw_mesh(mesh, turn, light, detail * size / np.sqrt(sides.prod()))
 
 
+def draw_lamp(rng: np.random.Generator, size: float) -> Field:
+    """Draw a lit lamp far away: a disc, white to orange or red, whose light falls off towards its edge.
+
+    Returns premultiplied linear RGB and alpha, float32 ``[h, h, 4]``, larger than ``size`` in pixels.
+    """
+    warmth, edge = rng.uniform(0, 1), rng.uniform(0.2, 1.0)
+    colour = rgb(1.4, 1.4 - 0.7 * warmth, 1.3 - 1.2 * warmth) if rng.random() < 0.8 else rgb(1.4, 0.12, 0.08)
+    side = math.ceil(_SUPERSAMPLING * size / 2)
+    places = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1
+    alpha = np.clip((1 - np.hypot(places[:, None], places)) / edge, 0, 1)[..., None]
+    return np.concatenate((alpha * colour, alpha), axis=-1).astype(np.float32)
+
+
 DRONES: tuple[tuple[Callable[..., Mesh], float], ...] = ((multicopter, 0.85), (fixed_wing, 0.15))
 """Kinds of drones and how frequent each is."""
 
 OTHERS: tuple[tuple[Callable[..., Mesh], float], ...] = ((bird, 0.88), (insect, 0.12))
 """What flies and is no drone."""
+
+CLUTTER: tuple[tuple[Callable[..., Mesh], float], ...] = (
+    (leaf, 0.35),
+    (insect, 0.35),
+    (airliner, 0.3),
+)
+"""What else is taken for drones, beside lamps; drawn into composed pictures beside cut-outs of birds."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +237,8 @@ class Procedural:
 
     def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Callable[..., Field]:
         """Choose one to three models of drones, and birds in several phases of their wing beat."""
-        drones = _models(rng, DRONES, int(rng.integers(1, 4)), lamps=scene.light.lamps > 0.1)
-        others = _models(rng, OTHERS, 5)
+        drones = draw_models(rng, DRONES, int(rng.integers(1, 4)), lamps=scene.light.lamps > 0.1)
+        others = draw_models(rng, OTHERS, 5)
 
         def draw(rng: np.random.Generator, size: float, *, drone: bool) -> Field:
             models = drones if drone else others
@@ -194,8 +248,9 @@ class Procedural:
         return draw
 
 
-def _models(
+def draw_models(
     rng: np.random.Generator, kinds: Sequence[tuple[Callable[..., Mesh], float]], count: int, **options: bool
 ) -> list[Mesh]:
+    """Draw this many models of these kinds, each as frequent as is said."""
     makers, frequencies = zip(*kinds, strict=True)
     return [makers[index](rng, **options) for index in rng.choice(len(makers), size=count, p=frequencies)]

@@ -26,6 +26,7 @@ class SplitPlan:
         seed: the data set's.
         objects: mean number of drones an image.
         sizes: of the drones.
+        empty: share of the images that show none.
     """
 
     split: str
@@ -35,6 +36,7 @@ class SplitPlan:
     seed: int
     objects: float
     sizes: Sizes
+    empty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def make_image(plan: SplitPlan, index: int) -> Synthesized:
     fleet = plan.source.fleet(rng, scene)
     canvas = Canvas(scene.image, sensor)
     drones = sample_count(rng, plan.objects)
+    if plan.empty and rng.random() < plan.empty:
+        drones = 0
     others = int(rng.poisson(rng.gamma(0.6, 0.4 * plan.objects / 0.6)))
     swarms = _swarms(rng, plan.size)
     boxes = []

@@ -41,6 +41,8 @@ def synthesize(
     backgrounds: Path | str | None = None,
     objects_per_image: float = OBJECTS_PER_IMAGE,
     mean_size: float = MEAN_SIZE,
+    empty: float = 0.0,
+    clutter: float = 0.0,
     scenery: Mapping[str, Sequence[str]] | None = None,
     progress: bool = False,
 ) -> dict[str, tuple[Synthesized, ...]]:
@@ -61,6 +63,9 @@ def synthesize(
         objects_per_image: mean number of drones in an image, at least 1. The rare drone that finds no free
             place where it can be seen is left out.
         mean_size: mean square root of the box area in pixels.
+        empty: share of the images that show no drone, though all else that flies.
+        clutter: share of what flies and is no drone that is drawn over photographs: lamps, leaves, insects,
+            airliners; the rest are cut-outs of birds.
         scenery: names for each split (see :func:`~srtod.swarm.scenery.choose_scenery`); a split left out
             takes ``TRAINING`` or ``HELD_OUT``. For drawn images only.
         progress: show a bar on standard error.
@@ -74,14 +79,17 @@ def synthesize(
     """
     splits = {_TRAIN: 100, "test": 20} if splits is None else dict(splits)
     _check(splits, size, seed, workers, objects_per_image, mean_size)
-    sources = _sources(splits, (sprites, backgrounds), scenery or {}, seed, size)
+    for name, share in {"--empty": empty, "--clutter": clutter}.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"{name} {share}: give a share, 0 to 1")
+    sources = _sources(splits, (sprites, backgrounds), scenery or {}, seed, size, clutter)
     sizes = Sizes.of_mean(mean_size)
     with atomic_folder(Path(output)) as folder:
         plans = []
         for split, source in sources.items():
             images = folder / split / "JPEGImages"
             images.mkdir(parents=True)
-            plans.append(SplitPlan(split, images, source, size, seed, objects_per_image, sizes))
+            plans.append(SplitPlan(split, images, source, size, seed, objects_per_image, sizes, empty))
         made = _make_all(plans, splits, workers or _processors(), progress=progress)
         for plan in plans:
             write_json(folder / plan.split / f"{plan.split}.json", _coco(plan, made[plan.split]))
@@ -107,6 +115,7 @@ def _sources(
     scenery: Mapping[str, Sequence[str]],
     seed: int,
     size: tuple[int, int],
+    clutter: float,
 ) -> dict[str, Procedural | Composed]:
     """What the images of each split are made of; a split without images needs nothing."""
     sprites, backgrounds = cutouts
@@ -116,11 +125,15 @@ def _sources(
         raise InputError("--sprites and --backgrounds go together: give both, or neither to draw everything")
     if sprites is not None and scenery:
         raise InputError("scenery is for drawn images; leave it out with --sprites and --backgrounds")
+    if clutter and sprites is None:
+        raise InputError("--clutter is for composed images; give --sprites and --backgrounds, too")
     sources: dict[str, Procedural | Composed] = {}
     for split in (name for name, count in splits.items() if count):
         training, words = split == _TRAIN, scenery.get(split)
         if sprites is not None and backgrounds is not None:
-            sources[split] = read_cutouts(Path(sprites), Path(backgrounds), held_out=not training, size=size)
+            sources[split] = read_cutouts(
+                Path(sprites), Path(backgrounds), held_out=not training, size=size, clutter=clutter
+            )
         else:
             names = choose_scenery(words) if words else TRAINING if training else HELD_OUT
             sources[split] = Procedural(names, (seed, zlib.crc32(split.encode())))
