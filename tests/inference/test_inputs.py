@@ -45,6 +45,11 @@ def test_folders_are_searched_in_natural_order(tmp_path, write_image):
     assert [image.image_id for image in images] == [1, 2, 3, 4, 5]
 
 
+def test_one_folder_needs_no_list(tmp_path, write_image):
+    write_image(tmp_path / "a.png")
+    assert collect_images(tmp_path) == collect_images(str(tmp_path)) == collect_images([tmp_path])
+
+
 def test_the_same_name_in_two_folders_stays_two_images(tmp_path, write_image):
     for folder in ("day", "night"):
         write_image(tmp_path / folder / "a.jpg")

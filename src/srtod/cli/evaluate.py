@@ -12,6 +12,7 @@ from srtod.cli.options import (
     BatchSize,
     Device,
     FinderWeights,
+    Flips,
     Focus,
     FocusBy,
     FullImage,
@@ -22,6 +23,7 @@ from srtod.cli.options import (
     Overlap,
     Overwrite,
     Precision,
+    Scales,
     SkipBad,
     Slice,
     StretchOption,
@@ -29,6 +31,7 @@ from srtod.cli.options import (
     Zoom,
     given_options,
     slicing_of,
+    views_of,
 )
 from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.support.errors import InputError
@@ -94,6 +97,8 @@ def evaluate(
     focus: Focus = None,
     focus_by: FocusBy = None,
     zoom: Zoom = None,
+    scales: Scales = "1",
+    flips: Flips = False,
     skip_bad: SkipBad = False,
     save_detections: SaveDetections = None,
     annotations: TruthFile = None,
@@ -164,6 +169,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
         stretch=parse_stretch(asked["stretch"]),
         trust_weights=asked["trust_weights"],
         calibrated=False,
+        views=views_of(asked["scales"], flips=asked["flips"]),
     )
     finder = in_slices(loaded, slicing, batch_size=asked["batch_size"])
     source = Source(asked["data"], asked["split"], asked["format"], asked["skip_bad"], stretch_of(finder))

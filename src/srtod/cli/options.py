@@ -14,6 +14,7 @@ from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from srtod.inference import Slicing
+    from srtod.inference.views import Views
 
 Layout = Annotated[
     str | None,
@@ -151,6 +152,16 @@ Zoom = Annotated[
 ]
 
 
+Scales = Annotated[
+    str,
+    typer.Option(
+        help="Look at images, or their slices, once at each of these scales, such as 1,1.5, and put together "
+        "what is found."
+    ),
+]
+Flips = Annotated[bool, typer.Option("--flips", help="Look at each mirrored left to right, too.")]
+
+
 _ABOUT_SLICES = ("overlap", "full_image", "merge", "merge_classes", "focus", "focus_by", "zoom")
 
 
@@ -204,6 +215,21 @@ def slicing_of(given: Mapping[str, Any]) -> "Slicing | None":
         names = "--overlap, --full-image, --merge, --merge-classes and --focus"
         raise InputError(f"{names} are about slices; add --slice, such as 640")
     return None
+
+
+def views_of(scales: str, *, flips: bool) -> "Views":
+    """Read the scales, numbers between commas.
+
+    Raises:
+        InputError: anything else, or a scale out of range.
+    """
+    from srtod.inference.views import Views
+
+    try:
+        factors = tuple(float(text) for text in scales.split(","))
+    except ValueError as error:
+        raise InputError(f"--scales {scales}: give factors of both sides, such as 1,1.5") from error
+    return Views(factors, flips)
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

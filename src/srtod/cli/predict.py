@@ -12,6 +12,7 @@ from srtod.cli.options import (
     BatchSize,
     Device,
     FinderWeights,
+    Flips,
     Focus,
     FocusBy,
     FullImage,
@@ -20,6 +21,7 @@ from srtod.cli.options import (
     Overlap,
     PictureScore,
     Precision,
+    Scales,
     ScoreThreshold,
     SkipBad,
     Slice,
@@ -28,6 +30,7 @@ from srtod.cli.options import (
     Zoom,
     given_options,
     slicing_of,
+    views_of,
 )
 from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout
 
@@ -79,6 +82,8 @@ def predict(
     focus: Focus = None,
     focus_by: FocusBy = None,
     zoom: Zoom = None,
+    scales: Scales = "1",
+    flips: Flips = False,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.")] = 1,
     track: Annotated[bool, typer.Option("--track", help="Number the objects of a video.")] = False,
     pictures: Annotated[
@@ -105,7 +110,7 @@ def predict(
     about_job = {name: value for name, value in given.items() if name in JobOptions.model_fields}
     if stretch is not None:
         about_job["stretch"] = parse_stretch(stretch)
-    options = JobOptions.of(**about_job, slicing=slicing)
+    options = JobOptions.of(**about_job, slicing=slicing, views=views_of(scales, flips=flips))
     folder = output or next_free(OUTPUT, taken=resume)
     done = run_job(
         inputs, folder, options, weights=weights, trust_weights=trust_weights, in_shards=engine == "ray"

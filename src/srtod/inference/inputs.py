@@ -150,13 +150,13 @@ def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
     images: list[ImageFile | GivenImage] = []
     for number, item in enumerate(source, start=1):
         if isinstance(item, str | Path):
-            images += collect_images([item])
+            images += collect_images(item)
         else:
             images.append(GivenImage.of(item, number))
     return [replace(image, image_id=number) for number, image in enumerate(images, start=1)]
 
 
-def collect_images(inputs: Iterable[str | Path]) -> list[ImageFile]:
+def collect_images(inputs: str | Path | Iterable[str | Path]) -> list[ImageFile]:
     """List the images of files, folders (sub-folders, too), patterns such as ``"day1/*.png"``, addresses.
 
     Images of a folder follow one another as a person would count them (``2.jpg`` before ``10.jpg``); a file
@@ -166,7 +166,7 @@ def collect_images(inputs: Iterable[str | Path]) -> list[ImageFile]:
     Raises:
         InputError: an input does not exist, or holds no images, or an image's path is not UTF-8.
     """
-    found = search(inputs)
+    found = search([inputs] if isinstance(inputs, str | Path) else inputs)
     for note in found.notes:
         warnings.warn(note, stacklevel=2)
     if not found.images:

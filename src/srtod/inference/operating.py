@@ -1,17 +1,29 @@
 """The scores from which on detections count: those that weights were calibrated for, by class."""
 
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from srtod.detectors.config import OperatingPoint
+from srtod.support.errors import InputError
 from srtod.support.progress import say
 from srtod.types import Detections, Finder
 
 Least = Tensor | None
 """The smallest score of each class, ``[classes]``; None for no limit."""
+
+
+class LimitedFinder(Finder, Protocol):
+    """What keeps only detections of some score.
+
+    Attributes:
+        least: scores of each class below which no detection is kept; None keeps all.
+    """
+
+    least: Least
 
 
 def operating_point(finder: Finder) -> OperatingPoint | None:
@@ -20,10 +32,18 @@ def operating_point(finder: Finder) -> OperatingPoint | None:
     return None if held is None else OperatingPoint(**held)
 
 
-def calibrated_scores(finder: Finder) -> Least:
-    """The scores from which on its detections count, where the finder computes."""
-    point = operating_point(finder)
-    return None if point is None else torch.tensor(point.thresholds, device=finder.device)
+def scores_to_reach(finder: Finder, score_threshold: float | None) -> Least:
+    """The score that is asked for, of every class, or else those that the weights were calibrated for.
+
+    Raises:
+        InputError: a score out of range.
+    """
+    if score_threshold is None:
+        point = operating_point(finder)
+        return None if point is None else torch.tensor(point.thresholds, device=finder.device)
+    if not (isinstance(score_threshold, Real) and 0 <= score_threshold <= 1):
+        raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
+    return torch.full((len(finder.classes),), float(score_threshold), device=finder.device)
 
 
 def at_least(found: Detections, least: Least) -> Detections:

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,10 +21,11 @@ from srtod.detectors.zoo import load
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
 from srtod.inference.memory import fitting_pixels
-from srtod.inference.operating import at_least, calibrated_scores, say_operating_point
+from srtod.inference.operating import Least, at_least, say_operating_point, scores_to_reach
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference
+from srtod.inference.views import ONE_VIEW, Views, in_views
 from srtod.nn.modes import evaluating
 from srtod.support.devices import choose_device, in_precision, predicts_channels_last, require_precision
 from srtod.support.errors import InputError
@@ -49,6 +50,8 @@ def predict(
     batch_size: int = 1,
     stretch: Stretch | None = None,
     trust_weights: bool = False,
+    scales: Sequence[float] = (1.0,),
+    flips: bool = False,
 ) -> Iterator[Prediction]:
     """Find objects in images, one :class:`~srtod.inference.prediction.Prediction` each, in their order.
 
@@ -66,6 +69,8 @@ def predict(
         batch_size: images, or slices of one, that go through the network together.
         stretch: which values of files of more than 8 bits become 0 and 255; None: as trained.
         trust_weights: take a .pt2 file, too, which can run any code as it is loaded.
+        scales: look at each image, or slice, once at each of these scales, and put together what they show.
+        flips: look at each mirrored, too.
 
     Yields:
         The prediction of each image. No more than some batches of images are held.
@@ -77,6 +82,7 @@ def predict(
     images = images_of(source)
     slicing = slice if slice is None or isinstance(slice, Slicing) else Slicing(slice)
     stretch = parse_stretch(stretch if stretch is None else str(stretch).strip("()[]"))
+    views = Views(tuple(map(float, scales)), flips)
     if isinstance(weights, str | Path):
         finder = load_finder(
             weights,
@@ -84,6 +90,7 @@ def predict(
             score_threshold=score_threshold,
             precision=precision,
             trust_weights=trust_weights,
+            views=views,
         )
     elif not (callable(weights) and hasattr(weights, "classes") and hasattr(weights, "device")):
         raise InputError(f"weights: a file, a name or a detector is needed, not {type(weights).__name__}")
@@ -92,7 +99,8 @@ def predict(
             f"device {device!r}: the detector at hand is on {weights.device}; move it with .to()"
         )
     else:
-        finder = _AtHand(weights, score_threshold, precision)
+        finder = in_views(_AtHand(weights, precision), views)
+        finder.least = scores_to_reach(finder, score_threshold)
     return predictions(finder, images, batch_size=batch_size, slicing=slicing, stretch=stretch)
 
 
@@ -135,6 +143,7 @@ def load_finder(
     stretch: Stretch | None = None,
     trust_weights: bool = False,
     calibrated: bool = True,
+    views: Views = ONE_VIEW,
 ) -> Finder:
     """Load what finds objects: an exported file (.onnx, .xml, .pt2), or what :func:`load_detector` takes.
 
@@ -144,6 +153,7 @@ def load_finder(
 
     It keeps the detections that reach the scores that its weights were calibrated for, and says so, unless
     a ``score_threshold`` is given; without ``calibrated``, where detections are to be measured, it keeps all.
+    Of several ``views`` these scores are those of what they show together.
 
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
@@ -152,11 +162,14 @@ def load_finder(
         _require_plain(weights, device, score_threshold, precision)
         finder = open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
     else:
+        of_one_view = score_threshold if views.one else None
         finder = load_detector(
-            weights, device=device, score_threshold=score_threshold, precision=precision, stretch=stretch
+            weights, device=device, score_threshold=of_one_view, precision=precision, stretch=stretch
         )
-    if calibrated:
-        finder.least = calibrated_scores(finder)
+    finder = in_views(finder, views)
+    if calibrated or score_threshold is not None:
+        finder.least = scores_to_reach(finder, score_threshold)
+    if calibrated and score_threshold is None:
         say_operating_point(finder, weights)
     return finder
 
@@ -217,15 +230,12 @@ def predictions(
 class _AtHand:
     """A detector as it is, which finds in evaluation mode whatever mode it is in."""
 
-    def __init__(self, finder: Finder, score_threshold: float | None, precision: Precision) -> None:
+    def __init__(self, finder: Finder, precision: Precision) -> None:
         require_precision(precision, finder.device)
-        given = 0 if score_threshold is None else score_threshold
-        if not (isinstance(given, Real) and 0 <= given <= 1):
-            raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
         self.classes, self.device = finder.classes, finder.device
-        self.finder, self._precision, self._least = finder, precision, calibrated_scores(finder)
-        if score_threshold is not None:
-            self._least = torch.full((len(finder.classes),), float(given), device=finder.device)
+        self.finder, self._precision = finder, precision
+        self.least: Least = None
+        self.config = getattr(finder, "config", {})
         self.self_reconstruction = getattr(finder, "self_reconstruction", None)
         self.explain = getattr(finder, "explain", None)
 
@@ -234,7 +244,7 @@ class _AtHand:
         mode = evaluating(self.finder) if isinstance(self.finder, nn.Module) else nullcontext()
         with mode, in_precision(self._precision, self.device):
             results = self.finder(images)
-        return [at_least(found, self._least) for found in results]
+        return [at_least(found, self.least) for found in results]
 
 
 def _raise(_: AnyImage, error: InputError) -> None:

@@ -23,7 +23,7 @@ from srtod.types import Detections
 if TYPE_CHECKING:
     import supervision
 
-_ENCODING: dict[str, dict[str, Any]] = {".png": {"compress_level": 4}, ".jpg": {"quality": 95}}
+_ENCODING: dict[str, dict[str, Any]] = {".png": {"compress_level": 2}, ".jpg": {"quality": 95}}
 """PNG is written fast, JPEG with few traces on thin lines."""
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout, Precision, Stretch
 from srtod.inference.slices import Slicing
+from srtod.inference.views import ONE_VIEW, Views
 from srtod.support.errors import InputError
 from srtod.support.validation import validated
 
@@ -36,6 +37,7 @@ class JobOptions(BaseModel):
         score_threshold: keep detections of at least this score; None: as calibrated, else as trained.
         batch_size: images, frames, or slices of one, that go through the network together.
         slicing: look at each image in slices; then it may be larger than what is read whole.
+        views: look at each image, frame or slice in several views.
         stretch: which values of images of more than 8 bits become 0 and 255; None: as trained.
         skip_bad: leave out what cannot be read, instead of stopping.
         resume: go on with the job in the output folder.
@@ -58,6 +60,7 @@ class JobOptions(BaseModel):
     score_threshold: float | None = None
     batch_size: int = Field(default=1, ge=1)
     slicing: Slicing | None = None
+    views: Views = ONE_VIEW
     stretch: Stretch | None = None
     skip_bad: bool = False
     resume: bool = False
@@ -100,7 +103,7 @@ class JobOptions(BaseModel):
 
     def deciding(self, *names: str) -> dict[str, Any]:
         """What decides the results, as plain values: what is always so, and the options of these names."""
-        always = {"slicing", "score_threshold", "precision", "stretch"}
+        always = {"slicing", "views", "score_threshold", "precision", "stretch"}
         return self.model_dump(mode="json", include=always | set(names))
 
 

@@ -61,6 +61,7 @@ def run_job(
         precision=options.precision,
         stretch=options.stretch,
         trust_weights=trust_weights,
+        views=options.views,
     )
     if in_shards:
         options.require("--engine ray")

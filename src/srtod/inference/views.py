@@ -1,0 +1,120 @@
+"""Several views of an image, enlarged, shrunk or mirrored, put together into one set of detections."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srtod.boxes.fusion import fuse_views
+from srtod.inference.operating import Least, LimitedFinder, at_least
+from srtod.support.errors import InputError
+from srtod.types import Detections, Finder
+
+LARGEST_SCALE = 4.0
+"""Of a view; memory and time grow with its square."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How often, and how, an image is looked at.
+
+    Attributes:
+        scales: factors of both sides, one view each.
+        flips: look at each of them mirrored left to right, too.
+
+    Raises:
+        InputError: no scale, one that stands twice, or one not in 0..:data:`LARGEST_SCALE`.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or len(set(self.scales)) < len(self.scales):
+            raise InputError(f"scales {self.scales}: give at least one, and each once")
+        for scale in self.scales:
+            if not (math.isfinite(scale) and 0 < scale <= LARGEST_SCALE):
+                raise InputError(f"scale {scale:g}: give a factor of both sides, up to {LARGEST_SCALE:g}")
+
+    @property
+    def one(self) -> bool:
+        """Whether they are the image as it is, and nothing else."""
+        return self == ONE_VIEW
+
+
+ONE_VIEW = Views()
+"""The image as it is."""
+
+
+class ViewedFinder:
+    """Finds objects in several views of each image; what else it is asked for, its finder answers.
+
+    Args:
+        finder: looks at the views.
+        views: which these are.
+
+    Attributes:
+        least: scores of each class below which no detection is kept; None keeps all.
+    """
+
+    def __init__(self, finder: Finder, views: Views) -> None:
+        self.finder = finder
+        self.views = views
+        self.least: Least = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self.finder.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes its images."""
+        return self.finder.device
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "finder":  # not there yet, as in a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.finder, name)
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""
+        views = [
+            self._look(images, scale, mirrored=mirrored)
+            for scale in self.views.scales
+            for mirrored in (False, True)[: 1 + self.views.flips]
+        ]
+        return [at_least(fuse_views(own), self.least) for own in zip(*views, strict=True)]
+
+    def _look(self, images: Sequence[Tensor], scale: float, *, mirrored: bool) -> list[Detections]:
+        """What one view of each image shows, in pixels of the image."""
+        seen = [_scaled(image.flip(-1) if mirrored else image, scale) for image in images]
+        return [
+            _restored(found, image, view, mirrored=mirrored)
+            for found, image, view in zip(self.finder(seen), images, seen, strict=True)
+        ]
+
+
+def in_views(finder: LimitedFinder, views: Views) -> LimitedFinder:
+    """Let something that finds look at several views; for the image as it is alone it stays as it is."""
+    return finder if views.one else ViewedFinder(finder, views)
+
+
+def _scaled(image: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return image
+    size = [max(round(side * scale), 1) for side in image.shape[1:]]
+    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def _restored(found: Detections, image: Tensor, view: Tensor, *, mirrored: bool) -> Detections:
+    (height, width), (rows, columns) = image.shape[1:], view.shape[1:]
+    boxes = found["boxes"] * found["boxes"].new_tensor([width / columns, height / rows] * 2)
+    if mirrored:
+        left, top, right, bottom = boxes.unbind(1)
+        boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
+    return {"boxes": boxes, "scores": found["scores"], "labels": found["labels"]}
