@@ -28,6 +28,8 @@ ROWS = (
         "slices", "slices that cover every image", "model.anchor_scale=2", "data.slice=192", "data.crop=null"
     ),
     _row("camera", "changes as of cameras", "model.anchor_scale=2", *(f"data.{own}" for own in CAMERA)),
+    _row("nwd", "proposals assigned by NWD", "model.anchor_scale=2", "model.rpn_nwd=8"),
+    _row("paste", "up to 8 copies pasted", "model.anchor_scale=2", "data.paste=8"),
     _row("repeat", "rare classes repeated", "model.anchor_scale=2", "train.repeat_below=0.1"),
     _row("atss", "ATSS", *ATSS, base=None),
     _row("atss-reach-1", "ATSS, objects reach one cell", *ATSS, "model.least_reach=1", base="atss"),

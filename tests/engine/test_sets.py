@@ -125,6 +125,53 @@ def test_images_without_boxes(squares):
     assert len(training_records(squares, DataRecipe(images_without_boxes=False), seed=0)) == 5
 
 
+@pytest.fixture
+def negatives(tmp_path):
+    for name, side in (("day/a.png", 40), ("b.jpg", 64)):
+        (tmp_path / "none" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, 40)).save(tmp_path / "none" / name)
+    return tmp_path / "none"
+
+
+def test_negatives_are_learned_from_beside_the_others(squares, negatives):
+    for boxes in (True, False):
+        recipe = DataRecipe(negatives=str(negatives), images_without_boxes=boxes)
+        plain = training_records(squares, DataRecipe(images_without_boxes=boxes), seed=0)
+        records = training_records(squares, recipe, seed=0)
+        assert records[: len(plain)] == plain
+        assert [record.image_id for record in records[len(plain) :]] == ["b.jpg", "day/a.png"]
+    sample, target = DetectionDataset(records, classes=squares.classes)[len(records) - 1]
+    assert sample.shape == (3, 40, 40)
+    assert target["boxes"].shape == (0, 4)
+
+
+def test_every_slice_of_negatives_is_learned_from(squares, negatives):
+    recipe = DataRecipe(negatives=str(negatives), slice=32, slice_overlap=0.0, empty_slices=0.0)
+    names = [str(record.image_id) for record in training_records(squares, recipe, seed=0)]
+    assert sum(name.startswith("b.jpg") for name in names) == 4
+    assert sum(name.startswith("day/a.png") for name in names) == 4
+
+
+def test_damaged_negatives_are_left_out_and_told(squares, negatives, capsys):
+    (negatives / "c.jpg").write_bytes(b"no image")
+    truncated = negatives / "d.png"
+    truncated.write_bytes((negatives / "day" / "a.png").read_bytes()[:60])
+    recipe = DataRecipe(negatives=str(negatives))
+    assert len(training_records(squares, recipe, seed=0)) == 6 + 2
+    said = capsys.readouterr().err
+    assert "c.jpg" in said
+    assert "d.png" in said
+    training_records(squares, recipe, seed=0, quiet=True)
+    assert "left out" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_without_negatives_is_refused(squares, tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=rf"data\.negatives: .*{name}"):
+        training_records(squares, DataRecipe(negatives=str(tmp_path / name)), seed=0)
+
+
 def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
     ignoring = tuple(replace(record, ignore=~record.ignore) for record in squares.records[:3])
     mixed = replace(squares, records=(*ignoring, squares.records[3]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srtod.data.images import depth_note, read_image
+from srtod.data.images import depth_note, image_size, read_image
 from srtod.defaults import Stretch
 from srtod.support.errors import InputError
 
@@ -110,6 +110,17 @@ class ImageRecord:
             annotation_ids=self.annotation_ids[index],
             attributes=tuple(self.attributes[row] for row in rows),
         )
+
+
+def empty_record(path: Path, folder: Path) -> ImageRecord:
+    """The record of an image below a folder in which nothing is marked; its path there is its id.
+
+    Raises:
+        InputError: it is no image.
+    """
+    name, none = path.relative_to(folder).as_posix(), np.zeros(0, dtype=np.int64)
+    boxes, ignore = np.zeros((0, 4)), np.zeros(0, dtype=bool)
+    return ImageRecord(name, name, path, *image_size(path), boxes, none, ignore, none)
 
 
 @dataclass(frozen=True)

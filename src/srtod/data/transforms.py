@@ -76,7 +76,7 @@ class RandomFlip:
         dim, low, high = (-1, 0, 2) if self.direction == "horizontal" else (-2, 1, 3)
         boxes = target["boxes"].clone()
         boxes[:, [low, high]] = image.shape[dim] - boxes[:, [high, low]]
-        return image.flip(dim), _with(target, boxes=boxes)
+        return image.flip(dim), replaced(target, boxes=boxes)
 
 
 @dataclass(frozen=True)
@@ -151,18 +151,18 @@ class Degrade:
     ) -> tuple[Tensor, AnyTarget]:
         """Return the changed image, uint8, and the target as it is."""
         if self.gamma:
-            power = (1 + self.gamma) ** _uniform(-1, 1, generator)
+            power = (1 + self.gamma) ** uniform(-1, 1, generator)
             image = F.adjust_gamma_image(image, power)
         if self.grey and _chance(self.grey, generator):
             image = F.rgb_to_grayscale_image(image, num_output_channels=3)
-        if self.blur and (sigma := _uniform(0, self.blur, generator)) > _LEAST_BLUR:
+        if self.blur and (sigma := uniform(0, self.blur, generator)) > _LEAST_BLUR:
             image = F.gaussian_blur_image(image, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2)
         if self.noise:
-            strength = 255 * _uniform(0, self.noise, generator)
+            strength = 255 * uniform(0, self.noise, generator)
             noise = torch.randn(image.shape, generator=generator) * strength
             image = (image + noise).round_().clamp_(0, 255).to(image.dtype)
         if self.jpeg and _chance(self.jpeg, generator):
-            image = _as_jpeg(image, round(_uniform(30, 95, generator)))
+            image = _as_jpeg(image, round(uniform(30, 95, generator)))
         return image, target
 
 
@@ -187,8 +187,8 @@ def crop(
         The window ``[3, height, width]`` and its target.
     """
     clipped, inside, cut = clip_boxes(target["boxes"], Window(left, top, left + width, top + height))
-    kept = _with(target, boxes=clipped, ignore=ignored(target) | cut)
-    kept = _with(kept, **{key: kept[key][inside] for key in ("boxes", "labels", "ignore")})
+    kept = replaced(target, boxes=clipped, ignore=ignored(target) | cut)
+    kept = replaced(kept, **{key: kept[key][inside] for key in ("boxes", "labels", "ignore")})
     # A copy: a view would take the whole image along to whatever process it is sent to.
     return F.crop_image(image, top, left, height, width).clone(), kept
 
@@ -213,7 +213,8 @@ def ignored(target: Target) -> Tensor:
     return target.get("ignore", torch.zeros(len(target["boxes"]), dtype=torch.bool))
 
 
-def _with(target: AnyTarget, **changes: Tensor) -> AnyTarget:
+def replaced(target: AnyTarget, **changes: Tensor) -> AnyTarget:
+    """The target with other boxes, labels or what it says besides."""
     return cast("AnyTarget", {**target, **changes})
 
 
@@ -228,7 +229,8 @@ def _as_jpeg(image: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 
 
-def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """Draw a number between two."""
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 

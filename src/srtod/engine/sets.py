@@ -11,8 +11,9 @@ from accelerate.utils import gather_object
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
+from srtod.data.folders import image_files
 from srtod.data.images import stretched
-from srtod.data.records import SOME, AnnotatedSet, ImageRecord, told
+from srtod.data.records import SOME, AnnotatedSet, Fault, ImageRecord, empty_record, told
 from srtod.data.slicing import sliced
 from srtod.defaults import Stretch
 from srtod.recipes import DataRecipe
@@ -134,11 +135,16 @@ def _tell_shared(train: AnnotatedSet, val: AnnotatedSet, *, quiet: bool) -> None
         )
 
 
-def training_records(train: AnnotatedSet, recipe: DataRecipe, *, seed: int) -> tuple[ImageRecord, ...]:
+def training_records(
+    train: AnnotatedSet, recipe: DataRecipe, *, seed: int, quiet: bool = False
+) -> tuple[ImageRecord, ...]:
     """Return the images, or their slices, to train on: all, or those in which an object is marked.
 
+    Behind them come the images of the recipe's ``negatives``, or all of their slices.
+
     Raises:
-        InputError: nothing is marked at all that is not to be ignored.
+        InputError: nothing is marked at all that is not to be ignored; or the folder of negatives is not
+            there, or holds no image that can be read.
     """
     marked = tuple(record for record in train.records if (~record.ignore).any())
     if not marked:
@@ -146,9 +152,30 @@ def training_records(train: AnnotatedSet, recipe: DataRecipe, *, seed: int) -> t
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
         )
     records = train.records if recipe.images_without_boxes else marked
+    empty = () if recipe.negatives is None else _negatives(train, Path(recipe.negatives), quiet=quiet)
     if recipe.slice is None:
-        return records
-    return sliced(records, recipe.slice, overlap=recipe.slice_overlap, empty=recipe.empty_slices, seed=seed)
+        return (*records, *empty)
+    cut = partial(sliced, side=recipe.slice, overlap=recipe.slice_overlap, seed=seed)
+    return (*cut(records, empty=recipe.empty_slices), *cut(empty, empty=1.0))
+
+
+def _negatives(train: AnnotatedSet, folder: Path, *, quiet: bool) -> tuple[ImageRecord, ...]:
+    """The images of a folder, in which nothing is marked, read as those of the training set are."""
+    if not folder.is_dir():
+        raise InputError(f"data.negatives: {folder}: no such folder")
+    records, faults = [], []
+    for path in image_files(folder):
+        try:
+            records.append(empty_record(path, folder))
+        except InputError as error:
+            faults.append(Fault(path, str(error).removeprefix(f"{path}: ")))
+    held = AnnotatedSet(folder, "images", "", train.classes, tuple(records), tuple(faults))
+    stretches = {record.stretch for record in train.records}
+    alike = held.stretched(*stretches) if len(stretches) == 1 else held
+    sound = checked(alike, skip_bad=True, quiet=quiet)
+    if not sound.records:
+        raise InputError(f"data.negatives: {folder} holds no images that can be read")
+    return sound.records
 
 
 def common_stretch(train: AnnotatedSet) -> Stretch:

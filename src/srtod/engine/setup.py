@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Batch, on_device
+from srtod.data.pasting import PasteCopies
 from srtod.data.records import AnnotatedSet
 from srtod.data.transforms import ColorJitter, Compose, Degrade, RandomCrop, RandomFlip
 from srtod.detectors.detector import Detector
@@ -201,11 +202,11 @@ def _updates_statistics(model: nn.Module) -> bool:
 
 
 def training_dataset(
-    recipe: Recipe, train_set: AnnotatedSet, val_set: AnnotatedSet | None
+    recipe: Recipe, train_set: AnnotatedSet, val_set: AnnotatedSet | None, *, quiet: bool = False
 ) -> tuple[DetectionDataset, dict[str, Any]]:
     """Return the images as the recipe wants them, and what tells these data from others."""
     held_out = () if val_set is None else val_set.records
-    records = training_records(train_set, recipe.data, seed=recipe.train.seed)
+    records = training_records(train_set, recipe.data, seed=recipe.train.seed, quiet=quiet)
     data = {
         "images": len(records),
         "boxes": sum(len(record.boxes) for record in records),
@@ -225,6 +226,7 @@ def _augmentation(recipe: DataRecipe) -> Compose:
     return Compose(
         [
             *crops,
+            PasteCopies(recipe.paste),
             RandomFlip("horizontal", recipe.horizontal_flip),
             RandomFlip("vertical", recipe.vertical_flip),
             ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),

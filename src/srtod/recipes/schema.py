@@ -57,8 +57,11 @@ class DataRecipe(Section):
         empty_slices: share of the slices without an object that are learned from.
         crop_on_objects: probability that the piece is laid around an object, so that sparse images do not
             give mostly empty pieces.
+        paste: copies of the piece's own objects, 0 to this many, that are pasted at free places of it.
         brightness, contrast: change each by a factor drawn from 1 - x to 1 + x.
         gamma, grey, blur, noise, jpeg: see :class:`~srtod.data.transforms.Degrade`.
+        negatives: folder of images that show none of the objects, to learn from beside the others; for the
+            lights, birds or waves that are taken for objects.
         images_without_boxes: train on images in which nothing is marked, too.
     """
 
@@ -69,6 +72,7 @@ class DataRecipe(Section):
     slice: Pixels | None = None
     slice_overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.2
     empty_slices: Share = 0.1
+    paste: Annotated[int, Field(ge=0, le=1000)] = 0
     brightness: Share = 0.0
     contrast: Share = 0.0
     gamma: Annotated[float, Field(ge=0, le=4)] = 0.0
@@ -76,6 +80,7 @@ class DataRecipe(Section):
     blur: Annotated[float, Field(ge=0, le=10)] = 0.0
     noise: Share = 0.0
     jpeg: Share = 0.0
+    negatives: str | None = None
     images_without_boxes: bool = True
 
     @property

@@ -12,7 +12,7 @@ from srtod.boxes.assigners.base import BACKGROUND, IGNORED
 from srtod.boxes.assigners.hierarchical import HierarchicalAssigner
 from srtod.boxes.assigners.max_iou import MaxIoUAssigner
 from srtod.boxes.grid import AnchorGrid
-from srtod.boxes.overlaps import box_iou, gaussian_similarity, largest_iof, paired_iou
+from srtod.boxes.overlaps import box_iou, gaussian_similarity, largest_iof, paired_iou, paired_wasserstein
 from srtod.boxes.references import References
 
 CPU = torch.device("cpu")
@@ -37,7 +37,10 @@ GRIDS = {
 
 
 def dense_max_iou(boxes, objects, own):
-    overlaps = box_iou(objects, boxes.boxes)
+    if own.nwd is None:
+        overlaps = box_iou(objects, boxes.boxes)
+    else:
+        overlaps = paired_wasserstein(boxes.boxes[None], objects[:, None], unit=own.nwd)
     best, nearest = overlaps.max(dim=0)
     assigned = torch.where(best >= own.positive_iou, nearest, IGNORED)
     assigned[best < own.negative_iou] = BACKGROUND
@@ -92,6 +95,8 @@ CASES = {
         dense_max_iou),
     "max IoU, every object claims": (
         MaxIoUAssigner(positive_iou=0.5, negative_iou=0.4, match_low_quality=True), dense_max_iou),
+    "max NWD": (MaxIoUAssigner(positive_iou=0.7, negative_iou=0.3, minimum_iou=0.3, match_low_quality=True,
+        nwd=12.8), dense_max_iou),
     "max IoU, no object claims": (MaxIoUAssigner(positive_iou=0.2, negative_iou=0.0), dense_max_iou),
     "ATSS": (ATSSAssigner(), dense_atss),
     "ATSS of one": (ATSSAssigner(nearest=1), dense_atss),

@@ -1,18 +1,23 @@
 """Each box finds the object it overlaps most."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, ranked, unranked
+from srtod.boxes.overlaps import paired_wasserstein
 from srtod.boxes.references import Pairs, References, as_references
 
 
 @dataclass(frozen=True)
 class MaxIoUAssigner:
     """Assign each box to the object it overlaps most (Faster R-CNN), the first of equal ones.
+
+    With ``nwd`` the normalised Wasserstein distance takes the place of the IoU in all of this (Xu et al.,
+    ISPRS 2022): objects that hardly overlap any box find those near them.
 
     Attributes:
         positive_iou: at least this IoU with an object makes a box positive.
@@ -21,12 +26,21 @@ class MaxIoUAssigner:
         match_low_quality: every object also claims the boxes that overlap it most, ties included; where two
             objects claim one box the later gets it. An object that no box touches claims none (in
             MMDetection it claims all of them where ``minimum_iou`` is 0).
+        nwd: unit of the distance in pixels (:func:`~srtod.boxes.overlaps.paired_wasserstein`); None for IoU.
+
+    Raises:
+        ValueError: ``nwd`` with a least value of 0, at which everything would be near.
     """
 
     positive_iou: float
     negative_iou: float
     minimum_iou: float = 0.0
     match_low_quality: bool = False
+    nwd: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.nwd is not None and not self._least > 0:
+            raise ValueError("nwd: negative_iou and, with match_low_quality, minimum_iou must be above 0")
 
     def __call__(self, levels: Sequence[Tensor] | References, objects: Tensor) -> Tensor:
         """Assign (see :class:`~srtod.boxes.assigners.base.Assigner`)."""
@@ -36,7 +50,7 @@ class MaxIoUAssigner:
             return claimed_by
         last = len(objects) - 1
         ranks = torch.full_like(claimed_by, last)  # at first each box overlaps the first object by 0
-        for pairs in boxes.overlapping(objects):
+        for pairs in self._pairs(boxes, objects):
             ranks.scatter_reduce_(0, pairs.boxes, ranked(pairs.values, last - pairs.objects), "amax")
             if self.match_low_quality:
                 claims = torch.where(self._claimed(pairs, len(objects)), pairs.objects, BACKGROUND)
@@ -45,6 +59,23 @@ class MaxIoUAssigner:
         nearest = (last - behind).masked_fill_(best < self.positive_iou, IGNORED)
         nearest.masked_fill_(best < self.negative_iou, BACKGROUND)
         return torch.where(claimed_by >= 0, claimed_by, nearest)
+
+    @property
+    def _least(self) -> float:
+        """Below it a value means nothing: the box is background, and claimed by nobody."""
+        return min(self.negative_iou, self.minimum_iou) if self.match_low_quality else self.negative_iou
+
+    def _pairs(self, boxes: References, objects: Tensor) -> Iterator[Pairs]:
+        """All pairs whose value may mean something, among others."""
+        if self.nwd is None:
+            yield from boxes.overlapping(objects)
+            return
+        # The centre of a box that is near enough lies in the object with so much around it.
+        reach = self.nwd * -math.log(self._least)
+        around = objects + objects.new_tensor([-reach, -reach, reach, reach])
+        for pairs in boxes.overlapping(around):
+            near = paired_wasserstein(boxes.boxes[pairs.boxes], objects[pairs.objects], unit=self.nwd)
+            yield pairs._replace(values=near)
 
     def _claimed(self, pairs: Pairs, number: int) -> Tensor:
         """Which pairs are those of an object, one of ``number``, and a box that it claims, bool ``[P]``."""

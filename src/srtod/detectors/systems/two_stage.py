@@ -1,6 +1,7 @@
 """Two-stage systems: their options, and the parts that several of them share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -102,9 +103,12 @@ class RCNNConfig(FPNTwoStageConfig):
         rfla: the switches of receptive-field anchors and hierarchical assignment in place of scaled anchors
             and max IoU; True means the defaults, which the system ``rfla`` has anyway. ``anchor_scale``
             cannot be given with it.
+        rpn_nwd: assign anchors by the normalised Wasserstein distance (Xu et al., ISPRS 2022) with this unit
+            in pixels, the mean size of the objects, in place of the IoU; None for the IoU.
     """
 
     rfla: Annotated[RFLASwitches | None, BeforeValidator(rfla_switches)] = None
+    rpn_nwd: Open[Annotated[float, Field(gt=0)] | None] = None
 
     @model_validator(mode="after")
     def _receptive_fields_have_no_scale(self) -> Self:
@@ -112,6 +116,10 @@ class RCNNConfig(FPNTwoStageConfig):
             raise ValueError(
                 f"{self.system}: anchor_scale is not for receptive-field anchors, which have no scales; "
                 "rfla.fraction and rfla.fields set their size; leave it out (--set model.anchor_scale=null)"
+            )
+        if self.rfla is not None and self.rpn_nwd is not None:
+            raise ValueError(
+                f"{self.system}: rpn_nwd is not for receptive-field anchors, which have their own"
             )
         return self
 
@@ -178,7 +186,8 @@ def rcnn_proposals(
     """A region proposal network; with RFLA its anchors and their assignment are those of that paper."""
     rfla = config.rfla
     if rfla is None:
-        return rpn(config, pyramid, scaled_anchors(config, pyramid), beta=beta, border=border)
+        anchors, assigner = scaled_anchors(config, pyramid), replace(RPN_ASSIGNER, nwd=config.rpn_nwd)
+        return rpn(config, pyramid, anchors, beta=beta, border=border, assigner=assigner)
     first, second = rfla.positives
     return rpn(
         config,
