@@ -95,6 +95,24 @@ def test_regions_to_ignore_are_not_painted_over():
         assert overlap(found["boxes"]) == 0
 
 
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        ((20, 30, 26, 34), (26, 31, 30, 35)),  # neighbours
+        ((20, 30, 36, 46), (26, 36, 30, 40)),  # one within the other
+    ],
+)
+def test_nothing_comes_along_without_a_box(boxes):
+    image, target = scene(*boxes)
+    for seed in range(5):
+        assert torch.equal(pasted(image, target, seed=seed)[0], image)
+    image, target = scene(*boxes, (60, 60, 66, 66))
+    counts = [len(pasted(image, target, seed=seed)[1]["boxes"]) for seed in range(8)]
+    assert max(counts) > 3
+    for seed in range(8):
+        assert (pasted(image, target, seed=seed)[1]["labels"][3:] == 2).all()
+
+
 def test_none_is_the_image_as_it_is():
     image, target = scene((20, 30, 26, 34))
     generator = torch.Generator().manual_seed(0)

@@ -8,7 +8,8 @@ from PIL import Image
 
 from srtod.data.dataset import DetectionDataset
 from srtod.engine.sets import Source, common_stretch, held_out_split, training_records, training_sets
-from srtod.recipes import DataRecipe
+from srtod.engine.setup import training_dataset
+from srtod.recipes import DataRecipe, Recipe
 from srtod.support.errors import InputError
 
 
@@ -133,6 +134,18 @@ def negatives(tmp_path):
     return tmp_path / "none"
 
 
+def test_copies_are_pasted_anew_in_every_epoch_and_the_same_in_every_run(squares):
+    dataset, _ = training_dataset(Recipe(data=DataRecipe(paste=20, horizontal_flip=0)), squares, None)
+    counts = []
+    for epoch in (0, 1, 0):
+        dataset.set_epoch(epoch)
+        counts.append([len(dataset[index][1]["boxes"]) for index in range(len(dataset))])
+    plain = [len(record.boxes) for record in squares.records]
+    assert counts[0] == counts[2] != counts[1]
+    assert all(count >= own for count, own in zip(counts[0], plain, strict=True))
+    assert counts[0] != plain
+
+
 def test_negatives_are_learned_from_beside_the_others(squares, negatives):
     for boxes in (True, False):
         recipe = DataRecipe(negatives=str(negatives), images_without_boxes=boxes)
@@ -163,6 +176,15 @@ def test_damaged_negatives_are_left_out_and_told(squares, negatives, capsys):
     assert "d.png" in said
     training_records(squares, recipe, seed=0, quiet=True)
     assert "left out" not in capsys.readouterr().err
+
+
+def test_images_of_the_set_are_no_negatives(squares, negatives):
+    recipe = DataRecipe(negatives=str(squares.records[0].path.parent))
+    with pytest.raises(InputError, match="is an image of the data set"):
+        training_records(squares, recipe, seed=0)
+    held_out = [replace(squares.records[0], path=negatives / "b.jpg")]
+    with pytest.raises(InputError, match=r"b\.jpg is an image of the data set"):
+        training_records(squares, DataRecipe(negatives=str(negatives)), seed=0, held_out=held_out)
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

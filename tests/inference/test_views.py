@@ -72,6 +72,24 @@ def test_scores_count_once_views_are_together(picture):
     assert len(finder([picture])[0]["scores"]) == 0
 
 
+def test_limits_hold_for_what_all_views_show_together(picture):
+    inner = Bright()
+    inner.config = {"score_threshold": 0.25, "detections_per_image": 0}
+    assert len(in_views(inner, Views((1, 2)))([picture])[0]["scores"]) == 0
+    inner.config["detections_per_image"] = 1
+    assert len(in_views(inner, Views((1, 2)))([picture])[0]["scores"]) == 1
+    inner.config["score_threshold"] = 0.35
+    assert len(in_views(inner, Views((1, 2)))([picture])[0]["scores"]) == 0
+
+
+def test_scales_are_refused_where_all_images_become_one_size():
+    inner = Bright()
+    inner.config = {"resize": (1333, 800)}
+    with pytest.raises(InputError, match=r"sides of at most \(1333, 800\)"):
+        in_views(inner, Views((1, 2)))
+    in_views(inner, Views((1,), flips=True))
+
+
 def test_what_the_finder_knows_is_known():
     finder = copy.copy(ViewedFinder(Bright(), Views((1, 2))))
     assert (finder.classes, finder.config) == (("bright",), {"stretch": "full"})
@@ -83,6 +101,12 @@ def test_larger_views_leave_less_memory():
     inner = Bright()
     ratio = fitting_pixels(inner) / fitting_pixels(in_views(inner, Views((1, 2))))
     assert ratio == pytest.approx(4, rel=0.2)
+
+
+@pytest.mark.parametrize("scales", [1.5, "1,1.5", [None]])
+def test_what_is_no_list_of_scales_is_refused(scales):
+    with pytest.raises(InputError, match="give factors of both sides"):
+        next(srtod.predict(torch.rand(3, 32, 32), weights=Bright(), scales=scales))
 
 
 @pytest.mark.parametrize("scales", [(), (1, 1), (0,), (-1,), (5,), (float("nan"),)])
@@ -103,6 +127,10 @@ def test_a_detector_at_hand_looks_at_views(detector):
     image = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
     one = next(srtod.predict(image, weights=detector))
     several = next(srtod.predict(image, weights=detector, scales=(1, 1.5), flips=True))
+    assert torch.equal(
+        torch.as_tensor(next(detector.predict(image, scales=(1, 1.5), flips=True)).scores),
+        torch.as_tensor(several.scores),
+    )
     some = next(srtod.predict(image, weights=detector, scales=(1, 1.5), score_threshold=0.009))
     assert len(one.scores)
     assert several.scores.max() <= 1
@@ -128,4 +156,4 @@ def test_scales_that_are_no_numbers_are_refused(tmp_path):
     Image.new("RGB", (96, 64)).save(tmp_path / "a.png")
     result = CliRunner().invoke(app, ["predict", str(tmp_path / "a.png"), "--scales", "1;2"])
     assert result.exit_code != 0
-    assert "--scales 1;2: give factors" in result.output + str(result.exception)
+    assert "give factors of both sides" in result.output + str(result.exception)

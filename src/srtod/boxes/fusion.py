@@ -43,13 +43,13 @@ def fuse_views(views: Sequence[Detections]) -> Detections:
     kept = suppress_pairs(scores, first, second)
     owners = _owners(kept, first, second, scores)
     seen = _best_of_each_view(owners, origins, scores, len(views))
-    owners, weights = owners[seen], scores[seen].to(boxes.dtype)
+    owners = owners[seen]
+    weights = scores[seen].to(boxes.dtype).clamp(min=torch.finfo(boxes.dtype).tiny)
     total = boxes.new_zeros(len(kept)).index_add_(0, owners, weights)
     sums = boxes.new_zeros(len(kept), 4).index_add_(0, owners, boxes[seen] * weights[:, None])
     fused = (total / len(views)).to(scores.dtype)
     order = fused.argsort(descending=True, stable=True)
-    means = sums / total.clamp(min=torch.finfo(boxes.dtype).tiny)[:, None]
-    return {"boxes": means[order], "scores": fused[order], "labels": labels[kept][order]}
+    return {"boxes": (sums / total[:, None])[order], "scores": fused[order], "labels": labels[kept][order]}
 
 
 def _nearest(first: Tensor, second: Tensor, overlaps: Tensor, origins: Tensor, views: int) -> Tensor:

@@ -160,8 +160,13 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     from srtod.inference.operating import operating_point
 
     asked = context.params
+    views = views_of(asked["scales"], flips=asked["flips"])
     if asked["calibrate"] is not None:
         own_weights(asked["weights"])
+        if not views.one:
+            raise InputError(
+                "--calibrate writes scores of one view into the weights; leave --scales and --flips out"
+            )
     slicing = slicing_of(given_options(context))
     loaded = load_finder(
         asked["weights"],
@@ -169,7 +174,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
         stretch=parse_stretch(asked["stretch"]),
         trust_weights=asked["trust_weights"],
         calibrated=False,
-        views=views_of(asked["scales"], flips=asked["flips"]),
+        views=views,
     )
     finder = in_slices(loaded, slicing, batch_size=asked["batch_size"])
     source = Source(asked["data"], asked["split"], asked["format"], asked["skip_bad"], stretch_of(finder))

@@ -225,11 +225,7 @@ def views_of(scales: str, *, flips: bool) -> "Views":
     """
     from srtod.inference.views import Views
 
-    try:
-        factors = tuple(float(text) for text in scales.split(","))
-    except ValueError as error:
-        raise InputError(f"--scales {scales}: give factors of both sides, such as 1,1.5") from error
-    return Views(factors, flips)
+    return Views.of(scales.split(","), flips=flips)
 
 
 def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:

@@ -18,7 +18,9 @@ def synthesize(
     workers: Annotated[
         int | None, typer.Option(help="Processes; one for each processor if left out.", show_default=False)
     ] = None,
-    objects_per_image: Annotated[float, typer.Option(help="Mean number of drones in an image.")] = 26.59,
+    objects_per_image: Annotated[
+        float, typer.Option(help="Mean number of drones in an image that shows any.")
+    ] = 26.59,
     mean_size: Annotated[float, typer.Option(help="Mean square root of the box area in pixels.")] = 7.9,
     empty: Annotated[float, typer.Option(help="Share of the images that show no drone.")] = 0.0,
     clutter: Annotated[

@@ -87,7 +87,12 @@ def ends(sample: NDArray[Any], stretch: Stretch, most: float | None) -> tuple[fl
 
 
 def to_bytes(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Scale linearly, ``low`` to 0 and ``high`` to 255, rounded and clipped; NaN becomes 0."""
+    """Scale linearly, ``low`` to 0 and ``high`` to 255, rounded and clipped; NaN becomes 0.
+
+    Bytes that are to stay as they are come back themselves, since most images are such.
+    """
+    if values.dtype == np.uint8 and (low, high) == (0, 255):
+        return values
     kind = np.float32 if values.dtype.itemsize <= 2 else np.float64
     scaled = (values.astype(kind) - kind(low)) * kind(255 / (high - low))
     return np.rint(np.clip(np.nan_to_num(scaled, posinf=255, neginf=0), 0, 255)).astype(np.uint8)

@@ -21,8 +21,8 @@ class PasteCopies:
 
     After Kisantal et al., Augmentation for small object detection, 2019, there without regard to what
     surrounds them. Here a copy may be mirrored; it takes the brightness of its new surroundings, and its own
-    fade into them. Objects at the border are not copied, as a crop may have cut them, nor are regions to
-    ignore.
+    fade into them. Objects at the border are not copied, as a crop may have cut them, nor those with another
+    one near, which would come along without a box, nor regions to ignore.
 
     Attributes:
         most: copies, of which 0 to this many are tried, each at some places.
@@ -62,13 +62,27 @@ def _can_be_copied(target: Target, image: Tensor) -> Tensor:
     left, top, right, bottom = target["boxes"].unbind(1)
     inside = (left >= 1) & (top >= 1) & (right <= width - 1) & (bottom <= height - 1)
     small = (right - left <= _LARGEST * width) & (bottom - top <= _LARGEST * height)
-    return inside & small & (right > left) & (bottom > top) & ~ignored(target)
+    sound = (right > left) & (bottom > top)
+    return inside & small & sound & _alone(target["boxes"]) & ~ignored(target)
+
+
+def _alone(boxes: Tensor) -> Tensor:
+    """Bool ``[N]``: boxes with nothing else marked in what would be copied with them."""
+    margins = torch.tensor([float(_margin(box)) for box in boxes]).reshape(-1, 1)
+    low, high = (boxes[:, :2] - margins).floor(), (boxes[:, 2:] + margins).ceil()
+    meet = (low[:, None] < boxes[None, :, 2:]).all(-1) & (boxes[None, :, :2] < high[:, None]).all(-1)
+    return meet.sum(1) == 1
+
+
+def _margin(box: Tensor) -> int:
+    """Pixels around a box that are copied along."""
+    return max(1, round(_MARGIN * float((box[2:] - box[:2]).prod().sqrt())))
 
 
 def _pasted(image: Tensor, box: Tensor, taken: Tensor, generator: torch.Generator) -> Tensor | None:
     """Paste a copy of what a box shows into the image at a free place; its box, or None without a place."""
     height, width = image.shape[1:]
-    margin = max(1, round(_MARGIN * float((box[2:] - box[:2]).prod().sqrt())))
+    margin = _margin(box)
     left, top = (max(int(side) - margin, 0) for side in box[:2].floor())
     right = min(int(box[2].ceil()) + margin, width)
     bottom = min(int(box[3].ceil()) + margin, height)

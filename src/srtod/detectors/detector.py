@@ -182,13 +182,24 @@ class Detector(nn.Module):
         score_threshold: float | None = None,
         precision: Precision = "fp32",
         batch_size: int = 1,
+        scales: Sequence[float] = (1.0,),
+        flips: bool = False,
     ) -> Iterator[Any]:
         """Find objects in images: files, arrays, Pillow images, tensors, or lists of those.
 
         It is :func:`srtod.inference.predict.predict` with this detector, in evaluation mode and where it is.
         """
         predict = import_module("srtod.inference").predict  # which stands on detectors
-        return predict(source, self, slice, score_threshold, precision=precision, batch_size=batch_size)
+        return predict(
+            source,
+            self,
+            slice,
+            score_threshold,
+            precision=precision,
+            batch_size=batch_size,
+            scales=scales,
+            flips=flips,
+        )
 
     @classmethod
     def from_pretrained(cls, source: str | Path = SHIPPED, **changes: Any) -> Self:

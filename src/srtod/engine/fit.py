@@ -87,7 +87,9 @@ def fit(
     on_main(accelerator, lambda: check_output(output, recipe, resume=resume))
     if not resume:
         on_main(accelerator, lambda: clear_output(output))
-    dataset, data = training_dataset(recipe, train_set, val_set, quiet=not accelerator.is_main_process)
+    dataset, data = training_dataset(
+        recipe, train_set, val_set, quiet=quiet or not accelerator.is_main_process
+    )
     batches = Batches(dataset, recipe.train, accelerator)
     state = _state_of_all(accelerator, output, data)
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)

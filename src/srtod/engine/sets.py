@@ -136,15 +136,28 @@ def _tell_shared(train: AnnotatedSet, val: AnnotatedSet, *, quiet: bool) -> None
 
 
 def training_records(
-    train: AnnotatedSet, recipe: DataRecipe, *, seed: int, quiet: bool = False
+    train: AnnotatedSet,
+    recipe: DataRecipe,
+    *,
+    seed: int,
+    held_out: Sequence[ImageRecord] = (),
+    quiet: bool = False,
 ) -> tuple[ImageRecord, ...]:
     """Return the images, or their slices, to train on: all, or those in which an object is marked.
 
-    Behind them come the images of the recipe's ``negatives``, or all of their slices.
+    Behind them come the images of the recipe's ``negatives``, or all of their slices; those that cannot be
+    read are left out, and that is said.
+
+    Args:
+        train: the training set.
+        recipe: which of it is learned from, and how.
+        seed: of the choice of empty slices.
+        held_out: images to validate on, which negatives must not be.
+        quiet: show nothing.
 
     Raises:
         InputError: nothing is marked at all that is not to be ignored; or the folder of negatives is not
-            there, or holds no image that can be read.
+            there, holds no image that can be read, or holds one of the training or validation images.
     """
     marked = tuple(record for record in train.records if (~record.ignore).any())
     if not marked:
@@ -152,19 +165,26 @@ def training_records(
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
         )
     records = train.records if recipe.images_without_boxes else marked
-    empty = () if recipe.negatives is None else _negatives(train, Path(recipe.negatives), quiet=quiet)
+    empty = ()
+    if recipe.negatives is not None:
+        empty = _negatives(Path(recipe.negatives), train, held_out, quiet=quiet)
     if recipe.slice is None:
         return (*records, *empty)
     cut = partial(sliced, side=recipe.slice, overlap=recipe.slice_overlap, seed=seed)
     return (*cut(records, empty=recipe.empty_slices), *cut(empty, empty=1.0))
 
 
-def _negatives(train: AnnotatedSet, folder: Path, *, quiet: bool) -> tuple[ImageRecord, ...]:
+def _negatives(
+    folder: Path, train: AnnotatedSet, held_out: Sequence[ImageRecord], *, quiet: bool
+) -> tuple[ImageRecord, ...]:
     """The images of a folder, in which nothing is marked, read as those of the training set are."""
     if not folder.is_dir():
         raise InputError(f"data.negatives: {folder}: no such folder")
+    known = {os.path.realpath(record.path) for record in (*train.records, *held_out)}
     records, faults = [], []
     for path in image_files(folder):
+        if os.path.realpath(path) in known:
+            raise InputError(f"data.negatives: {path} is an image of the data set; name a folder of others")
         try:
             records.append(empty_record(path, folder))
         except InputError as error:

@@ -206,7 +206,7 @@ def training_dataset(
 ) -> tuple[DetectionDataset, dict[str, Any]]:
     """Return the images as the recipe wants them, and what tells these data from others."""
     held_out = () if val_set is None else val_set.records
-    records = training_records(train_set, recipe.data, seed=recipe.train.seed, quiet=quiet)
+    records = training_records(train_set, recipe.data, seed=recipe.train.seed, held_out=held_out, quiet=quiet)
     data = {
         "images": len(records),
         "boxes": sum(len(record.boxes) for record in records),

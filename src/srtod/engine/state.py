@@ -34,8 +34,15 @@ CONFIG, STATE, LOG, LAST, BEST = (
 
 TENSORBOARD = "tensorboard"
 
-_MAY_DIFFER = {"about.dataset", "about.source", "train.workers", "train.log_every", "train.save_every"}
-"""Keys that may change on resume: they do not touch the weights."""
+_MAY_DIFFER = {
+    "about.dataset",
+    "about.source",
+    "data.negatives",
+    "train.workers",
+    "train.log_every",
+    "train.save_every",
+}
+"""Keys that may change on resume: they touch no weights, or say only where the same images are now."""
 
 _FORMAT = 2
 """Of the saved state; grows when a run of an earlier version cannot be resumed."""

@@ -121,7 +121,9 @@ def to_tensor(image: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor
     """
     tensor = image if isinstance(image, Tensor) else torch.from_numpy(image).permute(2, 0, 1)
     moved = tensor.to(device, non_blocking=True)
-    return moved if moved.is_floating_point() else moved.contiguous().float().div_(255)
+    return (
+        moved if moved.is_floating_point() else torch.empty(moved.shape, device=device).copy_(moved).div_(255)
+    )
 
 
 def pixels_of(tensor: Tensor) -> NDArray[np.uint8]:

@@ -32,15 +32,17 @@ def operating_point(finder: Finder) -> OperatingPoint | None:
     return None if held is None else OperatingPoint(**held)
 
 
-def scores_to_reach(finder: Finder, score_threshold: float | None) -> Least:
+def scores_to_reach(finder: Finder, score_threshold: float | None, *, otherwise: Least) -> Least:
     """The score that is asked for, of every class, or else those that the weights were calibrated for.
+
+    Without both they are as they were, ``otherwise``.
 
     Raises:
         InputError: a score out of range.
     """
     if score_threshold is None:
         point = operating_point(finder)
-        return None if point is None else torch.tensor(point.thresholds, device=finder.device)
+        return otherwise if point is None else torch.tensor(point.thresholds, device=finder.device)
     if not (isinstance(score_threshold, Real) and 0 <= score_threshold <= 1):
         raise InputError(f"score_threshold {score_threshold!r}: give a score, 0 to 1")
     return torch.full((len(finder.classes),), float(score_threshold), device=finder.device)
@@ -54,10 +56,11 @@ def at_least(found: Detections, least: Least) -> Detections:
     return {"boxes": found["boxes"][kept], "scores": found["scores"][kept], "labels": found["labels"][kept]}
 
 
-def say_operating_point(finder: Finder, weights: str | Path) -> None:
+def say_operating_point(finder: Finder, weights: str | Path, *, one_view: bool = True) -> None:
     """Tell which scores count by themselves, if any do."""
     if point := operating_point(finder):
+        several = "" if one_view else " (chosen for one view: the scores of several together are lower)"
         say(
             f"{weights}: detections count from the calibrated scores on ({point.rule}): "
-            f"{point.in_words(finder.classes)}; --score-threshold sets another"
+            f"{point.in_words(finder.classes)}{several}; --score-threshold sets another"
         )

@@ -82,7 +82,7 @@ def predict(
     images = images_of(source)
     slicing = slice if slice is None or isinstance(slice, Slicing) else Slicing(slice)
     stretch = parse_stretch(stretch if stretch is None else str(stretch).strip("()[]"))
-    views = Views(tuple(map(float, scales)), flips)
+    views = Views.of(scales, flips=flips)
     if isinstance(weights, str | Path):
         finder = load_finder(
             weights,
@@ -100,7 +100,7 @@ def predict(
         )
     else:
         finder = in_views(_AtHand(weights, precision), views)
-        finder.least = scores_to_reach(finder, score_threshold)
+        finder.least = scores_to_reach(finder, score_threshold, otherwise=finder.least)
     return predictions(finder, images, batch_size=batch_size, slicing=slicing, stretch=stretch)
 
 
@@ -158,19 +158,19 @@ def load_finder(
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
     """
+    of_one_view = score_threshold if views.one else None
     if is_exported(weights):
-        _require_plain(weights, device, score_threshold, precision)
+        _require_plain(weights, device, of_one_view, precision)
         finder = open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
     else:
-        of_one_view = score_threshold if views.one else None
         finder = load_detector(
             weights, device=device, score_threshold=of_one_view, precision=precision, stretch=stretch
         )
     finder = in_views(finder, views)
     if calibrated or score_threshold is not None:
-        finder.least = scores_to_reach(finder, score_threshold)
+        finder.least = scores_to_reach(finder, score_threshold, otherwise=finder.least)
     if calibrated and score_threshold is None:
-        say_operating_point(finder, weights)
+        say_operating_point(finder, weights, one_view=views.one)
     return finder
 
 

@@ -187,7 +187,9 @@ class _OfPixels:
 
     def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
         rows = [(span, list(group)) for span, group in groupby(windows, key=lambda w: (w.top, w.bottom))]
-        bands = _one_ahead(self.pixels.bands([span for span, _ in rows]))
+        bands = self.pixels.bands([span for span, _ in rows])
+        if self.device.type != "cpu":  # whose cores the network needs itself
+            bands = _one_ahead(bands)
         for (_, group), band in zip(rows, bands, strict=True):
             for window in group:
                 yield window, to_tensor(band[:, window.left : window.right], self.device)
@@ -270,14 +272,16 @@ def _look(
     """Look at pieces of an image of this size, some at a time; each was shrunk by the factor."""
     seen, pieces, edges = [], iter(pieces), torch.tensor(size * 2)
     while batch := list(islice(pieces, batch_size)):
+        windows = [window for window, _ in batch]
         with torch.inference_mode():
             results = finder([piece for _, piece in batch])
-        for (window, _), found in zip(batch, results, strict=True):
+        batch.clear()  # before the next pieces are made: each may have many megabytes
+        for window, found in zip(windows, results, strict=True):
             offset = torch.tensor([window.left, window.top] * 2)
             boxes = (found["boxes"].float().cpu() * factor + offset).minimum(edges)
             borders = _borders(window, size).expand(len(boxes), 4)
             seen.append(Sightings(boxes, found["scores"].float().cpu(), found["labels"].cpu(), borders))
-        on_pass(len(batch))
+        on_pass(len(windows))
     return seen
 
 

@@ -40,6 +40,18 @@ class Views:
             if not (math.isfinite(scale) and 0 < scale <= LARGEST_SCALE):
                 raise InputError(f"scale {scale:g}: give a factor of both sides, up to {LARGEST_SCALE:g}")
 
+    @classmethod
+    def of(cls, scales: Sequence[float | str], *, flips: bool) -> "Views":
+        """Take what a user gives.
+
+        Raises:
+            InputError: no list of scales.
+        """
+        try:
+            return cls(tuple(float(scale) for scale in scales), flips)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"scales {scales!r}: give factors of both sides, such as (1, 1.5)") from error
+
     @property
     def one(self) -> bool:
         """Whether they are the image as it is, and nothing else."""
@@ -58,13 +70,24 @@ class ViewedFinder:
         views: which these are.
 
     Attributes:
-        least: scores of each class below which no detection is kept; None keeps all.
+        least: scores of each class below which nothing is kept of what all views show together; as trained.
+        most: detections an image; as trained, None for no limit.
+
+    Raises:
+        InputError: other scales, of what brings all images to one size.
     """
 
     def __init__(self, finder: Finder, views: Views) -> None:
         self.finder = finder
         self.views = views
-        self.least: Least = None
+        told = getattr(finder, "config", {})
+        self.most: int | None = told.get("detections_per_image")
+        self.least: Least = torch.full((len(finder.classes),), told.get("score_threshold", 0.0))
+        if isinstance(told.get("resize"), list | tuple) and set(views.scales) != {1.0}:
+            raise InputError(
+                f"--scales: these weights bring every image to sides of at most {tuple(told['resize'])} "
+                "pixels, so that scaling it before changes nothing; use --slice, or --flips alone"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,7 +111,15 @@ class ViewedFinder:
             for scale in self.views.scales
             for mirrored in (False, True)[: 1 + self.views.flips]
         ]
-        return [at_least(fuse_views(own), self.least) for own in zip(*views, strict=True)]
+        return [self._kept(fuse_views(own)) for own in zip(*views, strict=True)]
+
+    def _kept(self, found: Detections) -> Detections:
+        found = at_least(found, None if self.least is None else self.least.to(found["scores"].device))
+        return {
+            "boxes": found["boxes"][: self.most],
+            "scores": found["scores"][: self.most],
+            "labels": found["labels"][: self.most],
+        }
 
     def _look(self, images: Sequence[Tensor], scale: float, *, mirrored: bool) -> list[Detections]:
         """What one view of each image shows, in pixels of the image."""

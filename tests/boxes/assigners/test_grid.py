@@ -40,7 +40,8 @@ def dense_max_iou(boxes, objects, own):
     if own.nwd is None:
         overlaps = box_iou(objects, boxes.boxes)
     else:
-        overlaps = paired_wasserstein(boxes.boxes[None], objects[:, None], unit=own.nwd)
+        pairs = boxes.boxes[None], objects[:, None]
+        overlaps = torch.maximum(paired_wasserstein(*pairs, unit=own.nwd), paired_iou(*pairs))
     best, nearest = overlaps.max(dim=0)
     assigned = torch.where(best >= own.positive_iou, nearest, IGNORED)
     assigned[best < own.negative_iou] = BACKGROUND

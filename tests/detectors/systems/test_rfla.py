@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -78,3 +80,15 @@ def test_what_does_not_go_together_is_told(system, options, message):
 def test_systems_with_proposals_of_another_kind_refuse_it(system):
     with pytest.raises(InputError, match=f"{system} has no option 'rfla'; beside"):
         srtod.build_detector(system, num_classes=2, rfla=True)
+
+
+@pytest.mark.parametrize("system", sorted(set(RFLA_SYSTEMS) - {"rfla"}))
+def test_the_distance_assigns_the_anchors_of_every_other_rcnn(system):
+    plain = proposals_of(system).assigner
+    assert proposals_of(system, rpn_nwd=8.0).assigner == replace(plain, nwd=8.0)
+    assert plain.nwd is None
+
+
+def test_the_distance_is_not_for_receptive_fields():
+    with pytest.raises(InputError, match="rpn_nwd is not for receptive-field anchors"):
+        proposals_of("rfla", rpn_nwd=8.0)

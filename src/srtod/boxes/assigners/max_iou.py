@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from srtod.boxes.assigners.base import BACKGROUND, IGNORED, ranked, unranked
-from srtod.boxes.overlaps import paired_wasserstein
+from srtod.boxes.overlaps import paired_iou, paired_wasserstein
 from srtod.boxes.references import Pairs, References, as_references
 
 
@@ -16,8 +16,9 @@ from srtod.boxes.references import Pairs, References, as_references
 class MaxIoUAssigner:
     """Assign each box to the object it overlaps most (Faster R-CNN), the first of equal ones.
 
-    With ``nwd`` the normalised Wasserstein distance takes the place of the IoU in all of this (Xu et al.,
-    ISPRS 2022): objects that hardly overlap any box find those near them.
+    With ``nwd`` the larger one of IoU and normalised Wasserstein distance (Xu et al., ISPRS 2022) takes the
+    place of the IoU in all of this: objects that hardly overlap any box find those near them. (The paper
+    takes the distance alone; objects of several times its unit are then background.)
 
     Attributes:
         positive_iou: at least this IoU with an object makes a box positive.
@@ -74,8 +75,9 @@ class MaxIoUAssigner:
         reach = self.nwd * -math.log(self._least)
         around = objects + objects.new_tensor([-reach, -reach, reach, reach])
         for pairs in boxes.overlapping(around):
-            near = paired_wasserstein(boxes.boxes[pairs.boxes], objects[pairs.objects], unit=self.nwd)
-            yield pairs._replace(values=near)
+            own, wanted = boxes.boxes[pairs.boxes], objects[pairs.objects]
+            near = paired_wasserstein(own, wanted, unit=self.nwd)
+            yield pairs._replace(values=torch.maximum(near, paired_iou(own, wanted)))
 
     def _claimed(self, pairs: Pairs, number: int) -> Tensor:
         """Which pairs are those of an object, one of ``number``, and a box that it claims, bool ``[P]``."""

@@ -103,8 +103,8 @@ class RCNNConfig(FPNTwoStageConfig):
         rfla: the switches of receptive-field anchors and hierarchical assignment in place of scaled anchors
             and max IoU; True means the defaults, which the system ``rfla`` has anyway. ``anchor_scale``
             cannot be given with it.
-        rpn_nwd: assign anchors by the normalised Wasserstein distance (Xu et al., ISPRS 2022) with this unit
-            in pixels, the mean size of the objects, in place of the IoU; None for the IoU.
+        rpn_nwd: assign anchors by the larger one of IoU and normalised Wasserstein distance (Xu et al., ISPRS
+            2022) with this unit in pixels, the mean size of the objects; None for the IoU alone.
     """
 
     rfla: Annotated[RFLASwitches | None, BeforeValidator(rfla_switches)] = None

@@ -103,7 +103,9 @@ class JobOptions(BaseModel):
 
     def deciding(self, *names: str) -> dict[str, Any]:
         """What decides the results, as plain values: what is always so, and the options of these names."""
-        always = {"slicing", "views", "score_threshold", "precision", "stretch"}
+        always = {"slicing", "score_threshold", "precision", "stretch"}
+        if not self.views.one:
+            always.add("views")
         return self.model_dump(mode="json", include=always | set(names))
 
 
