@@ -89,16 +89,6 @@ class ViewedFinder:
                 "pixels, so that scaling it before changes nothing; use --slice, or --flips alone"
             )
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return self.finder.classes
-
-    @property
-    def device(self) -> torch.device:
-        """Where it takes its images."""
-        return self.finder.device
-
     def __getattr__(self, name: str) -> Any:
         if name == "finder":  # not there yet, as in a copy that is being made
             raise AttributeError(name)
