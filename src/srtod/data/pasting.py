@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from srtod.boxes.overlaps import box_areas
 from srtod.data.transforms import AnyTarget, ignored, replaced, uniform
 from srtod.types import Target
 
@@ -37,8 +38,8 @@ class PasteCopies:
         if not self.most:
             return image, target
         count = int(torch.randint(self.most + 1, (), generator=generator))
-        whole = torch.nonzero(_can_be_copied(target, image)).flatten().tolist()
-        if not (count and whole):
+        whole = torch.nonzero(_can_be_copied(target, image)).flatten().tolist() if count else []
+        if not whole:
             return image, target
         image, boxes, sources = image.clone(), list(target["boxes"]), []
         for _ in range(count):
@@ -68,21 +69,21 @@ def _can_be_copied(target: Target, image: Tensor) -> Tensor:
 
 def _alone(boxes: Tensor) -> Tensor:
     """Bool ``[N]``: boxes with nothing else marked in what would be copied with them."""
-    margins = torch.tensor([float(_margin(box)) for box in boxes]).reshape(-1, 1)
+    margins = _margins(boxes)[:, None]
     low, high = (boxes[:, :2] - margins).floor(), (boxes[:, 2:] + margins).ceil()
     meet = (low[:, None] < boxes[None, :, 2:]).all(-1) & (boxes[None, :, :2] < high[:, None]).all(-1)
     return meet.sum(1) == 1
 
 
-def _margin(box: Tensor) -> int:
-    """Pixels around a box that are copied along."""
-    return max(1, round(_MARGIN * float((box[2:] - box[:2]).prod().sqrt())))
+def _margins(boxes: Tensor) -> Tensor:
+    """Whole pixels around each of ``[N, 4]`` boxes that are copied along, ``[N]``."""
+    return (_MARGIN * box_areas(boxes).sqrt()).round().clamp(min=1)
 
 
 def _pasted(image: Tensor, box: Tensor, taken: Tensor, generator: torch.Generator) -> Tensor | None:
     """Paste a copy of what a box shows into the image at a free place; its box, or None without a place."""
     height, width = image.shape[1:]
-    margin = _margin(box)
+    margin = int(_margins(box[None]))
     left, top = (max(int(side) - margin, 0) for side in box[:2].floor())
     right = min(int(box[2].ceil()) + margin, width)
     bottom = min(int(box[3].ceil()) + margin, height)

@@ -107,15 +107,20 @@ class Preprocess(nn.Module):
 
     def _resized(self, image: Tensor) -> Tensor:
         height, width = image.shape[1:]
-        factor = self.factor(height, width)
-        size = (max(round(height * factor), 1), max(round(width * factor), 1))
-        if size == (height, width):
-            return image
-        return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+        return resized(image, self.factor(height, width))
 
     def _padded(self, side: int) -> int:
         """The next multiple, as n times the divisor: ``torch.export`` then divides it by strides at once."""
         return (side + self.divisor - 1) // self.divisor * self.divisor
+
+
+def resized(image: Tensor, factor: float) -> Tensor:
+    """An image, float ``[3, H, W]`` in 0..1, with both sides ``factor`` times as long, rounded."""
+    height, width = image.shape[1:]
+    size = (max(round(height * factor), 1), max(round(width * factor), 1))
+    if size == (height, width):
+        return image
+    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _padded_batch(images: Sequence[Tensor], size: tuple[int, int]) -> Tensor:

@@ -158,7 +158,7 @@ def load_finder(
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
     """
-    of_one_view = score_threshold if views.one else None
+    of_one_view, of_several = (score_threshold, None) if views.one else (None, score_threshold)
     if is_exported(weights):
         _require_plain(weights, device, of_one_view, precision)
         finder = open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
@@ -167,8 +167,8 @@ def load_finder(
             weights, device=device, score_threshold=of_one_view, precision=precision, stretch=stretch
         )
     finder = in_views(finder, views)
-    if calibrated or score_threshold is not None:
-        finder.least = scores_to_reach(finder, score_threshold, otherwise=finder.least)
+    if calibrated or of_several is not None:
+        finder.least = scores_to_reach(finder, of_several, otherwise=finder.least)
     if calibrated and score_threshold is None:
         say_operating_point(finder, weights, one_view=views.one)
     return finder

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from srtod.boxes.fusion import fuse_views
+from srtod.detectors.preprocess import resized
 from srtod.inference.operating import Least, LimitedFinder, at_least
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
@@ -113,7 +113,7 @@ class ViewedFinder:
 
     def _look(self, images: Sequence[Tensor], scale: float, *, mirrored: bool) -> list[Detections]:
         """What one view of each image shows, in pixels of the image."""
-        seen = [_scaled(image.flip(-1) if mirrored else image, scale) for image in images]
+        seen = [resized(image.flip(-1) if mirrored else image, scale) for image in images]
         return [
             _restored(found, image, view, mirrored=mirrored)
             for found, image, view in zip(self.finder(seen), images, seen, strict=True)
@@ -123,13 +123,6 @@ class ViewedFinder:
 def in_views(finder: LimitedFinder, views: Views) -> LimitedFinder:
     """Let something that finds look at several views; for the image as it is alone it stays as it is."""
     return finder if views.one else ViewedFinder(finder, views)
-
-
-def _scaled(image: Tensor, scale: float) -> Tensor:
-    if scale == 1:
-        return image
-    size = [max(round(side * scale), 1) for side in image.shape[1:]]
-    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _restored(found: Detections, image: Tensor, view: Tensor, *, mirrored: bool) -> Detections:

@@ -72,11 +72,12 @@ class Composed:
 
     def fleet(self, rng: np.random.Generator, scene: Backdrop) -> Callable[..., Field | None]:
         """Take all cut-outs and some models of clutter, lit like the photograph."""
-        cut_out = partial(self.draw, tint=tint_of(scene.image))
+        tint = tint_of(scene.image)
+        cut_out = partial(self.draw, tint=tint)
         if not self.clutter:
             return cut_out
         models = draw_models(rng, CLUTTER, _MODELS)
-        dimmed = dimmed_by(scene.light, tint_of(scene.image))
+        dimmed = dimmed_by(scene.light, tint)
 
         def draw(rng: np.random.Generator, size: float, *, drone: bool) -> Field | None:
             if drone or rng.random() >= self.clutter:
