@@ -147,7 +147,7 @@ def test_same_seed_same_sample():
     assert not torch.equal(first[0], other[0])
 
 
-@pytest.mark.parametrize("change", ["gamma", "grey", "blur", "noise", "jpeg"])
+@pytest.mark.parametrize("change", ["gamma", "invert", "grey", "blur", "noise", "jpeg"])
 def test_degrading_changes_pixels_alone_and_by_its_generator_alone(change):
     image = torch.randint(0, 256, (3, 24, 32), dtype=torch.uint8, generator=seeded(1))
     marks, before = target((4, 4, 9, 9)), image.clone()
@@ -163,6 +163,12 @@ def test_a_grey_picture_has_three_equal_channels():
     image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8, generator=seeded())
     grey, _ = Degrade(grey=1.0)(image, target(), seeded())
     assert torch.equal(grey[0], grey[1]) and torch.equal(grey[1], grey[2])
+
+
+def test_an_inverted_picture_is_its_negative():
+    image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8, generator=seeded())
+    negative, _ = Degrade(invert=1.0)(image, target(), seeded())
+    assert torch.equal(negative, 255 - image)
 
 
 def test_a_gamma_is_as_often_below_one_as_above():

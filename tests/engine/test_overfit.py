@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 IMAGES = ROOT.parent / "shared" / "data" / "tinyperson"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.skipif(not IMAGES.is_dir(), reason="the images are not beside the checkout")
 def test_overfits_four_images():

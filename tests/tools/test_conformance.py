@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 KIT = ROOT.parent / "shared" / "conformance"
 TOOL = ROOT / "tools" / "conformance.py"
 SYSTEMS = (
-    pytest.param("tridentnet", marks=pytest.mark.slow),  # the longest first
+    pytest.param("tridentnet", marks=pytest.mark.long),  # the longest first
     pytest.param(
         "detectors",
         marks=[
-            pytest.mark.slow,
+            pytest.mark.long,
             pytest.mark.xfail(
                 strict=False,
                 reason="the kit's weights make levels of 1e4 out of roundings: MMDetection itself, run on "

@@ -134,6 +134,8 @@ class Degrade:
 
     Attributes:
         gamma: the image to the power of ``1 / (1 + x) .. 1 + x``, drawn evenly in its logarithm.
+        invert: probability that light and dark change places, for thermal cameras: what is warmer than the
+            ground by night is often colder by day.
         grey: probability that the colours are taken away.
         blur: largest standard deviation of a Gaussian blur, in pixels; it takes the smallest objects first.
         noise: largest standard deviation of Gaussian noise, in intensities of 0..1.
@@ -141,6 +143,7 @@ class Degrade:
     """
 
     gamma: float = 0.0
+    invert: float = 0.0
     grey: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
@@ -153,6 +156,8 @@ class Degrade:
         if self.gamma:
             power = (1 + self.gamma) ** uniform(-1, 1, generator)
             image = F.adjust_gamma_image(image, power)
+        if self.invert and _chance(self.invert, generator):
+            image = F.invert_image(image)
         if self.grey and _chance(self.grey, generator):
             image = F.rgb_to_grayscale_image(image, num_output_channels=3)
         if self.blur and (sigma := uniform(0, self.blur, generator)) > _LEAST_BLUR:

@@ -232,6 +232,7 @@ def _augmentation(recipe: DataRecipe) -> Compose:
             ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),
             Degrade(
                 gamma=recipe.gamma,
+                invert=recipe.invert,
                 grey=recipe.grey,
                 blur=recipe.blur,
                 noise=recipe.noise,

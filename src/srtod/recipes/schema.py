@@ -59,7 +59,7 @@ class DataRecipe(Section):
             give mostly empty pieces.
         paste: copies of the piece's own objects, 0 to this many, that are pasted at free places of it.
         brightness, contrast: change each by a factor drawn from 1 - x to 1 + x.
-        gamma, grey, blur, noise, jpeg: see :class:`~srtod.data.transforms.Degrade`.
+        gamma, invert, grey, blur, noise, jpeg: see :class:`~srtod.data.transforms.Degrade`.
         negatives: folder of images that show none of the objects, to learn from beside the others; for the
             lights, birds or waves that are taken for objects.
         images_without_boxes: train on images in which nothing is marked, too.
@@ -76,6 +76,7 @@ class DataRecipe(Section):
     brightness: Share = 0.0
     contrast: Share = 0.0
     gamma: Annotated[float, Field(ge=0, le=4)] = 0.0
+    invert: Share = 0.0
     grey: Share = 0.0
     blur: Annotated[float, Field(ge=0, le=10)] = 0.0
     noise: Share = 0.0

@@ -184,7 +184,7 @@ def test_a_small_change_crashes_nothing_and_loses_nothing_in_silence(originals, 
     check(originals, tmp_path, **case)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(quick, max_examples=2000)
 @arguments
 def test_two_thousand_small_changes(originals, tmp_path, **case):

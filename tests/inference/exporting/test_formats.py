@@ -32,9 +32,14 @@ def tiny_images():
     [
         *(("cascade-rcnn", True, format) for format in FORMATS),
         ("atss", True, "onnx"),
-        ("atss", True, "torch"),
-        ("retinanet", True, "onnx"),
-        ("faster-rcnn", False, "onnx"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in (
+                ("atss", True, "torch"),
+                ("retinanet", True, "onnx"),
+                ("faster-rcnn", False, "onnx"),
+            )
+        ),
     ],
 )
 def test_one_file_finds_what_the_detector_finds(
