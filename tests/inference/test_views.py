@@ -1,6 +1,8 @@
 import copy
 import json
 
+import av
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -150,6 +152,42 @@ def test_the_command_line_puts_views_together(detector, tmp_path):
         found[name] = json.loads((tmp_path / name / "detections.json").read_text())
     assert found["one"] != found["views"]
     assert found["views"]
+
+
+def found_in_one_and_in_two_views(detector, source, folder, result, *words):
+    detector.save(weights := folder / "w.safetensors")
+    command = ["predict", str(source), "--weights", str(weights), *words]
+    for name, views in {"one": (), "two": ("--flips",)}.items():
+        done = CliRunner().invoke(app, [*command, "--output", str(folder / name), *views])
+        assert done.exit_code == 0, done.output
+    return [(folder / name / result).read_text() for name in ("one", "two")]
+
+
+def test_frames_of_a_video_are_looked_at_in_views(detector, tmp_path):
+    clip = tmp_path / "a.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 96, 64
+        for _ in range(3):
+            pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    one, two = found_in_one_and_in_two_views(detector, clip, tmp_path, "a.jsonl", "--no-pictures")
+    assert len(one.splitlines()) == len(two.splitlines()) == 3
+    assert one != two
+
+
+@pytest.mark.slow
+def test_workers_look_at_the_same_views(detector, tmp_path):
+    pytest.importorskip("ray")
+    Image.new("RGB", (96, 64), (90, 120, 30)).save(image := tmp_path / "a.png")
+    (tmp_path / "ray").mkdir()
+    words = ("--engine", "ray", "--workers", "1")
+    one, two = found_in_one_and_in_two_views(detector, image, tmp_path, "detections.json")
+    _, by_worker = found_in_one_and_in_two_views(detector, image, tmp_path / "ray", "detections.json", *words)
+    assert one != two
+    boxes, expected = ([row["bbox"] for row in json.loads(found)] for found in (by_worker, two))
+    assert boxes == expected
 
 
 def test_scales_that_are_no_numbers_are_refused(tmp_path):
