@@ -154,15 +154,6 @@ def test_the_command_line_puts_views_together(detector, tmp_path):
     assert found["views"]
 
 
-def found_in_one_and_in_two_views(detector, source, folder, result, *words):
-    detector.save(weights := folder / "w.safetensors")
-    command = ["predict", str(source), "--weights", str(weights), *words]
-    for name, views in {"one": (), "two": ("--flips",)}.items():
-        done = CliRunner().invoke(app, [*command, "--output", str(folder / name), *views])
-        assert done.exit_code == 0, done.output
-    return [(folder / name / result).read_text() for name in ("one", "two")]
-
-
 def test_frames_of_a_video_are_looked_at_in_views(detector, tmp_path):
     clip = tmp_path / "a.mp4"
     with av.open(str(clip), "w") as container:
@@ -172,22 +163,14 @@ def test_frames_of_a_video_are_looked_at_in_views(detector, tmp_path):
             pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
-    one, two = found_in_one_and_in_two_views(detector, clip, tmp_path, "a.jsonl", "--no-pictures")
+    detector.save(weights := tmp_path / "w.safetensors")
+    command = ["predict", str(clip), "--weights", str(weights), "--no-pictures"]
+    for name, words in {"one": (), "two": ("--flips",)}.items():
+        done = CliRunner().invoke(app, [*command, "--output", str(tmp_path / name), *words])
+        assert done.exit_code == 0, done.output
+    one, two = ((tmp_path / name / "a.jsonl").read_text() for name in ("one", "two"))
     assert len(one.splitlines()) == len(two.splitlines()) == 3
     assert one != two
-
-
-@pytest.mark.slow
-def test_workers_look_at_the_same_views(detector, tmp_path):
-    pytest.importorskip("ray")
-    Image.new("RGB", (96, 64), (90, 120, 30)).save(image := tmp_path / "a.png")
-    (tmp_path / "ray").mkdir()
-    words = ("--engine", "ray", "--workers", "1")
-    one, two = found_in_one_and_in_two_views(detector, image, tmp_path, "detections.json")
-    _, by_worker = found_in_one_and_in_two_views(detector, image, tmp_path / "ray", "detections.json", *words)
-    assert one != two
-    boxes, expected = ([row["bbox"] for row in json.loads(found)] for found in (by_worker, two))
-    assert boxes == expected
 
 
 def test_scales_that_are_no_numbers_are_refused(tmp_path):

@@ -5,14 +5,20 @@ import logging
 import os
 import shutil
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import srtod
+from srtod.inference import load_finder
+from srtod.inference.inputs import ImageFile
 from srtod.inference.jobs import JobOptions, predict_shards
 from srtod.inference.jobs.listing import list_images
+from srtod.inference.predict import predictions
+from srtod.inference.views import ONE_VIEW, Views
 from srtod.support.errors import InputError
 
 IMAGES = 12
@@ -97,6 +103,26 @@ def test_a_worker_that_dies_costs_nothing(folder, run, tmp_path):
     assert [row["bbox"][0] for row in found] == list(range(IMAGES))
     processes = {path.name.partition("-")[2] for path in (tmp_path / "trace").glob("*-*")}
     assert len(processes) >= 3  # two workers and the one in place of the dead
+
+
+@pytest.mark.slow
+def test_workers_look_at_views(folder, tmp_path):
+    detector = srtod.build_detector(
+        "retinanet", classes=("thing",), backbone="resnet10t", pyramid_channels=16, score_threshold=0.0
+    )
+    detector.save(weights := tmp_path / "w.safetensors")
+    finder = partial(load_finder, weights, device="cpu", views=Views(flips=True))
+    predict_shards(finder, list_images([str(folder)]), tmp_path / "out", JobOptions(progress=False))
+    found = [row for row in results(tmp_path) if row["image_id"] == 1]
+    image = ImageFile(folder / "day" / "0.png", "0.png", 1)
+    one, two = (
+        next(predictions(load_finder(weights, device="cpu", views=views), [image]))
+        for views in (ONE_VIEW, Views(flips=True))
+    )
+    assert [row["score"] for row in found] == pytest.approx(
+        [round(float(s), 4) for s in two.scores], abs=1e-3
+    )
+    assert one.scores.tolist() != two.scores.tolist()
 
 
 @pytest.mark.slow
