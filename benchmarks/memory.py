@@ -7,7 +7,6 @@ looks at all of them, pictures included; its memory is read again and again whil
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -58,17 +57,19 @@ def main() -> int:
 def read_memory(images: Path, output: Path) -> Iterator[tuple[int, int]]:
     """Yield how many pictures are written and the bytes in memory, while the command runs."""
     command = [sys.executable, "-m", "srtod.cli.main", "predict", str(images), "--output", str(output)]
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = psutil.Popen(command, stdout=sys.stderr)
     pictures = output / "pictures"
     while process.poll() is None:
         time.sleep(EVERY)
         try:
             size = process.memory_info().rss
         except psutil.NoSuchProcess:
-            return
+            break
         done = sum(1 for _ in pictures.iterdir()) if pictures.is_dir() else 0
         if done and size:
             yield done, size
+    if process.wait():
+        raise SystemExit("predict: failed")
 
 
 def _options() -> argparse.Namespace:

@@ -119,9 +119,7 @@ def test_workers_look_at_views(folder, tmp_path):
         next(predictions(load_finder(weights, device="cpu", views=views), [image]))
         for views in (ONE_VIEW, Views(flips=True))
     )
-    assert [row["score"] for row in found] == pytest.approx(
-        [round(float(s), 4) for s in two.scores], abs=1e-3
-    )
+    assert [row["score"] for row in found] == pytest.approx(two.scores.tolist(), abs=1e-3)
     assert one.scores.tolist() != two.scores.tolist()
 
 
