@@ -9,6 +9,7 @@ after the first tenth of the images and at the end: it must not grow with their 
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 from srtod.assets import SHIPPED
 from srtod.data.pixels import LoadedPixels
