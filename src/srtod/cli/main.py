@@ -80,7 +80,7 @@ def main() -> None:
     SIGTERM and SIGHUP interrupt as Ctrl-C does, with exit code 143 and 129.
     """
     signals = EndingSignals()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else torch's idle threads hold cores that other work needs
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch must not hold cores
     if "torch" not in sys.modules:
         sys.meta_path.insert(0, TorchNotice())
     try:
