@@ -9,7 +9,10 @@ from srtod.data.transforms import (
     Degrade,
     RandomCrop,
     RandomFlip,
+    ScaleJitter,
     crop,
+    ignored,
+    scale,
 )
 
 
@@ -126,6 +129,39 @@ def test_random_crops_reach_every_place():
     image = picture(5, 6)
     starts = {float(RandomCrop(4, 4)(image, target(), seeded(s))[0][0, 0, 0]) for s in range(200)}
     assert starts == {float(image[0, top, left]) for top in (0, 1) for left in (0, 1, 2)}
+
+
+def test_scaling_keeps_objects_where_they_are_in_the_picture():
+    image = torch.zeros(3, 40, 60)
+    image[:, 10:18, 20:32] = 1.0
+    resized, marks = scale(image, target((20, 10, 32, 18)), 1.5)
+    assert resized.shape == (3, 60, 90)
+    assert marks["boxes"].tolist() == [[30, 15, 48, 27]]
+    assert float(resized[:, 16:26, 31:47].min()) > 0.9 and float(resized[:, :13].max()) == 0
+    assert not ignored(marks).any()
+
+
+def test_what_scaling_makes_too_small_to_be_seen_is_ignored():
+    _, marks = scale(torch.zeros(3, 40, 60), target((1, 1, 4, 4), (10, 10, 20, 20)), 0.5)
+    assert ignored(marks).tolist() == [True, False]
+
+
+def test_scaled_pieces_have_the_size_of_others():
+    image, marks = picture(64, 80), target((3, 3, 13, 13), (40, 20, 50, 30))
+    jitter = ScaleJitter(1.0, RandomCrop(24, 24, on_objects=1.0))
+    pieces = [jitter(image, marks, seeded(seed)) for seed in range(40)]
+    assert {side for piece, _ in pieces for side in piece.shape[-2:]} <= {23, 24, 25}
+    sides = torch.cat([own["boxes"][~ignored(own)] for _, own in pieces])
+    widths = (sides[:, 2] - sides[:, 0]).tolist()
+    assert min(widths) < 7 and max(widths) > 15
+
+
+def test_whole_images_are_enlarged_as_often_as_they_shrink():
+    image, marks = picture(30, 40), target((3, 3, 13, 13))
+    heights = [ScaleJitter(0.5)(image, marks, seeded(seed))[0].shape[-2] for seed in range(200)]
+    assert min(heights) >= 20 and max(heights) <= 45
+    assert 0.4 < sum(height > 30 for height in heights) / 200 < 0.6
+    assert ScaleJitter(0.0)(image, marks, seeded())[0] is image
 
 
 def test_jitter_changes_light_and_no_box():

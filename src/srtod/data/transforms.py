@@ -6,7 +6,7 @@ the same sample in whatever worker or process.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Literal, Protocol, TypeVar, cast
 
@@ -24,6 +24,8 @@ AnyTarget = TypeVar("AnyTarget", bound=Target)
 KEPT_FRACTION = 0.5
 """A box of which a crop leaves less than this part of its area becomes a region to ignore."""
 
+LEAST_OBJECT = 2.0
+"""An object that scaling makes smaller than this, in pixels (square root of the area), is one to ignore."""
 
 _LEAST_BLUR = 0.1
 """A blur of less changes no pixel."""
@@ -112,6 +114,32 @@ class RandomCrop:
 
 
 @dataclass(frozen=True)
+class ScaleJitter:
+    """Enlarge or shrink what is learned from, so that the same objects appear from nearer and farther.
+
+    A piece is cut out as much smaller or larger as it is then scaled, so that it has the size that it has
+    without jitter, or what the image gives of it. Whole images change their size.
+
+    Attributes:
+        strength: the factor lies in ``1 / (1 + x) .. 1 + x``, drawn evenly in its logarithm.
+        crop: cuts the pieces out; None: whole images.
+    """
+
+    strength: float
+    crop: RandomCrop | None = None
+
+    def __call__(
+        self, image: Tensor, target: AnyTarget, generator: torch.Generator
+    ) -> tuple[Tensor, AnyTarget]:
+        """Return the scaled image or piece and what is marked in it."""
+        factor = _jittered(self.strength, generator) if self.strength else 1.0
+        if self.crop is not None:
+            height, width = (max(1, round(side / factor)) for side in (self.crop.height, self.crop.width))
+            image, target = replace(self.crop, height=height, width=width)(image, target, generator)
+        return scale(image, target, factor)
+
+
+@dataclass(frozen=True)
 class ColorJitter:
     """Change brightness, then contrast, each by a factor drawn from ``1 - x .. 1 + x``."""
 
@@ -154,8 +182,7 @@ class Degrade:
     ) -> tuple[Tensor, AnyTarget]:
         """Return the changed image, uint8, and the target as it is."""
         if self.gamma:
-            power = (1 + self.gamma) ** uniform(-1, 1, generator)
-            image = F.adjust_gamma_image(image, power)
+            image = F.adjust_gamma_image(image, _jittered(self.gamma, generator))
         if self.invert and _chance(self.invert, generator):
             image = F.invert_image(image)
         if self.grey and _chance(self.grey, generator):
@@ -198,6 +225,22 @@ def crop(
     return F.crop_image(image, top, left, height, width).clone(), kept
 
 
+def scale(image: Tensor, target: AnyTarget, factor: float) -> tuple[Tensor, AnyTarget]:
+    """Resize an image ``[3, H, W]`` and its boxes by a factor, to whole pixels.
+
+    Objects that become smaller than :data:`LEAST_OBJECT` can hardly be seen, nor are they background: they
+    become regions to ignore.
+    """
+    if factor == 1:
+        return image, target
+    old = image.shape[-2:]
+    height, width = (max(1, round(side * factor)) for side in old)
+    boxes = target["boxes"] * target["boxes"].new_tensor([width / old[1], height / old[0]] * 2)
+    vanished = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) < LEAST_OBJECT**2
+    resized = F.resize_image(image, [height, width], antialias=True)
+    return resized, replaced(target, boxes=boxes, ignore=ignored(target) | vanished)
+
+
 def clip_boxes(boxes: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor]:
     """Clip boxes ``[N, 4]`` to a window.
 
@@ -237,6 +280,11 @@ def _as_jpeg(image: Tensor, quality: int) -> Tensor:
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
     """Draw a number between two."""
     return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _jittered(strength: float, generator: torch.Generator) -> float:
+    """Draw from ``1 / (1 + strength) .. 1 + strength``, evenly in the logarithm."""
+    return (1 + strength) ** uniform(-1, 1, generator)
 
 
 def _factor(strength: float, generator: torch.Generator) -> float:

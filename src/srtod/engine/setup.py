@@ -15,7 +15,7 @@ from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Batch, on_device
 from srtod.data.pasting import PasteCopies
 from srtod.data.records import AnnotatedSet
-from srtod.data.transforms import ColorJitter, Compose, Degrade, RandomCrop, RandomFlip
+from srtod.data.transforms import ColorJitter, Compose, Degrade, RandomCrop, RandomFlip, ScaleJitter
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
@@ -222,10 +222,10 @@ def training_dataset(
 
 def _augmentation(recipe: DataRecipe) -> Compose:
     side = recipe.crop
-    crops = [] if side is None else [RandomCrop(side, side, on_objects=recipe.crop_on_objects)]
+    crop = None if side is None else RandomCrop(side, side, on_objects=recipe.crop_on_objects)
     return Compose(
         [
-            *crops,
+            ScaleJitter(recipe.scale_jitter, crop),
             PasteCopies(recipe.paste),
             RandomFlip("horizontal", recipe.horizontal_flip),
             RandomFlip("vertical", recipe.vertical_flip),

@@ -57,6 +57,8 @@ class DataRecipe(Section):
         empty_slices: share of the slices without an object that are learned from.
         crop_on_objects: probability that the piece is laid around an object, so that sparse images do not
             give mostly empty pieces.
+        scale_jitter: images, or pieces, are scaled by a factor of 1 / (1 + x) to 1 + x, so that objects
+            appear from nearer and farther.
         paste: copies of the piece's own objects, 0 to this many, that are pasted at free places of it.
         brightness, contrast: change each by a factor drawn from 1 - x to 1 + x.
         gamma, invert, grey, blur, noise, jpeg: see :class:`~srtod.data.transforms.Degrade`.
@@ -72,6 +74,7 @@ class DataRecipe(Section):
     slice: Pixels | None = None
     slice_overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.2
     empty_slices: Share = 0.1
+    scale_jitter: Annotated[float, Field(ge=0, le=4)] = 0.0
     paste: Annotated[int, Field(ge=0, le=1000)] = 0
     brightness: Share = 0.0
     contrast: Share = 0.0
