@@ -9,7 +9,7 @@ SMALL = {"backbone": "test_resnet", "pyramid_channels": 16, "norm_eval": True, "
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", ["retinanet", "faster-rcnn"])
+@pytest.mark.parametrize("system", [pytest.param("retinanet", marks=pytest.mark.long), "faster-rcnn"])
 def test_a_compiled_detector_trains_and_detects_the_same(system):
     torch.manual_seed(0)
     detector = srtod.build_detector(system, num_classes=2, score_threshold=0.0, **SMALL)

@@ -269,7 +269,7 @@ def test_a_detector_of_ours(squares):
 
     torch.manual_seed(0)
     detector = build_detector(
-        "faster-rcnn", classes=("square",), backbone="mobilenetv2_100", score_threshold=0.0
+        "faster-rcnn", classes=("square",), backbone="test_resnet", pyramid_channels=16, score_threshold=0.0
     )
     results = detect(detector, data(squares), batch_size=2, progress=False)
 

@@ -74,7 +74,7 @@ def test_images_of_all_branches_draw_by_the_seed():
 
 def test_bfloat16_trains():
     images, targets = scene()
-    detector = build(self_reconstruction={"head": "lite"}).train()
+    detector = build(self_reconstruction={"head": "lite"}, backbone="test_resnet").train()
     with torch.autocast("cpu", torch.bfloat16):
         losses = detector(images, targets)
     sum(losses.values()).backward()

@@ -30,11 +30,15 @@ def tiny_images():
 @pytest.mark.parametrize(
     ("system", "self_reconstruction", "format"),
     [
-        *(("cascade-rcnn", True, format) for format in FORMATS),
-        ("atss", True, "onnx"),
+        ("cascade-rcnn", True, "onnx"),
+        ("retinanet", True, "openvino"),
+        ("retinanet", True, "torch"),
         *(
             pytest.param(*case, marks=pytest.mark.long)
             for case in (
+                ("cascade-rcnn", True, "openvino"),
+                ("cascade-rcnn", True, "torch"),
+                ("atss", True, "onnx"),
                 ("atss", True, "torch"),
                 ("retinanet", True, "onnx"),
                 ("faster-rcnn", False, "onnx"),
