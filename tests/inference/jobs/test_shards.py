@@ -28,7 +28,7 @@ IMAGES = 12
 def cluster():
     """One cluster for all tests, whose workers take what is defined here by value."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # as predict_shards sets it
-    os.environ["RAY_worker_niceness"] = "0"  # else workers starve beside tests that keep the cores busy
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - the name of Ray; else workers starve beside other tests
     ray = pytest.importorskip("ray")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
