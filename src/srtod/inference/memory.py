@@ -3,6 +3,7 @@
 import torch
 
 from srtod.detectors.detector import Detector
+from srtod.inference.ensemble import Ensemble
 from srtod.inference.views import ViewedFinder
 from srtod.support.memory import free_memory
 from srtod.types import Finder
@@ -22,6 +23,8 @@ def fitting_pixels(finder: Finder) -> float:
     level has for each pixel of the image. Detectors that bring what they see within bounds are taken as if
     they did not.
     """
+    if isinstance(finder, Ensemble):
+        return min(map(fitting_pixels, finder.members))
     if isinstance(finder, ViewedFinder):
         return fitting_pixels(finder.finder) / max(finder.views.scales) ** 2
     needed = 2.0 * _BYTES_A_PIXEL

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from srtod.data.depth import parse_stretch, stretch_of
 from srtod.data.pixels import LoadedPixels
 from srtod.defaults import Precision, Stretch
 from srtod.detectors.zoo import load
+from srtod.inference.ensemble import Ensemble, Weights, members_of
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
 from srtod.inference.memory import fitting_pixels
-from srtod.inference.operating import Least, at_least, say_operating_point, scores_to_reach
+from srtod.inference.operating import Least, LimitedFinder, at_least, say_operating_point, scores_to_reach
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference
@@ -42,7 +43,7 @@ OnBad = Callable[[AnyImage, InputError], None]
 
 def predict(
     source: object,
-    weights: str | Path | Finder = SHIPPED,
+    weights: Weights | Finder = SHIPPED,
     slice: int | Slicing | None = None,
     score_threshold: float | None = None,
     device: str = "auto",
@@ -60,7 +61,7 @@ def predict(
             ``[H, W, 3]`` (uint8, RGB), a Pillow image, a tensor ``[3, H, W]`` (RGB in 0..1), or a list of
             those.
         weights: a file that :meth:`Detector.save` or ``srtod export`` wrote, a repository of the Hugging Face
-            hub, the name of shipped weights, or a detector at hand.
+            hub, the name of shipped weights, a list of these (an ensemble), or a detector at hand.
         slice: look at each image in windows of so many pixels a side; then it may have any size.
         score_threshold: keep detections of at least this score; None: as calibrated, else as trained.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps`` ...; a detector at
@@ -83,7 +84,7 @@ def predict(
     slicing = slice if slice is None or isinstance(slice, Slicing) else Slicing(slice)
     stretch = parse_stretch(stretch if stretch is None else str(stretch).strip("()[]"))
     views = Views.of(scales, flips=flips)
-    if isinstance(weights, str | Path):
+    if isinstance(weights, str | Path | list):
         finder = load_finder(
             weights,
             device=device,
@@ -135,7 +136,7 @@ def load_detector(
 
 
 def load_finder(
-    weights: str | Path,
+    weights: Weights,
     *,
     device: str = "auto",
     score_threshold: float | None = None,
@@ -153,24 +154,29 @@ def load_finder(
 
     It keeps the detections that reach the scores that its weights were calibrated for, and says so, unless
     a ``score_threshold`` is given; without ``calibrated``, where detections are to be measured, it keeps all.
-    Of several ``views`` these scores are those of what they show together.
+    Of several ``views`` these scores are those of what they show together. Several weights, in a list or
+    separated by commas, make an ensemble (:class:`~srtod.inference.ensemble.Ensemble`); its scores were
+    never calibrated.
 
     Raises:
         InputError: a bad file, or for an exported one another device or precision, or a threshold.
     """
-    of_one_view, of_several = (score_threshold, None) if views.one else (None, score_threshold)
-    if is_exported(weights):
-        _require_plain(weights, device, of_one_view, precision)
-        finder = open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
-    else:
-        finder = load_detector(
-            weights, device=device, score_threshold=of_one_view, precision=precision, stretch=stretch
-        )
-    finder = in_views(finder, views)
+    members = members_of(weights)
+    alone = views.one and len(members) == 1
+    of_one, of_several = (score_threshold, None) if alone else (None, score_threshold)
+    finders: list[LimitedFinder] = []
+    for file in members:
+        if is_exported(file):
+            _require_plain(file, device, of_one, precision)
+            finders.append(open_exported(file, stretch, trust_weights=trust_weights, gpu=device == "auto"))
+            continue
+        how: dict[str, Any] = {"device": device, "precision": precision, "stretch": stretch}
+        finders.append(load_detector(file, score_threshold=of_one, **how))
+    finder = in_views(finders[0] if len(finders) == 1 else Ensemble(finders), views)
     if calibrated or of_several is not None:
         finder.least = scores_to_reach(finder, of_several, otherwise=finder.least)
     if calibrated and score_threshold is None:
-        say_operating_point(finder, weights, one_view=views.one)
+        say_operating_point(finder, members[0], one_view=views.one)
     return finder
 
 

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from srtod.boxes.fusion import fuse_views
 from srtod.detectors.preprocess import resized
-from srtod.inference.operating import Least, LimitedFinder, at_least
+from srtod.inference.fusing import FusedFinder
+from srtod.inference.operating import LimitedFinder
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
@@ -62,54 +61,35 @@ ONE_VIEW = Views()
 """The image as it is."""
 
 
-class ViewedFinder:
-    """Finds objects in several views of each image; what else it is asked for, its finder answers.
+class ViewedFinder(FusedFinder):
+    """Finds objects in several views of each image.
 
     Args:
         finder: looks at the views.
         views: which these are.
-
-    Attributes:
-        least: scores of each class below which nothing is kept of what all views show together; as trained.
-        most: detections an image; as trained, None for no limit.
 
     Raises:
         InputError: other scales, of what brings all images to one size.
     """
 
     def __init__(self, finder: Finder, views: Views) -> None:
-        self.finder = finder
+        super().__init__(finder)
         self.views = views
         told = getattr(finder, "config", {})
-        self.most: int | None = told.get("detections_per_image")
-        self.least: Least = torch.full((len(finder.classes),), told.get("score_threshold", 0.0))
         if isinstance(told.get("resize"), list | tuple) and set(views.scales) != {1.0}:
             raise InputError(
                 f"--scales: these weights bring every image to sides of at most {tuple(told['resize'])} "
                 "pixels, so that scaling it before changes nothing; use --slice, or --flips alone"
             )
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "finder":  # not there yet, as in a copy that is being made
-            raise AttributeError(name)
-        return getattr(self.finder, name)
-
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""
-        views = [
+        seen = [
             self._look(images, scale, mirrored=mirrored)
             for scale in self.views.scales
             for mirrored in (False, True)[: 1 + self.views.flips]
         ]
-        return [self._kept(fuse_views(own)) for own in zip(*views, strict=True)]
-
-    def _kept(self, found: Detections) -> Detections:
-        found = at_least(found, None if self.least is None else self.least.to(found["scores"].device))
-        return {
-            "boxes": found["boxes"][: self.most],
-            "scores": found["scores"][: self.most],
-            "labels": found["labels"][: self.most],
-        }
+        return self.fused(seen)
 
     def _look(self, images: Sequence[Tensor], scale: float, *, mirrored: bool) -> list[Detections]:
         """What one view of each image shows, in pixels of the image."""

@@ -12,6 +12,7 @@ from srtod.data.images import depth_note
 from srtod.data.records import SOME
 from srtod.detectors.weights import weights_file
 from srtod.inference.addresses import Address
+from srtod.inference.ensemble import Weights, members_of
 from srtod.inference.inputs import Found, ImageFile, ids_of_classes, image_list, search, with_annotations
 from srtod.inference.jobs.images import ImagesDone, predict_images
 from srtod.inference.jobs.listing import list_images
@@ -34,7 +35,7 @@ def run_job(
     output: Path,
     options: JobOptions,
     *,
-    weights: str | Path = SHIPPED,
+    weights: Weights = SHIPPED,
     trust_weights: bool = False,
     in_shards: bool = False,
 ) -> list[ImagesDone | VideosDone]:
@@ -52,10 +53,10 @@ def run_job(
         InputError: nothing to look at, an option that is not about it, bad weights, an input that cannot be
             read, or ``output`` cannot be written.
     """
-    file = weights_file(weights).absolute()
+    members: list[str | Path] = [weights_file(own).absolute() for own in members_of(weights)]
     finder = partial(
         load_finder,
-        file,
+        members,
         device=options.device,
         score_threshold=options.score_threshold,
         precision=options.precision,
@@ -68,14 +69,14 @@ def run_job(
         images = list_images(inputs)
         choose_device(options.device, among=(*ONE_GPU, "mps"))  # Ray says which GPU each worker has
         on_gpu = finder().device.type == "cuda"  # made here, too, so that no worker has to tell bad weights
-        return [predict_shards(finder, images, output, options, weights=digest(file), on_gpu=on_gpu)]
+        return [predict_shards(finder, images, output, options, weights=_digest(members), on_gpu=on_gpu)]
     found = search(inputs)
     kinds: list[Kind] = [*(("images",) if found.images else ()), *(("videos",) if found.videos else ())]
     options.require(*kinds)
     for note in found.notes:
         say(note)
     files, annotated = _files(found, options)
-    loaded, own = finder(), digest(file)
+    loaded, own = finder(), _digest(members)
     if stretch_of(loaded) == "auto":
         _say_stretch(files)
     done: list[ImagesDone | VideosDone] = []
@@ -86,6 +87,10 @@ def run_job(
         folder = output / VIDEOS if files else output
         done.append(predict_videos(loaded, video_list(found.videos), folder, options, weights=own))
     return done
+
+
+def _digest(members: Sequence[str | Path]) -> str:
+    return " ".join(digest(Path(member)) for member in members)
 
 
 def _say_stretch(files: Sequence[ImageFile]) -> None:

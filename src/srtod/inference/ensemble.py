@@ -1,0 +1,67 @@
+"""Several detectors of the same classes that look at each image and are fused into one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from srtod.inference.fusing import FusedFinder
+from srtod.support.errors import InputError
+from srtod.types import Detections, Finder
+
+Weights = str | Path | list[str | Path]
+"""A file, a name, or several of them: a list, or a text with commas."""
+
+
+class Ensemble(FusedFinder):
+    """Finds what its members find together; a box that only some of them see has a lower score.
+
+    Args:
+        members: at least two, with the same classes in the same order. The first one tells whatever else is
+            asked for, such as maps.
+
+    Attributes:
+        config: of the first member, without the scores that it alone was calibrated for.
+
+    Raises:
+        InputError: other classes, or another way to read files of more than 8 bits.
+    """
+
+    def __init__(self, members: Sequence[Finder]) -> None:
+        super().__init__(first := members[0])
+        for own in members[1:]:
+            if own.classes != first.classes:
+                raise InputError(
+                    f"weights: an ensemble needs the same classes in the same order, not "
+                    f"{', '.join(first.classes)} and {', '.join(own.classes)}"
+                )
+            if _stretch(own) != _stretch(first):
+                raise InputError(
+                    f"weights: these read files of more than 8 bits in two ways, {_stretch(first)} and "
+                    f"{_stretch(own)}; --stretch says one"
+                )
+        self.members = members
+        self.config = {**getattr(first, "config", {}), "operating_point": None}
+
+    def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
+        """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""
+        return self.fused([member(images) for member in self.members])
+
+
+def members_of(weights: Weights) -> list[str | Path]:
+    """The weights of each member; a text names several by commas, unless there is a file of that name.
+
+    Raises:
+        InputError: nothing stands beside a comma, or there is no member.
+    """
+    if isinstance(weights, Path) or (isinstance(weights, str) and Path(weights).exists()):
+        return [weights]
+    members = [*map(str.strip, weights.split(","))] if isinstance(weights, str) else weights
+    if not members or not all(map(str, members)):
+        raise InputError(f"weights {weights!r}: give one or more, separated by commas")
+    return members
+
+
+def _stretch(finder: Finder) -> Any:
+    return getattr(finder, "config", {}).get("stretch")
