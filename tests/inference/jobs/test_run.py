@@ -17,8 +17,8 @@ def asked(tmp_path, write_image, sees_all, monkeypatch):
     write_image(tmp_path / "in" / "a.png")
     told, loaded = [], []
 
-    def load_finder(path, **_):
-        loaded.append(path)
+    def load_finder(members, **_):
+        loaded.extend(members)
         return sees_all()
 
     monkeypatch.setattr(run, "load_finder", load_finder)
