@@ -1,5 +1,6 @@
 """What the command line does before a verb does its work."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_a_working_directory_that_is_gone_is_told_in_one_line(tmp_path):
         2,
         "error: the working directory is gone; change to one that is there\n",
     )
+
+
+@pytest.mark.parametrize(("set_by_user", "then"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_leave_the_cores_unless_the_user_says_otherwise(set_by_user, then, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # restored at the end, whatever is set now
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if set_by_user:
+        monkeypatch.setenv("OMP_WAIT_POLICY", set_by_user)
+    monkeypatch.setattr(sys, "argv", ["srtod", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OMP_WAIT_POLICY"] == then
 
 
 def test_the_public_names_are_listed():

@@ -24,7 +24,7 @@ def test_each_row_of_tables_1_to_3_is_a_recipe():
     plain = {f"droneswarms-{system}" for system in ON_DRONESWARMS}
     plain |= {f"{data}-{system}" for data in ("visdrone", "aitod") for system in ON_ALL}
     enhanced = {f"{data}-{system}-srtod" for data, system in PAIRS}
-    assert {*plain, *enhanced, "small", "quickstart", "drones"} == set(recipe_names())
+    assert {*plain, *enhanced, "small", "quickstart", "drones", "thermal"} == set(recipe_names())
     assert len(plain | enhanced) == 30
 
 
