@@ -40,7 +40,7 @@ FinderWeights = Annotated[
     str,
     typer.Option(
         help="Weights of a detector (.safetensors), an exported file (.onnx, .xml; .pt2 with "
-        "--trust-weights), a hub id, or drones, which is shipped; several with commas are an ensemble."
+        "--trust-weights), a hub id, or drones or thermal, which ship with it; with commas an ensemble."
     ),
 ]
 TrustWeights = Annotated[
