@@ -34,7 +34,10 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace result files that are there; inputs never.")
 ]
 Weights = Annotated[
-    str, typer.Option(help="Weights of a detector (.safetensors), a hub id, or drones, which is shipped.")
+    str,
+    typer.Option(
+        help="Weights of a detector (.safetensors), a hub id, or drones or thermal, which ship with it."
+    ),
 ]
 FinderWeights = Annotated[
     str,

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from srtod.data.depth import stretch_of
 from srtod.inference.fusing import FusedFinder
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
@@ -36,10 +36,10 @@ class Ensemble(FusedFinder):
                     f"weights: an ensemble needs the same classes in the same order, not "
                     f"{', '.join(first.classes)} and {', '.join(own.classes)}"
                 )
-            if _stretch(own) != _stretch(first):
+            if stretch_of(own) != stretch_of(first):
                 raise InputError(
-                    f"weights: these read files of more than 8 bits in two ways, {_stretch(first)} and "
-                    f"{_stretch(own)}; --stretch says one"
+                    f"weights: these read files of more than 8 bits in two ways, {stretch_of(first)} and "
+                    f"{stretch_of(own)}; --stretch says one"
                 )
         self.members = members
         self.config = {**getattr(first, "config", {}), "operating_point": None}
@@ -61,7 +61,3 @@ def members_of(weights: Weights) -> list[str | Path]:
     if not members or not all(map(str, members)):
         raise InputError(f"weights {weights!r}: give one or more, separated by commas")
     return members
-
-
-def _stretch(finder: Finder) -> Any:
-    return getattr(finder, "config", {}).get("stretch")

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -164,20 +164,33 @@ def load_finder(
     members = members_of(weights)
     alone = views.one and len(members) == 1
     of_one, of_several = (score_threshold, None) if alone else (None, score_threshold)
-    finders: list[LimitedFinder] = []
-    for file in members:
-        if is_exported(file):
-            _require_plain(file, device, of_one, precision)
-            finders.append(open_exported(file, stretch, trust_weights=trust_weights, gpu=device == "auto"))
-            continue
-        how: dict[str, Any] = {"device": device, "precision": precision, "stretch": stretch}
-        finders.append(load_detector(file, score_threshold=of_one, **how))
+    finders = [
+        _opened(own, device, of_one, precision, stretch, trust_weights=trust_weights) for own in members
+    ]
     finder = in_views(finders[0] if len(finders) == 1 else Ensemble(finders), views)
     if calibrated or of_several is not None:
         finder.least = scores_to_reach(finder, of_several, otherwise=finder.least)
     if calibrated and score_threshold is None:
         say_operating_point(finder, members[0], one_view=views.one)
     return finder
+
+
+def _opened(
+    weights: str | Path,
+    device: str,
+    score_threshold: float | None,
+    precision: Precision,
+    stretch: Stretch | None,
+    *,
+    trust_weights: bool,
+) -> LimitedFinder:
+    """Open an exported file, or load a detector."""
+    if is_exported(weights):
+        _require_plain(weights, device, score_threshold, precision)
+        return open_exported(weights, stretch, trust_weights=trust_weights, gpu=device == "auto")
+    return load_detector(
+        weights, device=device, score_threshold=score_threshold, precision=precision, stretch=stretch
+    )
 
 
 def _require_plain(
