@@ -10,12 +10,17 @@ from srtod.detectors.systems import SYSTEMS
 
 from .snippets import PAGES, ROOT, Snippet, commands, run_command, run_python, snippets
 
-RUN = [page for page in PAGES if any(not snippet.why_not for snippet in snippets(page))]
+LONG = {ROOT / "docs" / "export.md"}  # exports five times
+RUN = [
+    pytest.param(page, id=str(page.relative_to(ROOT)), marks=pytest.mark.long if page in LONG else ())
+    for page in PAGES
+    if any(not snippet.why_not for snippet in snippets(page))
+]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", RUN)
 def test_the_page_runs(page, readers_files, backbones_at_hand, tmp_path, monkeypatch):
     folder = tmp_path / "reader"
     shutil.copytree(readers_files, folder)

@@ -1,3 +1,4 @@
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,14 @@ def small_detector():
 
 
 @pytest.fixture(scope="session")
-def small_file(small_detector, tmp_path_factory):
+def small_file(small_detector, tmp_path_factory, worker_id):
+    """Exported once for all processes of the tests, which share the folder above their own."""
     from srtod.inference.exporting import export
 
-    path = tmp_path_factory.mktemp("exported") / "small.onnx"
-    export(small_detector, path, format="onnx")
+    own = tmp_path_factory.getbasetemp()
+    path = (own if worker_id == "master" else own.parent) / "small.onnx"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            export(small_detector, path, format="onnx")
     return path
