@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -105,3 +107,18 @@ def test_detections_are_suppressed_by_class_sorted_and_cut():
     assert found.scores.tolist() == pytest.approx([0.9, 0.5])
     assert found.groups.tolist() == [0, 1]
     assert found.boxes.tolist() == [[0, 0, 10, 10], [20, 20, 30, 30]]
+
+
+def test_soft_suppression_keeps_what_stays_above_the_threshold():
+    table = Candidates(
+        images=torch.tensor([0, 0, 0, 1, 0]),
+        boxes=torch.tensor([[0.0, 0, 10, 10]]).repeat(5, 1) + torch.tensor([[0.0], [3], [0], [0], [0]]),
+        scores=torch.tensor([0.9, 0.8, 0.05, 0.7, -1]),
+        groups=torch.tensor([0, 0, 0, 0, 0]),
+    )
+    limits = DetectionLimits(score_threshold=0.01, nms_iou=0.1, per_image=2, soft_nms=0.5)
+    found = Announced(table, limits).detect([], torch.tensor([[100, 100], [100, 100]]))
+    first, second = found.by_image(2)
+    overlap = 49 / (200 - 49)
+    assert first.scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-(overlap**2) / 0.5)])
+    assert second.scores.tolist() == pytest.approx([0.7])

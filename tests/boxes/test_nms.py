@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
 
 from srtod.boxes import nms
-from srtod.boxes.nms import grouped_nms, nms_in_one_plane, suppress_pairs
+from srtod.boxes.nms import decayed_scores, grouped_nms, nms_in_one_plane, suppress_pairs
 
 BOXES = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10], [50, 50, 60, 60], [50, 50, 60, 61]])
 SCORES = torch.tensor([0.5, 0.9, 0.7, 0.2, 0.3])
@@ -76,3 +76,34 @@ def test_equal_scores_keep_the_order_of_the_boxes_however_many_groups():
 def test_a_box_that_is_itself_suppressed_suppresses_none():
     first, second = torch.tensor([0, 1]), torch.tensor([1, 2])
     assert suppress_pairs(torch.tensor([0.9, 0.8, 0.7]), first, second).tolist() == [0, 2]
+
+
+def softened_one_by_one(boxes, scores, groups, sigma):
+    """Soft suppression as it is published: take the best, let the scores of the others fall, again."""
+    scores, left = scores.double(), torch.ones(len(scores), dtype=torch.bool)
+    for _ in range(len(scores)):
+        best = torch.where(left, scores, -1).argmax()
+        left[best] = False
+        overlap = box_iou(boxes[best][None], boxes)[0].double()
+        falls = left & (groups == groups[best])
+        scores = torch.where(falls, scores * (-overlap.square() / sigma).exp(), scores)
+    return scores.float()
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 5.0])
+@pytest.mark.parametrize("seed", range(10))
+def test_scores_fall_as_if_boxes_were_taken_one_by_one(seed, sigma, device):
+    draw = torch.Generator().manual_seed(seed)
+    corners = 20 * torch.rand(60, 2, generator=draw)
+    boxes = torch.cat([corners, corners + 2 + 10 * torch.rand(60, 2, generator=draw)], dim=1)
+    scores = torch.randint(1, 12, (60,), generator=draw) / 12  # many are equal
+    groups = torch.randint(0, 2, (60,), generator=draw)
+    found = decayed_scores(boxes.to(device), scores.to(device), groups.to(device), sigma=sigma).cpu()
+    torch.testing.assert_close(found, softened_one_by_one(boxes, scores, groups, sigma))
+    assert (found < scores).any()
+
+
+def test_scores_of_boxes_apart_stay():
+    assert decayed_scores(BOXES[:0], SCORES[:0], GROUPS[:0], sigma=0.5).tolist() == []
+    apart = torch.arange(5)
+    assert torch.equal(decayed_scores(BOXES, SCORES, apart, sigma=0.5), SCORES)

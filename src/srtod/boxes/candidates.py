@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from srtod.boxes.coders import DeltaCoder
-from srtod.boxes.nms import grouped_nms
+from srtod.boxes.nms import decayed_scores, grouped_nms
 
 _NOTHING = -1.0
 """The score of rows that stand for nothing; scores are at least 0."""
@@ -22,11 +22,14 @@ class DetectionLimits:
         score_threshold: lower scores are dropped.
         nms_iou: overlap above which the worse of two detections of a class goes.
         per_image: the most detections an image.
+        soft_nms: the sigma of soft suppression in place of ``nms_iou``, see
+            :func:`~srtod.boxes.nms.decayed_scores`.
     """
 
     score_threshold: float
     nms_iou: float
     per_image: int
+    soft_nms: float | None = None
 
 
 class Candidates(NamedTuple):
@@ -72,6 +75,13 @@ class Candidates(NamedTuple):
     def with_area(self) -> Self:
         """The same, but what clipping left no area stands for nothing."""
         return self._replace(scores=torch.where(have_area(self.boxes), self.scores, _NOTHING))
+
+    def softened(self, *, images: int, sigma: float, above: float) -> Self:
+        """The same with the scores of soft suppression; those that fall to ``above`` stand for nothing."""
+        found = self.where(self.valid)
+        own = found.groups * images + found.images
+        scores = decayed_scores(found.boxes, found.scores, own, sigma=sigma)
+        return found._replace(scores=torch.where(scores > above, scores, _NOTHING))
 
     def best(self, *, images: int, iou: float, most: int) -> Self:
         """What is left of each image after non-maximum suppression within the groups.

@@ -91,6 +91,36 @@ def suppress_pairs(scores: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return order[stay[order]]
 
 
+def decayed_scores(boxes: Tensor, scores: Tensor, groups: Tensor, *, sigma: float) -> Tensor:
+    """Scores after Gaussian soft suppression (Bodla et al., ICCV 2017, equation 4) within groups.
+
+    No box goes. Whenever the best of those that are left is taken, the scores of the others of its group fall
+    by ``exp(-IoU**2 / sigma)``. In each round all boxes are taken that no better one overlaps any more.
+
+    Args:
+        boxes: ``[N, 4]``.
+        scores: ``[N]``, positive.
+        groups: int64 ``[N]``, not negative; boxes of different groups do not change each other.
+        sigma: the larger, the less scores fall.
+
+    Returns:
+        ``[N]``, none larger than before.
+    """
+    one, other = overlapping_pairs(boxes, groups)
+    fall = -paired_iou(boxes[one], boxes[other]).double().square() / sigma
+    one, other, fall = torch.cat([one, other]), torch.cat([other, one]), fall.repeat(2)
+    logs = scores.double().log()
+    while len(one):
+        better = (logs[one] > logs[other]) | ((logs[one] == logs[other]) & (one < other))
+        waits = torch.zeros_like(scores, dtype=torch.bool)
+        waits[other[better]] = True
+        taken = ~waits[one]
+        logs.index_add_(0, other[taken], fall[taken])
+        open_ = waits[one] & waits[other]
+        one, other, fall = one[open_], other[open_], fall[open_]
+    return logs.exp().to(scores)
+
+
 def _portions(sizes: list[int], most: int) -> list[int]:
     """Join groups of these sizes, one after the other, into portions of at most so many boxes."""
     portions: list[int] = []

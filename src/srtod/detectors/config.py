@@ -103,6 +103,9 @@ class DetectorConfig(BaseModel):
             of both sides, at most 4, for pieces of an image as for the whole; None keeps the image as it is.
         stretch: which values of more than 8 bits become 0 and 255, see :data:`srtod.defaults.Stretch`.
         score_threshold, nms_iou, detections_per_image: which detections are given out.
+        soft_nms: the sigma, such as 0.5, of Gaussian soft suppression (Bodla et al., ICCV 2017) in place of
+            ``nms_iou``, which is not read then: detections that overlap better ones of their class stay, with
+            lower scores. Such a detector cannot be exported.
         operating_point: which of them count where objects are to be found, and not detections measured; None
             where nobody has calibrated the weights. A ``score_threshold`` given to :func:`srtod.load` takes
             its place.
@@ -125,6 +128,7 @@ class DetectorConfig(BaseModel):
     stretch: Open[Stretch] = "auto"
     score_threshold: Open[Share] = 0.05
     nms_iou: Open[Share] = 0.5
+    soft_nms: Open[Annotated[float, Field(gt=0)] | None] = None
     detections_per_image: Open[Positive] = DETECTIONS_PER_IMAGE
     operating_point: Open[OperatingPoint | None] = None
 

@@ -68,5 +68,15 @@ class Head(nn.Module, ABC):
 
     def detect(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """Detections of all images in pixels of the batch, as :meth:`Candidates.best` orders them."""
-        found, limits = self.candidates(levels, sizes), self.limits
-        return found.best(images=sizes.shape[0], iou=limits.nms_iou, most=limits.per_image)
+        found, limits, iou = self.candidates(levels, sizes), self.limits, self.limits.nms_iou
+        if limits.soft_nms is not None:
+            found = found.softened(images=sizes.shape[0], sigma=limits.soft_nms, above=limits.score_threshold)
+            iou = 1.0  # which no pair exceeds
+        return found.best(images=sizes.shape[0], iou=iou, most=limits.per_image)
+
+    @property
+    def export_obstacle(self) -> str | None:
+        """Why no program can be made of it, if so."""
+        if self.limits.soft_nms is None:
+            return None
+        return "has soft suppression (soft_nms), for which the runtimes share no operator"

@@ -32,3 +32,9 @@ def test_a_fourier_transform_is_refused_where_something_reads_it():
         require_exportable(srtod.build_detector("atss", self_reconstruction=switches, **SMALL))
     switches |= {"enhancement": "none"}
     require_exportable(srtod.build_detector("atss", self_reconstruction=switches, **SMALL))
+
+
+@pytest.mark.parametrize("system", ["faster-rcnn", "atss"])
+def test_soft_suppression_is_refused(system):
+    with pytest.raises(InputError, match="soft_nms"):
+        require_exportable(srtod.build_detector(system, soft_nms=0.5, **SMALL))

@@ -67,4 +67,5 @@ def detection_limits(config: DetectorConfig) -> DetectionLimits:
         score_threshold=config.score_threshold,
         nms_iou=config.nms_iou,
         per_image=config.detections_per_image,
+        soft_nms=config.soft_nms,
     )
