@@ -171,6 +171,8 @@ def test_impossible_devices_are_refused(tiny_recipe, squares, tmp_path, changes,
 class Spoiled(torch.nn.Module):
     """A detector whose loss is not a number for one image."""
 
+    parameters_apart = ()
+
     def __init__(self, detector, image_id):
         super().__init__()
         self.detector, self.image_id = detector, image_id
@@ -364,6 +366,17 @@ def test_a_part_is_trained_alone(train, tiny_recipe, squares, tmp_path):
     with pytest.raises(InputError, match=r"train.only: nothing is left to train of pyramid.backbone.body"):
         frozen = ("model.frozen_stages=4", "train.only=pyramid.backbone.body")
         train(squares, tmp_path / "third", *frozen, init=first.last)
+
+
+def test_maps_leave_all_other_weights_bit_for_bit_as_they_are_without(train, squares, tmp_path):
+    changes = ("train.clip_norm=0.1", "train.ema=null")
+    train(squares, tmp_path / "with", "model.self_reconstruction=true", *changes)
+    train(squares, tmp_path / "without", "model.self_reconstruction=false", *changes)
+    learned, plain = weights(tmp_path / "with"), weights(tmp_path / "without")
+    assert plain.keys() < learned.keys()
+    assert same(plain, learned)
+    first, other = (logged(tmp_path / run)[0] for run in ("with", "without"))
+    assert first["grad_norm"] > other["grad_norm"] > 0.1
 
 
 def test_weights_of_another_kind_are_refused(train, squares, tmp_path):

@@ -111,6 +111,14 @@ class Detector(nn.Module):
         """Where the weights lie, and the images go."""
         return next(self.parameters()).device
 
+    @property
+    def parameters_apart(self) -> tuple[nn.Parameter, ...]:
+        """Those that share no loss with any other: of a self-reconstruction that is there to be looked at."""
+        switches = self._config.self_reconstruction
+        if self.self_reconstruction is None or switches is None or switches.changes_detections:
+            return ()
+        return tuple(self.self_reconstruction.parameters())
+
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
     ) -> dict[str, Tensor] | list[Detections]:

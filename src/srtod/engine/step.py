@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 
 from srtod.data.loading import Batch
 from srtod.engine.processes import end_together
@@ -63,10 +63,9 @@ class Steps:
             group["lr"] = rate * group["lr_factor"]
         seed_step(recipe.seed, run.step, accelerator.process_index)
         losses = torch.stack([self._learn(batch) for batch in batches])
-        trained = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
-        norm = accelerator.clip_grad_norm_(trained, recipe.clip_norm or math.inf)
+        norm = self._clip(recipe.clip_norm or math.inf)
         ids = [[target["image_id"] for target in batch.targets] for batch in batches]
-        self._unread.append(_Done(rate, losses, torch.as_tensor(norm).detach(), ids))
+        self._unread.append(_Done(rate, losses, norm.detach(), ids))
         self._update(losses, norm)
         run.step += 1
 
@@ -119,6 +118,14 @@ class Steps:
             raise InputError(f"train.deterministic: {why}; leave it out, or take another system") from error
         self._names = list(parts)
         return torch.stack([part.detach().float() for part in parts.values()])
+
+    def _clip(self, bound: float) -> Tensor:
+        """Bound the gradient's norm, that of parts that learn apart by itself; returns the norm of all."""
+        trained = [own for group in self._run.optimizer.param_groups for own in group["params"]]
+        apart = set(self._run.detector.parameters_apart)
+        norm = self._run.accelerator.clip_grad_norm_([own for own in trained if own not in apart], bound)
+        others = nn.utils.clip_grad_norm_([own for own in trained if own in apart], bound)
+        return torch.hypot(torch.as_tensor(norm), others)
 
     def _update(self, losses: Tensor, norm: Tensor) -> None:
         """Move the weights, unless a loss or gradient of any process is or was not finite."""

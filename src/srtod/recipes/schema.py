@@ -121,7 +121,8 @@ class TrainRecipe(Section):
             a tenth of all steps at most.
         schedule: ``steps`` (times ``gamma`` after each epoch in ``milestones``) or ``cosine`` (to zero).
         milestones, gamma: of the schedule ``steps``.
-        clip_norm: bound of the gradient's norm; none: no bound.
+        clip_norm: bound of the gradient's norm; none: no bound. Maps that change no detections have one
+            of their own.
         ema: decay of the moving average of the weights that is evaluated and saved; none: the weights
             themselves.
         precision: ``fp32``, ``bf16`` or ``fp16``; validation runs in it, too.
