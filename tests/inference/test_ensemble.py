@@ -60,6 +60,16 @@ def test_members_have_the_same_classes_and_read_files_alike():
         Ensemble([Given(*boxes, stretch="auto"), Given(*boxes, stretch="full")])
 
 
+def test_soft_suppression_is_not_fused():
+    soft, hard = (Given([[0.0, 0, 8, 8]], [0.9], soft_nms=sigma) for sigma in (0.5, None))
+    for members in ([soft, hard], [hard, soft]):
+        with pytest.raises(InputError, match="soft_nms=None"):
+            Ensemble(members)
+    with pytest.raises(InputError, match="soft_nms=None"):
+        ViewedFinder(soft, Views((1, 2)))
+    ViewedFinder(hard, Views((1, 2)))
+
+
 def test_a_text_with_commas_names_several_unless_it_is_a_file(tmp_path, monkeypatch):
     assert members_of("drones, mine.onnx") == ["drones", "mine.onnx"]
     monkeypatch.chdir(tmp_path)

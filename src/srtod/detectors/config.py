@@ -105,7 +105,7 @@ class DetectorConfig(BaseModel):
         score_threshold, nms_iou, detections_per_image: which detections are given out.
         soft_nms: the sigma, such as 0.5, of Gaussian soft suppression (Bodla et al., ICCV 2017) in place of
             ``nms_iou``, which is not read then: detections that overlap better ones of their class stay, with
-            lower scores. Such a detector cannot be exported.
+            lower scores. Such a detector cannot be exported, nor fused (several views, ensembles).
         operating_point: which of them count where objects are to be found, and not detections measured; None
             where nobody has calibrated the weights. A ``score_threshold`` given to :func:`srtod.load` takes
             its place.

@@ -25,11 +25,12 @@ class Ensemble(FusedFinder):
         config: of the first member, without the scores that it alone was calibrated for.
 
     Raises:
-        InputError: other classes, or another way to read files of more than 8 bits.
+        InputError: other classes, another way to read files of more than 8 bits, or soft suppression.
     """
 
     def __init__(self, members: Sequence[Finder]) -> None:
-        super().__init__(first := members[0])
+        super().__init__(*members)
+        first = members[0]
         for own in members[1:]:
             if own.classes != first.classes:
                 raise InputError(

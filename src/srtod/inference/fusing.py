@@ -7,6 +7,7 @@ import torch
 
 from srtod.boxes.fusion import fuse_views
 from srtod.inference.operating import Least, at_least
+from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
 
@@ -14,18 +15,26 @@ class FusedFinder:
     """Fuses detections; what it is asked for besides, its finder answers.
 
     Args:
-        finder: answers.
+        finders: what finds; the first one answers.
 
     Attributes:
         least: scores of each class below which nothing is kept of what is fused; as trained.
         most: detections an image; as trained, None for no limit.
+
+    Raises:
+        InputError: soft suppression, which leaves several boxes of an object.
     """
 
-    def __init__(self, finder: Finder) -> None:
-        self.finder = finder
-        told = getattr(finder, "config", {})
+    def __init__(self, *finders: Finder) -> None:
+        if any(getattr(own, "config", {}).get("soft_nms") is not None for own in finders):
+            raise InputError(
+                "weights: soft_nms leaves several boxes of an object, so it does not go with --scales, "
+                "--flips and several weights, whose boxes are fused; save these weights with soft_nms=None"
+            )
+        self.finder = finders[0]
+        told = getattr(self.finder, "config", {})
         self.most: int | None = told.get("detections_per_image")
-        self.least: Least = torch.full((len(finder.classes),), told.get("score_threshold", 0.0))
+        self.least: Least = torch.full((len(self.finder.classes),), told.get("score_threshold", 0.0))
 
     def __getattr__(self, name: str) -> Any:
         if name == "finder":  # not there yet, as in a copy that is being made

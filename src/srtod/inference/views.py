@@ -69,7 +69,7 @@ class ViewedFinder(FusedFinder):
         views: which these are.
 
     Raises:
-        InputError: other scales, of what brings all images to one size.
+        InputError: other scales, of what brings all images to one size; or soft suppression.
     """
 
     def __init__(self, finder: Finder, views: Views) -> None:
