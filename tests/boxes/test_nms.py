@@ -107,3 +107,18 @@ def test_scores_of_boxes_apart_stay():
     assert decayed_scores(BOXES[:0], SCORES[:0], GROUPS[:0], sigma=0.5).tolist() == []
     apart = torch.arange(5)
     assert torch.equal(decayed_scores(BOXES, SCORES, apart, sigma=0.5), SCORES)
+
+
+def test_a_crowd_of_boxes_that_all_overlap_is_looked_at_once():
+    draw = torch.Generator().manual_seed(0)
+    boxes = torch.tensor([[0.0, 0, 300, 300]]) + 20 * torch.rand(2000, 4, generator=draw)
+    scores, groups = torch.rand(2000, generator=draw), torch.zeros(2000, dtype=torch.int64)
+    found = decayed_scores(boxes, scores, groups, sigma=0.5)
+    assert int((found == scores).sum()) == 1 and found.argmax() == scores.argmax()
+
+
+@pytest.mark.parametrize("sigma", [1e-300, 0.5])
+def test_scores_of_nothing_stay_nothing(sigma):
+    scores = torch.tensor([0.0, 0.9, 0.5, 0.0, 0.0])
+    found = decayed_scores(BOXES, scores, GROUPS, sigma=sigma)
+    assert found[1:3].tolist() == scores[1:3].tolist() and found[[0, 3, 4]].tolist() == [0, 0, 0]

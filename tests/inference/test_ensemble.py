@@ -79,6 +79,8 @@ def test_a_text_with_commas_names_several_unless_it_is_a_file(tmp_path, monkeypa
     for wrong in ("a,,b", "a,", []):
         with pytest.raises(InputError, match="give one or more"):
             members_of(wrong)
+    with pytest.raises(InputError, match="fuse loaded detectors by Ensemble"):
+        members_of([Given([], [])])
 
 
 @pytest.fixture
@@ -105,6 +107,36 @@ def test_predict_takes_them_from_the_command_line_and_goes_on_with_the_same_alon
     assert prediction.scores.tolist() != alone.scores.tolist()
     other = CliRunner().invoke(app, [*words, "--weights", str(two[0]), "--resume"])
     assert isinstance(other.exception, InputError) and "other weights" in str(other.exception)
+
+
+def test_a_member_is_an_input_that_no_output_replaces_and_no_calibration_changes(two, tmp_path):
+    before = two[1].read_bytes()
+    words = ["evaluate", str(tmp_path), "--weights", ",".join(map(str, two))]
+    done = CliRunner().invoke(app, [*words, "--json", str(two[1]), "--overwrite"])
+    assert isinstance(done.exception, InputError) and "is an input" in str(done.exception)
+    done = CliRunner().invoke(app, [*words, "--calibrate", "best-f1"])
+    assert isinstance(done.exception, InputError) and "not into several" in str(done.exception)
+    assert two[1].read_bytes() == before
+
+
+def test_a_score_below_that_of_the_members_is_refused(tmp_path, two):
+    srtod.load(two[0], score_threshold=0.1).save(tmp_path / "sure.safetensors")
+    with pytest.raises(InputError, match=r"at least 0\.1"):
+        load_finder([two[1], tmp_path / "sure.safetensors"], score_threshold=0.05)
+    load_finder((two[1], tmp_path / "sure.safetensors"), score_threshold=0.1)
+
+
+def test_images_go_to_the_device_of_each_member():
+    class Elsewhere(Given):
+        device = torch.device("meta")
+
+        def __call__(self, images):
+            assert images[0].device == self.device
+            return super().__call__(images)
+
+    here, there = (kind([[0.0, 0, 8, 8]], [0.9]) for kind in (Given, Elsewhere))
+    [found] = Ensemble([here, there])([IMAGE])
+    assert found["scores"].device == IMAGE.device
 
 
 def test_views_and_a_score_are_of_the_ensemble(two):

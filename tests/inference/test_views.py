@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import srtod
 from srtod.cli.main import app
+from srtod.inference.ensemble import Ensemble
 from srtod.inference.memory import fitting_pixels
 from srtod.inference.views import ONE_VIEW, ViewedFinder, Views, in_views
 from srtod.support.errors import InputError
@@ -86,10 +87,12 @@ def test_limits_hold_for_what_all_views_show_together(picture):
 
 def test_scales_are_refused_where_all_images_become_one_size():
     inner = Bright()
-    inner.config = {"resize": (1333, 800)}
+    inner.config = {"resize": (1333, 800), "stretch": "full"}
     with pytest.raises(InputError, match=r"sides of at most \(1333, 800\)"):
         in_views(inner, Views((1, 2)))
     in_views(inner, Views((1,), flips=True))
+    with pytest.raises(InputError, match=r"sides of at most \(1333, 800\)"):
+        in_views(Ensemble([Bright(), inner]), Views((1, 2)))
 
 
 def test_what_the_finder_knows_is_known():

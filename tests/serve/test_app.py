@@ -12,6 +12,7 @@ from PIL import Image
 
 import srtod
 from srtod.inference import memory
+from srtod.inference.ensemble import Ensemble
 from srtod.inference.inputs import to_tensor
 from srtod.inference.predict import load_detector
 from srtod.inference.speed import for_inference
@@ -170,7 +171,12 @@ def test_a_failure_inside_tells_nothing_but_that_it_failed(client, picture, capl
 
 
 def test_without_self_reconstruction_there_are_no_maps(client, planted, plain_detector, picture):
-    for finder, words in ((planted, "exported program"), (plain_detector, "without self-reconstruction")):
+    of_each = (
+        (planted, "exported program"),
+        (plain_detector, "without self-reconstruction"),
+        (Ensemble([plain_detector, plain_detector]), "detectors are fused"),
+    )
+    for finder, words in of_each:
         asked = client(finder)
         about = asked.get("/about").json()
         assert not about["has_maps"] and words in about["no_maps_because"]

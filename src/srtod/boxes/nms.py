@@ -1,5 +1,6 @@
 """Non-maximum suppression within groups: images, classes, levels of a pyramid."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import nms
@@ -18,6 +19,9 @@ _TOGETHER_ON_ACCELERATORS = 25_000
 
 _LARGE_GROUP = 10_000
 """A group of more boxes than this is compared by place, since looking at all pairs takes too long."""
+
+_LEAST_FACTOR = 1e-300
+"""Scores never fall to 0 by it, which times infinity would be no number."""
 
 _MOST_BOXES = 2**31 - 1
 """A bound, so that what the tracer multiplies it by still fits into 64 bits."""
@@ -95,7 +99,8 @@ def decayed_scores(boxes: Tensor, scores: Tensor, groups: Tensor, *, sigma: floa
     """Scores after Gaussian soft suppression (Bodla et al., ICCV 2017, equation 4) within groups.
 
     No box goes. Whenever the best of those that are left is taken, the scores of the others of its group fall
-    by ``exp(-IoU**2 / sigma)``. In each round all boxes are taken that no better one overlaps any more.
+    by ``exp(-IoU**2 / sigma)``. That is done on the host, whatever device the boxes are on; it looks at each
+    pair of boxes that overlap once.
 
     Args:
         boxes: ``[N, 4]``.
@@ -107,18 +112,19 @@ def decayed_scores(boxes: Tensor, scores: Tensor, groups: Tensor, *, sigma: floa
         ``[N]``, none larger than before.
     """
     one, other = overlapping_pairs(boxes, groups)
-    fall = -paired_iou(boxes[one], boxes[other]).double().square() / sigma
-    one, other, fall = torch.cat([one, other]), torch.cat([other, one]), fall.repeat(2)
-    logs = scores.double().log()
-    while len(one):
-        better = (logs[one] > logs[other]) | ((logs[one] == logs[other]) & (one < other))
-        waits = torch.zeros_like(scores, dtype=torch.bool)
-        waits[other[better]] = True
-        taken = ~waits[one]
-        logs.index_add_(0, other[taken], fall[taken])
-        open_ = waits[one] & waits[other]
-        one, other, fall = one[open_], other[open_], fall[open_]
-    return logs.exp().to(scores)
+    factors = (-paired_iou(boxes[one], boxes[other]).double().square() / sigma).exp().clamp(min=_LEAST_FACTOR)
+    one, other, factors = torch.cat([one, other]), torch.cat([other, one]), factors.repeat(2)
+    order = one.argsort(stable=True)
+    ends = one.bincount(minlength=len(scores)).cumsum(0).tolist()
+    neighbours, factors = other[order].numpy(force=True), factors[order].numpy(force=True)
+    left = scores.double().numpy(force=True).copy()
+    after = left.copy()
+    for _ in range(len(left)):
+        best = left.argmax()
+        mine = slice(ends[best - 1] if best else 0, ends[best])
+        after[best], left[best] = left[best], -np.inf
+        left[neighbours[mine]] *= factors[mine]
+    return torch.from_numpy(after).to(scores)
 
 
 def _portions(sizes: list[int], most: int) -> list[int]:

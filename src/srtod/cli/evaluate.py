@@ -119,8 +119,9 @@ def evaluate(
     from srtod.metrics.terminal import analysis_tables, comparison_table
     from srtod.support.files import atomic_folder, require_free
 
+    inputs = [data, annotations, detections, *_members(weights, data)]
     for file in filter(None, (json, save_detections)):
-        require_free(file, overwrite=overwrite, inputs=(data, annotations, detections, weights))
+        require_free(file, overwrite=overwrite, inputs=inputs)
     rule = None if calibrate is None else Rule.parse(calibrate)
     with nullcontext() if report is None else atomic_folder(report) as folder:
         if annotations is not None and detections is not None:
@@ -150,6 +151,13 @@ def evaluate(
         typer.echo(f"{report / 'report.html'}")
 
 
+def _members(weights: str, data: Path | None) -> list[str | Path]:
+    """The weights that are asked for; none where two files are evaluated."""
+    from srtod.inference.ensemble import members_of
+
+    return [] if data is None else members_of(weights)
+
+
 def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     """Find what is in the data, as the options of the command line say."""
     from srtod.data.depth import parse_stretch, stretch_of
@@ -162,6 +170,8 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     asked = context.params
     views = views_of(asked["scales"], flips=asked["flips"])
     if asked["calibrate"] is not None:
+        if len(_members(asked["weights"], asked["data"])) > 1:
+            raise InputError("--calibrate writes scores into one file of weights, and not into several")
         own_weights(asked["weights"])
         if not views.one:
             raise InputError(

@@ -118,7 +118,8 @@ class ScaleJitter:
     """Enlarge or shrink what is learned from, so that the same objects appear from nearer and farther.
 
     A piece is cut out as much smaller or larger as it is then scaled, so that it has the size that it has
-    without jitter, or what the image gives of it. Whole images change their size.
+    without jitter but for the last pixel, or what the image gives of it, and is never larger. Whole images
+    change their size.
 
     Attributes:
         strength: the factor lies in ``1 / (1 + x) .. 1 + x``, drawn evenly in its logarithm.
@@ -134,7 +135,7 @@ class ScaleJitter:
         """Return the scaled image or piece and what is marked in it."""
         factor = _jittered(self.strength, generator) if self.strength else 1.0
         if self.crop is not None:
-            height, width = (max(1, round(side / factor)) for side in (self.crop.height, self.crop.width))
+            height, width = (max(1, int(side / factor)) for side in (self.crop.height, self.crop.width))
             image, target = replace(self.crop, height=height, width=width)(image, target, generator)
         return scale(image, target, factor)
 
@@ -236,7 +237,7 @@ def scale(image: Tensor, target: AnyTarget, factor: float) -> tuple[Tensor, AnyT
     old = image.shape[-2:]
     height, width = (max(1, round(side * factor)) for side in old)
     boxes = target["boxes"] * target["boxes"].new_tensor([width / old[1], height / old[0]] * 2)
-    vanished = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) < LEAST_OBJECT**2
+    vanished = ((boxes[:, 2:] - boxes[:, :2]).prod(dim=1) < LEAST_OBJECT**2) & (factor < 1)
     resized = F.resize_image(image, [height, width], antialias=True)
     return resized, replaced(target, boxes=boxes, ignore=ignored(target) | vanished)
 

@@ -10,7 +10,7 @@ from srtod.inference.fusing import FusedFinder
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
-Weights = str | Path | list[str | Path]
+Weights = str | Path | list[str | Path] | tuple[str | Path, ...]
 """A file, a name, or several of them: a list, or a text with commas."""
 
 
@@ -47,18 +47,32 @@ class Ensemble(FusedFinder):
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""
-        return self.fused([member(images) for member in self.members])
+        return self.fused([self._found_by(member, images) for member in self.members])
+
+    def _found_by(self, member: Finder, images: Sequence[Tensor]) -> list[Detections]:
+        """What a member finds, which may be on another device, as exported programs are."""
+        found = member([image.to(member.device) for image in images])
+        return [
+            Detections(
+                boxes=own["boxes"].to(self.device),
+                scores=own["scores"].to(self.device),
+                labels=own["labels"].to(self.device),
+            )
+            for own in found
+        ]
 
 
 def members_of(weights: Weights) -> list[str | Path]:
     """The weights of each member; a text names several by commas, unless there is a file of that name.
 
     Raises:
-        InputError: nothing stands beside a comma, or there is no member.
+        InputError: nothing stands beside a comma, there is no member, or one is neither a file nor a name.
     """
     if isinstance(weights, Path) or (isinstance(weights, str) and Path(weights).exists()):
         return [weights]
-    members = [*map(str.strip, weights.split(","))] if isinstance(weights, str) else weights
+    members = [*map(str.strip, weights.split(","))] if isinstance(weights, str) else [*weights]
+    if not all(isinstance(own, str | Path) for own in members):
+        raise InputError("weights: a list of files or names is needed; fuse loaded detectors by Ensemble")
     if not members or not all(map(str, members)):
         raise InputError(f"weights {weights!r}: give one or more, separated by commas")
     return members

@@ -84,7 +84,7 @@ def predict(
     slicing = slice if slice is None or isinstance(slice, Slicing) else Slicing(slice)
     stretch = parse_stretch(stretch if stretch is None else str(stretch).strip("()[]"))
     views = Views.of(scales, flips=flips)
-    if isinstance(weights, str | Path | list):
+    if isinstance(weights, str | Path | list | tuple):
         finder = load_finder(
             weights,
             device=device,
@@ -168,11 +168,22 @@ def load_finder(
         _opened(own, device, of_one, precision, stretch, trust_weights=trust_weights) for own in members
     ]
     finder = in_views(finders[0] if len(finders) == 1 else Ensemble(finders), views)
+    _require_reachable(finders, of_several)
     if calibrated or of_several is not None:
         finder.least = scores_to_reach(finder, of_several, otherwise=finder.least)
     if calibrated and score_threshold is None:
         say_operating_point(finder, members[0], one_view=views.one)
     return finder
+
+
+def _require_reachable(finders: Sequence[Finder], score_threshold: float | None) -> None:
+    """Refuse a threshold below that of what is fused, which gives nothing out below its own."""
+    own = max(getattr(finder, "config", {}).get("score_threshold", 0.0) for finder in finders)
+    if score_threshold is not None and score_threshold < own:
+        raise InputError(
+            f"score threshold {score_threshold:g}: several views or weights are fused from detections of at "
+            f"least {own:g}, as these weights say; save them with a lower score_threshold"
+        )
 
 
 def _opened(

@@ -75,12 +75,13 @@ class ViewedFinder(FusedFinder):
     def __init__(self, finder: Finder, views: Views) -> None:
         super().__init__(finder)
         self.views = views
-        told = getattr(finder, "config", {})
-        if isinstance(told.get("resize"), list | tuple) and set(views.scales) != {1.0}:
-            raise InputError(
-                f"--scales: these weights bring every image to sides of at most {tuple(told['resize'])} "
-                "pixels, so that scaling it before changes nothing; use --slice, or --flips alone"
-            )
+        for own in getattr(finder, "members", [finder]):
+            bounds = getattr(own, "config", {}).get("resize")
+            if isinstance(bounds, list | tuple) and set(views.scales) != {1.0}:
+                raise InputError(
+                    f"--scales: these weights bring every image to sides of at most {tuple(bounds)} pixels, "
+                    "so that scaling it before changes nothing; use --slice, or --flips alone"
+                )
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from srtod import __version__
 from srtod.data.depth import stretch_of
 from srtod.detectors.detector import Detector
+from srtod.inference.ensemble import Ensemble
 from srtod.inference.inputs import to_tensor
 from srtod.inference.speed import InferenceDetector
 from srtod.plots.palette import class_colour, hex_colour
@@ -29,6 +30,7 @@ NO_RECONSTRUCTION = "These weights are of a detector without self-reconstruction
 _WARM_UP_SIDE = 256
 ONLY_MAPS = "The self-reconstruction of these weights is there to be looked at."
 NO_LEVELS = "An exported program gives detections alone, so it has no maps."
+FUSED = "Several detectors are fused, which have no maps in common."
 
 
 class Served:
@@ -42,8 +44,7 @@ class Served:
         self.finder, self.stretch = finder, stretch_of(finder)
         self._detector = finder if isinstance(finder, Detector) and finder.self_reconstruction else None
         self._plain = None if self._detector is None else _without_enhancement(self._detector)
-        why = NO_RECONSTRUCTION if isinstance(finder, Detector) else NO_LEVELS
-        self._no_maps_because = why if self._detector is None else ""
+        self._no_maps_because = "" if self._detector is not None else _why_no_maps(finder)
 
     def about(self, limits: Limits) -> About:
         """Tell what is loaded and what is taken."""
@@ -113,7 +114,15 @@ def _without_enhancement(detector: Detector) -> Detector | None:
     return plain
 
 
+def _why_no_maps(finder: Finder) -> str:
+    if isinstance(finder, Ensemble):
+        return FUSED
+    return NO_RECONSTRUCTION if isinstance(finder, Detector) else NO_LEVELS
+
+
 def _describe(finder: Finder) -> str:
+    if isinstance(finder, Ensemble):
+        return f"ensemble of {'; '.join(map(_describe, finder.members))}"
     if not isinstance(finder, Detector):
         return "exported program"
     config = finder.config

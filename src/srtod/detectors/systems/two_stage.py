@@ -55,7 +55,8 @@ class FPNTwoStageConfig(TwoStageConfig, FPNConfig):
     Attributes:
         box_channels: of the fully connected layers behind the pooled features.
         box_nwd: the box stages learn their boxes by the normalised Wasserstein distance (Xu et al., ISPRS
-            2022) with this unit in pixels, the mean size of the objects; None for their smooth L1 loss.
+            2022) with this unit, the mean size of the objects in pixels as the network sees them; None for
+            their smooth L1 loss.
     """
 
     box_channels: Positive = 1024
