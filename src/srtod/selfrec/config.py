@@ -89,9 +89,9 @@ class SelfReconstructionConfig(BaseModel):
     def harmless(cls) -> Self:
         """What ``self_reconstruction=True`` means: maps to look at, which cost the detections nothing.
 
-        No enhancement gained in matched comparisons, so the levels stay as they are, and the losses teach the
-        light head and the mask alone: a training leaves all other weights bit for bit as it does without.
-        The mask is taught by the boxes, since it then tells objects from the rest far better than a
-        difference does.
+        No enhancement gained more than chance in matched comparisons, so the levels stay as they are, and
+        the losses teach the light head and the mask alone: a training leaves all other weights bit for bit
+        as it does without. The mask is taught by the boxes, since it then tells objects from the rest far
+        better than a difference does.
         """
         return cls(head="lite", losses_teach="heads", mask="boxes", enhancement="none")
