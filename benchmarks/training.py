@@ -29,8 +29,6 @@ ROWS = (
     ),
     _row("camera", "changes as of cameras", "model.anchor_scale=2", *(f"data.{own}" for own in CAMERA)),
     _row("nwd", "proposals assigned by NWD", "model.anchor_scale=2", "model.rpn_nwd=8"),
-    _row("nwd-loss", "boxes learned by NWD", "model.anchor_scale=2", "model.box_nwd=8"),
-    _row("nwd-both", "both by NWD", "model.anchor_scale=2", "model.rpn_nwd=8", "model.box_nwd=8"),
     _row("paste", "up to 8 copies pasted", "model.anchor_scale=2", "data.paste=8"),
     _row(
         "nwd-paste",

@@ -1,9 +1,6 @@
-import math
-
-import pytest
 import torch
 
-from srtod.heads.losses import SummedLoss, averaged, iou_loss, smooth_l1, wasserstein_loss
+from srtod.heads.losses import SummedLoss, averaged, iou_loss, smooth_l1
 
 
 def test_losses_are_divided_by_their_counts_and_never_by_zero():
@@ -41,15 +38,3 @@ def test_only_positive_rows_count_whatever_the_others_are_to_be():
     loss.backward()
     assert predicted.grad[0].any()
     assert not predicted.grad[1].any()
-
-
-def test_a_shift_costs_by_its_pixels_and_what_fits_costs_and_moves_nothing():
-    wanted = torch.tensor([[0.0, 0, 4, 4], [0, 0, 32, 32], [2, 2, 6, 6], [0, 0, 0, 0]])
-    shift = torch.tensor([[3.0, 4, 3, 4]] * 2 + [[0.0] * 4, [9.0] * 4])
-    predicted = (wanted + shift).requires_grad_()
-    positive = torch.tensor([True, True, True, False])
-    loss = wasserstein_loss(predicted, wanted, positive, unit=10)
-    assert loss.item() == pytest.approx(2 * (1 - math.exp(-5 / 10)))
-    loss.backward()
-    torch.testing.assert_close(predicted.grad[0], predicted.grad[1])
-    assert predicted.grad[0].all() and not predicted.grad[2:].any()

@@ -12,7 +12,7 @@ from srtod.boxes.candidates import Candidates, DetectionLimits
 from srtod.boxes.coders import DeltaCoder, Size
 from srtod.boxes.references import References
 from srtod.boxes.samplers import RandomSampler
-from srtod.heads.losses import SummedLoss, smooth_l1, wasserstein_loss
+from srtod.heads.losses import SummedLoss, smooth_l1
 from srtod.heads.matching import match, matched
 from srtod.heads.roi_pooling import RoIPooling, rois_of
 from srtod.nn.groups import in_groups, trains_batch_norm
@@ -75,8 +75,6 @@ class BoxStage(nn.Module):
         sampler: samples the boxes that the losses see.
         num_classes: without the background.
         beta: of the smooth L1 box loss; 0 is plain L1.
-        nwd_unit: pixels; the box loss is the normalised Wasserstein distance (Xu et al., ISPRS 2022) of the
-            refined boxes with this unit in place of the smooth L1 one; None for smooth L1.
         class_weight, box_weight: factors of this stage's losses.
         add_objects: in training the ground truth stands among the proposals.
     """
@@ -90,7 +88,6 @@ class BoxStage(nn.Module):
         sampler: RandomSampler,
         num_classes: int,
         beta: float = 0.0,
-        nwd_unit: float | None = None,
         class_weight: float = 1.0,
         box_weight: float = 1.0,
         add_objects: bool = True,
@@ -102,7 +99,6 @@ class BoxStage(nn.Module):
         self.sampler = sampler
         self.num_classes = num_classes
         self.beta = beta
-        self.nwd_unit = nwd_unit
         self.class_weight = class_weight
         self.box_weight = box_weight
         self.add_objects = add_objects
@@ -134,18 +130,16 @@ class BoxStage(nn.Module):
         boxes, labels, objects, _ = (torch.cat(part) for part in zip(*sampled, strict=True))
         count = (labels != NO_PART).sum()
         class_loss = F.cross_entropy(logits, labels, ignore_index=NO_PART, reduction="sum")
-        box_loss = self._box_loss(boxes, self._of_class(deltas, labels), objects, self._positive(labels))
+        box_loss = smooth_l1(
+            self._of_class(deltas, labels),
+            self.coder.encode(boxes, objects),
+            self._positive(labels),
+            beta=self.beta,
+        )
         return (
             SummedLoss(self.class_weight * class_loss, count),
             SummedLoss(self.box_weight * box_loss, count),
         )
-
-    def _box_loss(self, boxes: Tensor, deltas: Tensor, objects: Tensor, positive: Tensor) -> Tensor:
-        if self.nwd_unit is None:
-            return smooth_l1(deltas, self.coder.encode(boxes, objects), positive, beta=self.beta)
-        refined = self.coder.decode(boxes, deltas, None)
-        # An object as large as the unit has the gradient of L1, which is 1 for a shift by a std of its side.
-        return wasserstein_loss(refined, objects, positive, unit=self.nwd_unit) / self.coder.stds[0]
 
     def refine_sampled(
         self, sampled: SampledBoxes, logits: Tensor, deltas: Tensor, size: tuple[int, int]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from srtod.boxes.overlaps import paired_iou, paired_wasserstein
+from srtod.boxes.overlaps import paired_iou
 
 
 class SummedLoss(NamedTuple):
@@ -53,15 +53,6 @@ def smooth_l1(predicted: Tensor, wanted: Tensor, positive: Tensor, *, beta: floa
 def iou_loss(predicted: Tensor, wanted: Tensor, positive: Tensor) -> Tensor:
     """Summed ``1 - IoU`` of the ``positive`` rows of two ``[N, 4]`` tensors of boxes."""
     return torch.where(positive, 1 - paired_iou(predicted.float(), wanted), 0).sum()
-
-
-def wasserstein_loss(predicted: Tensor, wanted: Tensor, positive: Tensor, *, unit: float) -> Tensor:
-    """Summed ``1 - NWD`` of the ``positive`` rows of two ``[N, 4]`` tensors of boxes.
-
-    A shift of some pixels costs as much for objects of all sizes, see
-    :func:`~srtod.boxes.overlaps.paired_wasserstein`.
-    """
-    return torch.where(positive, 1 - paired_wasserstein(predicted.float(), wanted, unit=unit), 0).sum()
 
 
 def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -54,13 +54,9 @@ class FPNTwoStageConfig(TwoStageConfig, FPNConfig):
 
     Attributes:
         box_channels: of the fully connected layers behind the pooled features.
-        box_nwd: the box stages learn their boxes by the normalised Wasserstein distance (Xu et al., ISPRS
-            2022) with this unit, the mean size of the objects in pixels as the network sees them; None for
-            their smooth L1 loss.
     """
 
     box_channels: Positive = 1024
-    box_nwd: Open[Annotated[float, Field(gt=0)] | None] = None
 
 
 class RFLASwitches(BaseModel):
@@ -234,7 +230,6 @@ def box_stage(
         sampler=RandomSampler(config.box_samples, positive_share=0.25),
         num_classes=len(config.classes),
         beta=beta,
-        nwd_unit=config.box_nwd,
         class_weight=class_weight,
         box_weight=box_weight,
     )
