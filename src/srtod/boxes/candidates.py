@@ -76,13 +76,6 @@ class Candidates(NamedTuple):
         """The same, but what clipping left no area stands for nothing."""
         return self._replace(scores=torch.where(have_area(self.boxes), self.scores, _NOTHING))
 
-    def softened(self, *, images: int, sigma: float, above: float) -> Self:
-        """The same with the scores of soft suppression; those that fall to ``above`` stand for nothing."""
-        found = self.where(self.valid)
-        own = found.groups * images + found.images
-        scores = decayed_scores(found.boxes, found.scores, own, sigma=sigma)
-        return found._replace(scores=torch.where(scores > above, scores, _NOTHING))
-
     def best(self, *, images: int, iou: float, most: int) -> Self:
         """What is left of each image after non-maximum suppression within the groups.
 
@@ -97,13 +90,27 @@ class Candidates(NamedTuple):
             One image after the other, each by descending score, then rows that stand for nothing: where one
             image has more boxes than are wanted and another less.
         """
-        own = self.groups * images + self.images
-        kept = self.rows(grouped_nms(self.boxes, self.scores, own, iou))
-        of_image = (kept.images == torch.arange(images, device=own.device)[:, None]) & kept.valid
+        kept = self.rows(grouped_nms(self.boxes, self.scores, self._groups_of_images(images), iou))
+        return kept._first(images, most)
+
+    def best_softly(self, *, images: int, sigma: float, above: float, most: int) -> Self:
+        """As :meth:`best`, by soft suppression, after which a score must be larger than ``above``."""
+        found = self.where(self.valid)
+        scores = decayed_scores(found.boxes, found.scores, found._groups_of_images(images), sigma=sigma)
+        kept = found._replace(scores=torch.where(scores > above, scores, _NOTHING))
+        return kept.rows(kept.scores.argsort(descending=True, stable=True))._first(images, most)
+
+    def _groups_of_images(self, images: int) -> Tensor:
+        """A number for each pair of a group and an image, int64 ``[N]``."""
+        return self.groups * images + self.images
+
+    def _first(self, images: int, most: int) -> Self:
+        """The first rows of each image that stand for something, by image, as :meth:`best` gives them."""
+        of_image = (self.images == torch.arange(images, device=self.images.device)[:, None]) & self.valid
         chosen = (of_image & (of_image.cumsum(1) <= most)).any(dim=0)
-        kept = kept._replace(scores=torch.where(chosen, kept.scores, _NOTHING))
+        kept = self._replace(scores=torch.where(chosen, self.scores, _NOTHING))
         count = kept.scores.shape[0]
-        place = torch.where(chosen, kept.images, images) * count + torch.arange(count, device=own.device)
+        place = torch.where(chosen, kept.images, images) * count + torch.arange(count, device=chosen.device)
         return kept.rows(place.topk(torch.sym_min(count, images * most), largest=False).indices)
 
     def by_image(self, images: int) -> list[Self]:

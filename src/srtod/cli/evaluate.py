@@ -115,11 +115,12 @@ def evaluate(
     Either DATA and --weights, or --annotations and --detections.
     """
     from srtod.engine.analysis import Evaluated, compare, write_analysis
+    from srtod.inference.ensemble import members_of
     from srtod.metrics.operating import Rule
     from srtod.metrics.terminal import analysis_tables, comparison_table
     from srtod.support.files import atomic_folder, require_free
 
-    inputs = [data, annotations, detections, *_members(weights, data)]
+    inputs = (data, annotations, detections, *members_of(weights))
     for file in filter(None, (json, save_detections)):
         require_free(file, overwrite=overwrite, inputs=inputs)
     rule = None if calibrate is None else Rule.parse(calibrate)
@@ -151,13 +152,6 @@ def evaluate(
         typer.echo(f"{report / 'report.html'}")
 
 
-def _members(weights: str, data: Path | None) -> list[str | Path]:
-    """The weights that are asked for; none where two files are evaluated."""
-    from srtod.inference.ensemble import members_of
-
-    return [] if data is None else members_of(weights)
-
-
 def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     """Find what is in the data, as the options of the command line say."""
     from srtod.data.depth import parse_stretch, stretch_of
@@ -165,12 +159,13 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     from srtod.engine.analysis import DETECTIONS, Evaluated
     from srtod.engine.sets import Source, evaluation_set
     from srtod.inference import in_slices, load_finder
+    from srtod.inference.ensemble import members_of
     from srtod.inference.operating import operating_point
 
     asked = context.params
     views = views_of(asked["scales"], flips=asked["flips"])
     if asked["calibrate"] is not None:
-        if len(_members(asked["weights"], asked["data"])) > 1:
+        if len(members_of(asked["weights"])) > 1:
             raise InputError("--calibrate writes scores into one file of weights, and not into several")
         own_weights(asked["weights"])
         if not views.one:

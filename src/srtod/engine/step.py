@@ -50,6 +50,10 @@ class Steps:
         self._unread: list[_Done] = []
         self._names: list[str] = []
         self._sound = torch.ones((), device=run.accelerator.device)
+        trained = [own for group in run.optimizer.param_groups for own in group["params"]]
+        apart = set(run.detector.parameters_apart)
+        self._together = [own for own in trained if own not in apart]
+        self._apart = [own for own in trained if own in apart]
 
     def step(self, batches: Sequence[Batch], rate: float) -> None:
         """Do one step.
@@ -121,10 +125,8 @@ class Steps:
 
     def _clip(self, bound: float) -> Tensor:
         """Bound the gradient's norm, that of parts that learn apart by itself; returns the norm of all."""
-        trained = [own for group in self._run.optimizer.param_groups for own in group["params"]]
-        apart = set(self._run.detector.parameters_apart)
-        norm = self._run.accelerator.clip_grad_norm_([own for own in trained if own not in apart], bound)
-        others = nn.utils.clip_grad_norm_([own for own in trained if own in apart], bound)
+        norm = self._run.accelerator.clip_grad_norm_(self._together, bound)
+        others = nn.utils.clip_grad_norm_(self._apart, bound)
         return torch.hypot(torch.as_tensor(norm), others)
 
     def _update(self, losses: Tensor, norm: Tensor) -> None:

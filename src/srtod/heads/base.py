@@ -68,11 +68,12 @@ class Head(nn.Module, ABC):
 
     def detect(self, levels: Sequence[Tensor], sizes: Tensor) -> Candidates:
         """Detections of all images in pixels of the batch, as :meth:`Candidates.best` orders them."""
-        found, limits, iou = self.candidates(levels, sizes), self.limits, self.limits.nms_iou
-        if limits.soft_nms is not None:
-            found = found.softened(images=sizes.shape[0], sigma=limits.soft_nms, above=limits.score_threshold)
-            iou = 1.0  # which no pair exceeds
-        return found.best(images=sizes.shape[0], iou=iou, most=limits.per_image)
+        found, limits, images = self.candidates(levels, sizes), self.limits, sizes.shape[0]
+        if limits.soft_nms is None:
+            return found.best(images=images, iou=limits.nms_iou, most=limits.per_image)
+        return found.best_softly(
+            images=images, sigma=limits.soft_nms, above=limits.score_threshold, most=limits.per_image
+        )
 
     @property
     def export_obstacle(self) -> str | None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from srtod.data.depth import stretch_of
 from srtod.inference.fusing import FusedFinder
+from srtod.inference.operating import config_of
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
@@ -43,7 +44,7 @@ class Ensemble(FusedFinder):
                     f"{stretch_of(own)}; --stretch says one"
                 )
         self.members = members
-        self.config = {**getattr(first, "config", {}), "operating_point": None}
+        self.config = {**config_of(first), "operating_point": None}
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects in images, float ``[3, H, W]`` each, RGB in 0..1, of any sizes."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from srtod.boxes.fusion import fuse_views
-from srtod.inference.operating import Least, at_least
+from srtod.inference.operating import Least, at_least, config_of
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
@@ -26,13 +26,13 @@ class FusedFinder:
     """
 
     def __init__(self, *finders: Finder) -> None:
-        if any(getattr(own, "config", {}).get("soft_nms") is not None for own in finders):
+        if any(config_of(own).get("soft_nms") is not None for own in finders):
             raise InputError(
                 "weights: soft_nms leaves several boxes of an object, so it does not go with --scales, "
                 "--flips and several weights, whose boxes are fused; save these weights with soft_nms=None"
             )
         self.finder = finders[0]
-        told = getattr(self.finder, "config", {})
+        told = config_of(self.finder)
         self.most: int | None = told.get("detections_per_image")
         self.least: Least = torch.full((len(self.finder.classes),), told.get("score_threshold", 0.0))
 

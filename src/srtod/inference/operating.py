@@ -1,5 +1,6 @@
 """The scores from which on detections count: those that weights were calibrated for, by class."""
 
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,9 +27,14 @@ class LimitedFinder(Finder, Protocol):
     least: Least
 
 
+def config_of(finder: Finder) -> Mapping[str, Any]:
+    """What the detector of a finder was built from; nothing where it does not say."""
+    return getattr(finder, "config", {})
+
+
 def operating_point(finder: Finder) -> OperatingPoint | None:
     """What the weights of a finder were calibrated for; None where nobody did."""
-    held: dict[str, Any] | None = getattr(finder, "config", {}).get("operating_point")
+    held: dict[str, Any] | None = config_of(finder).get("operating_point")
     return None if held is None else OperatingPoint(**held)
 
 

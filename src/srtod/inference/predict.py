@@ -22,7 +22,14 @@ from srtod.inference.ensemble import Ensemble, Weights, members_of
 from srtod.inference.exporting import is_exported, open_exported
 from srtod.inference.inputs import GivenImage, ImageFile, images_of, pixels_of, to_tensor
 from srtod.inference.memory import fitting_pixels
-from srtod.inference.operating import Least, LimitedFinder, at_least, say_operating_point, scores_to_reach
+from srtod.inference.operating import (
+    Least,
+    LimitedFinder,
+    at_least,
+    config_of,
+    say_operating_point,
+    scores_to_reach,
+)
 from srtod.inference.prediction import Prediction
 from srtod.inference.slices import Slicing, find_in_slices
 from srtod.inference.speed import InferenceDetector, for_inference
@@ -178,7 +185,7 @@ def load_finder(
 
 def _require_reachable(finders: Sequence[Finder], score_threshold: float | None) -> None:
     """Refuse a threshold below that of what is fused, which gives nothing out below its own."""
-    own = max(getattr(finder, "config", {}).get("score_threshold", 0.0) for finder in finders)
+    own = max(config_of(finder).get("score_threshold", 0.0) for finder in finders)
     if score_threshold is not None and score_threshold < own:
         raise InputError(
             f"score threshold {score_threshold:g}: several views or weights are fused from detections of at "
@@ -265,7 +272,7 @@ class _AtHand:
         self.classes, self.device = finder.classes, finder.device
         self.finder, self._precision = finder, precision
         self.least: Least = None
-        self.config = getattr(finder, "config", {})
+        self.config = config_of(finder)
         self.self_reconstruction = getattr(finder, "self_reconstruction", None)
         self.explain = getattr(finder, "explain", None)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from srtod.detectors.preprocess import resized
 from srtod.inference.fusing import FusedFinder
-from srtod.inference.operating import LimitedFinder
+from srtod.inference.operating import LimitedFinder, config_of
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
@@ -76,7 +76,7 @@ class ViewedFinder(FusedFinder):
         super().__init__(finder)
         self.views = views
         for own in getattr(finder, "members", [finder]):
-            bounds = getattr(own, "config", {}).get("resize")
+            bounds = config_of(own).get("resize")
             if isinstance(bounds, list | tuple) and set(views.scales) != {1.0}:
                 raise InputError(
                     f"--scales: these weights bring every image to sides of at most {tuple(bounds)} pixels, "
