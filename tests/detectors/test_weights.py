@@ -1,5 +1,7 @@
 """Files of weights, and what earlier versions wrote."""
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from srtod.detectors.systems import SYSTEMS
 from srtod.detectors.weights import described, description, weights_file, write_weights
 from srtod.recipes import load_recipe
 from srtod.support.errors import InputError
+from srtod.support.files import write_text
 
 WRITTEN_BY_0_3 = Path(__file__).with_name("written_by_0_3")
 
@@ -48,6 +51,24 @@ def test_the_recipe_of_an_earlier_run_still_loads():
     earlier, now = load_recipe(WRITTEN_BY_0_3 / "config.yaml"), load_recipe("droneswarms-retinanet")
     assert (earlier.model, earlier.data) == (now.model, now.data)
     assert earlier.train == now.train.model_copy(update={"workers": 2})  # written out, as all defaults were
+
+
+def test_what_a_kill_leaves_of_a_file_is_removed_by_the_next(tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from srtod.detectors import weights
+def killed(tensors, path, metadata):
+    Path(path).with_name(".tmpAbCdEf").touch()
+    os._exit(9)
+weights.save_file = killed
+weights._write(Path(sys.argv[1]), {}, {})
+"""
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "w.safetensors"], check=False)
+    assert run.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 2
+    write_text(tmp_path / "w.json", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.json"]
 
 
 def test_a_file_is_written_without_a_second_copy_of_the_weights(tmp_path):

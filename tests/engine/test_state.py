@@ -90,14 +90,20 @@ def test_another_recipe_is_refused_by_its_first_differing_key(tiny_recipe, tmp_p
 
 def test_what_a_killed_process_was_writing_goes(tiny_recipe, tmp_path):
     prepare_output(tmp_path, tiny_recipe(), resume=False)
-    for name in (".state.x1.pt", ".last.x2.safetensors", ".best.x3.safetensors", ".config.x4.yaml", ".mine"):
+    for name in (
+        ".state.0123abc1.pt",
+        ".last.x2.safetensors",
+        ".best.x3.safetensors",
+        ".config.x4.yaml",
+        ".mine",
+    ):
         (tmp_path / name).touch()
     prepare_output(tmp_path, tiny_recipe(), resume=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "config.yaml"]
 
 
 def test_killed_before_the_recipe_was_written_it_can_be_resumed(tiny_recipe, tmp_path):
-    (tmp_path / ".config.x4.yaml").touch()
+    (tmp_path / ".config.0123abc4.yaml").touch()
     prepare_output(tmp_path, tiny_recipe(), resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 

@@ -32,6 +32,16 @@ def test_what_a_process_left_that_is_gone_is_removed(left, tmp_path):
     assert not left.exists()
 
 
+def test_asking_whether_a_file_can_be_written_leaves_what_the_next_one_removes(tmp_path):
+    killed = "import os, sys; from srtod.support.files import *; os.unlink = lambda *_, **__: os._exit(9)"
+    code = f"{killed}; require_writable(Path(sys.argv[1]))"
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.json"], check=False)
+    assert run.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @linux
 @pytest.mark.parametrize("other", ["pid:[1]", None])
 def test_scratch_of_another_container_of_the_same_name_stays(other, left, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from srtod.detectors.config import DetectorConfig
 from srtod.detectors.systems import options_of, without_others
 from srtod.nn.finite import check_finite
 from srtod.support import hub
+from srtod.support.claims import scratch_path
 from srtod.support.errors import InputError, first_line
 from srtod.support.files import atomic_file, require_content
 from srtod.support.validation import validated
@@ -117,13 +119,24 @@ def calibrate_weights(path: Path, rule: str, scores: Mapping[str, float]) -> Non
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    with atomic_file(path) as scratch:
+    with atomic_file(path) as scratch, _folder_beside(scratch) as folder:
         try:
-            save_file(tensors, scratch, metadata)
+            save_file(tensors, made := folder / path.name, metadata)
+            made.replace(scratch)
         except SafetensorError as error:
             if number := re.search(r"os error (\d+)", str(error)):
                 raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
             raise
+
+
+@contextmanager
+def _folder_beside(scratch: Path) -> Generator[Path]:
+    """For what ``save_file`` writes before it gives it its name, which a kill would leave there."""
+    (folder := scratch_path(scratch)).mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_weights(

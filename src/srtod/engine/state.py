@@ -21,6 +21,7 @@ from torch import nn
 from srtod.engine.processes import on_main
 from srtod.engine.schedule import Average
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
+from srtod.support.claims import remove_scratch, scratch_in
 from srtod.support.errors import InputError
 from srtod.support.files import atomic_file, write_text
 
@@ -197,7 +198,7 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         if not resume:
             raise InputError(f"{output}: not empty; go on with --resume, or choose another output folder")
-        if not config.exists() and set(output.iterdir()) != set(_leftovers(output)):
+        if not config.exists() and set(output.iterdir()) != set(scratch_in(output)):
             raise InputError(
                 f"{output}: not the folder of a training run (no {CONFIG}), so nothing can be resumed"
             )
@@ -213,15 +214,16 @@ def clear_output(output: Path) -> None:
     """Remove a run that ended before its first step, so that another may take its place."""
     if _never_began(output):
         shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
-        for path in (*_leftovers(output), *(output / name for name in (STATE, LOG, CONFIG))):
-            path.unlink(missing_ok=True)
+        remove_scratch(output)
+        for name in (STATE, LOG, CONFIG):
+            (output / name).unlink(missing_ok=True)
 
 
 def _never_began(output: Path) -> bool:
     """Whether a folder has what a run writes before its first step, and nothing else."""
     path, own = output / STATE, {CONFIG, STATE, LOG, TENSORBOARD}
     names = {entry.name for entry in output.iterdir()} if output.is_dir() else {""}
-    names -= {file.name for file in _leftovers(output)}
+    names -= {path.name for path in scratch_in(output)}
     if not names <= own:
         return False
     if not path.exists():
@@ -249,8 +251,7 @@ def write_recipe(output: Path, recipe: Recipe) -> None:
         InputError: it cannot be written to.
     """
     write_text(output / CONFIG, recipe_text(recipe))
-    for path in _leftovers(output):
-        path.unlink(missing_ok=True)
+    remove_scratch(output)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -259,9 +260,3 @@ def seed_step(seed: int, step: int, rank: int) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
-
-
-def _leftovers(output: Path) -> list[Path]:
-    """Files that a killed process was writing (named by :func:`~srtod.support.files.atomic_file`)."""
-    names = (Path(name) for name in (CONFIG, STATE, LAST, BEST))
-    return [path for name in names for path in output.glob(f".{name.stem}.*{name.suffix}")]

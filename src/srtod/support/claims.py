@@ -64,11 +64,15 @@ def scratch_path(path: Path) -> Path:
     return path.parent / f".{_cut(path.stem)}.{own}{secrets.token_hex(4)}{_cut(path.suffix)}"
 
 
+def scratch_in(folder: Path) -> list[Path]:
+    """What is under way in a folder and below, or was when a kill ended it."""
+    return [path for path in folder.rglob(".*") if _MARK.fullmatch(path.name)]
+
+
 def remove_scratch(folder: Path) -> None:
     """Remove what was under way in a folder and below, whole or not at all, when a kill ended it."""
-    for path in list(folder.rglob(".*")):
-        if _MARK.fullmatch(path.name):
-            _remove(path)
+    for path in scratch_in(folder):
+        _remove(path)
 
 
 def _locked(lock: Path, path: Path) -> int | None:

@@ -136,8 +136,9 @@ def require_writable(path: Path) -> None:
     try:
         _refuse_folder(path)
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
-        with tempfile.NamedTemporaryFile(dir=nearest, prefix=f".{path.stem}."):
-            pass
+        probe = scratch_path(nearest / path.name)
+        probe.touch(exist_ok=False)
+        probe.unlink()
     except OSError as error:
         raise _unwritable(path, error, begun=False) from error
 
