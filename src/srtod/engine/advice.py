@@ -155,8 +155,9 @@ def _assignment(
     system: str, options: dict[str, Any], recipe: Recipe, records: Sequence[ImageRecord]
 ) -> Assignment:
     """How a system assigns with the anchors that fit the records."""
-    scale = None if system == "rfla" else "auto"
-    changes = {"system": system, "rfla": None, "anchor_scale": scale, "backbone": "resnet18"}
+    changes = {"system": system, "rfla": None, "anchor_scale": "auto", "backbone": "resnet18"}
+    if system == "rfla":
+        changes |= {"anchor_scale": None, "rpn_nwd": None}
     values = without_others(recipe.model.model_dump() | changes, system) | options
     other = recipe.model_copy(update={"model": options_of(system).model_validate(values)})
     return Assignment(with_anchor_scale(other, records))

@@ -25,7 +25,9 @@ STRIDES = (4, 8, 16, 32, 64)
 """Of the levels of the systems that are advised."""
 
 _TINY = 16
-"""Objects below so many pixels gain from enlarged images."""
+"""Objects below so many pixels gain from enlarged images, and from copies of them."""
+_FAR_APART = 32
+"""Objects below so many pixels, as the detector sees them, may overlap no anchor by half."""
 _REACH = 1.25
 """Anchors claim nine of ten of the smallest tenth, where their side is so many times its bound: measured
 with the assigner of Faster R-CNN on TinyPerson and HIT-UAV (at 1.5, four and seven of ten)."""
@@ -179,6 +181,12 @@ def _model(numbers: Numbers, machine: Machine, factor: int) -> Iterator[Setting]
             f"{scale:g} here, squares of {scale * STRIDES[0]:g} px on the finest level: as the detector "
             f"sees them the median object has {median:.1f} px, a tenth {low:.1f} px or less",
         )
+        if median < _FAR_APART:
+            yield Setting(
+                "model.rpn_nwd",
+                round(float(sizes.mean())),
+                "the mean size: objects take near anchors that they hardly overlap, too (1.5 AP on swarms)",
+            )
     else:
         yield Setting(
             "model.system",
@@ -220,6 +228,8 @@ def _why_factor(numbers: Numbers, machine: Machine, factor: int) -> str:
 
 
 def _pieces(numbers: Numbers, factor: int, crop: int | None) -> Iterator[Setting]:
+    if np.median(numbers.sizes) < _TINY:
+        yield Setting("data.paste", 8, "up to so many copies of a piece's small objects (1.2 AP on swarms)")
     if crop is None:
         yield Setting("data.crop", None, f"whole images: their longest side is {numbers.sides.max():,} px")
         return

@@ -111,15 +111,14 @@ class RCNNConfig(FPNTwoStageConfig):
     rpn_nwd: Open[Annotated[float, Field(gt=0)] | None] = None
 
     @model_validator(mode="after")
-    def _receptive_fields_have_no_scale(self) -> Self:
-        if self.rfla is not None and self.anchor_scale is not None:
+    def _receptive_fields_assign_by_themselves(self) -> Self:
+        names = ("anchor_scale", "rpn_nwd")
+        given = [name for name in names if self.rfla is not None and getattr(self, name) is not None]
+        if given:
+            out = " ".join(f"--set model.{name}=null" for name in given)
             raise ValueError(
-                f"{self.system}: anchor_scale is not for receptive-field anchors, which have no scales; "
-                "rfla.fraction and rfla.fields set their size; leave it out (--set model.anchor_scale=null)"
-            )
-        if self.rfla is not None and self.rpn_nwd is not None:
-            raise ValueError(
-                f"{self.system}: rpn_nwd is not for receptive-field anchors, which have their own"
+                f"{self.system}: {', '.join(given)}: not for receptive-field anchors, which have no scales "
+                f"(but rfla.fraction, rfla.fields) and an assignment of their own; leave it out ({out})"
             )
         return self
 
