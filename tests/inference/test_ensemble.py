@@ -139,6 +139,21 @@ def test_images_go_to_the_device_of_each_member():
     assert found["scores"].device == IMAGE.device
 
 
+def test_detectors_amid_their_training_find_as_they_would_after_it(two):
+    members = [srtod.load(path) for path in two]
+    expected = Ensemble(members)([IMAGE])
+    for own in members:
+        own.train()
+    [found], [known] = Ensemble(members)([IMAGE]), expected
+    assert torch.equal(found["boxes"], known["boxes"])
+    assert all(own.training for own in members)
+
+
+def test_what_takes_one_file_says_so_of_several(two):
+    with pytest.raises(InputError, match="give one"):
+        srtod.load(",".join(map(str, two)))
+
+
 def test_views_and_a_score_are_of_the_ensemble(two):
     finder = load_finder([*two], views=Views(flips=True), score_threshold=0.02)
     assert isinstance(finder, ViewedFinder) and isinstance(finder.finder, Ensemble)

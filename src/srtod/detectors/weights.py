@@ -40,11 +40,13 @@ def weights_file(source: str | Path) -> Path:
             such a file.
 
     Raises:
-        InputError: no such repository.
+        InputError: no such repository, or several weights.
     """
     if isinstance(source, str) and source in SHIPPED_WEIGHTS:
         return SHIPPED_WEIGHTS[source]
     path = Path(source)
+    if isinstance(source, str) and "," in source and not path.exists():
+        raise InputError(f"{source}: several weights: an ensemble, for predict, evaluate and serve; give one")
     if path.is_dir():  # one that Detector.save_pretrained wrote, or a run of train
         known = (path / name for name in (hub.WEIGHTS, "best.safetensors", "last.safetensors"))
         return next((file for file in known if file.is_file()), path / hub.WEIGHTS)

@@ -53,8 +53,7 @@ def detect(
         InputError: the data set has classes that the detector does not know, an image cannot be read (in any
             process), or the device does not do the precision.
     """
-    is_network = isinstance(detector, nn.Module)
-    device = next(detector.parameters()).device if is_network else detector.device
+    device = next(detector.parameters()).device if isinstance(detector, nn.Module) else detector.device
     labels = labels_of(detector, dataset.classes)
     first, step = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     share = range(first, len(dataset), step)
@@ -62,7 +61,7 @@ def detect(
     found: list[SetDetections] = []
     with (
         together(accelerator) if accelerator else nullcontext(),
-        evaluating(detector) if is_network else nullcontext(),
+        evaluating(detector),
         torch.inference_mode(),
         in_precision(precision, device),
         counting_bar(len(share), shown=progress and first == 0) as bar,

@@ -8,6 +8,7 @@ from torch import Tensor
 from srtod.data.depth import stretch_of
 from srtod.inference.fusing import FusedFinder
 from srtod.inference.operating import config_of
+from srtod.nn.modes import evaluating
 from srtod.support.errors import InputError
 from srtod.types import Detections, Finder
 
@@ -52,7 +53,8 @@ class Ensemble(FusedFinder):
 
     def _found_by(self, member: Finder, images: Sequence[Tensor]) -> list[Detections]:
         """What a member finds, which may be on another device, as exported programs are."""
-        found = member([image.to(member.device) for image in images])
+        with evaluating(member):
+            found = member([image.to(member.device) for image in images])
         return [
             Detections(
                 boxes=own["boxes"].to(self.device),

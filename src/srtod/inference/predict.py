@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from numbers import Integral
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from srtod.assets import SHIPPED
 from srtod.data.depth import parse_stretch, stretch_of
@@ -278,8 +277,7 @@ class _AtHand:
 
     def __call__(self, images: Sequence[Tensor], /) -> list[Detections]:
         """Find objects of at least the score."""
-        mode = evaluating(self.finder) if isinstance(self.finder, nn.Module) else nullcontext()
-        with mode, in_precision(self._precision, self.device):
+        with evaluating(self.finder), in_precision(self._precision, self.device):
             results = self.finder(images)
         return [at_least(found, self.least) for found in results]
 

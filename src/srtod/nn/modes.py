@@ -17,11 +17,15 @@ def batch_norms(network: nn.Module) -> Iterator[tuple[str, nn.modules.batchnorm.
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Generator[None]:
-    """Evaluation mode without gradients; then, also after an error, every module has its own mode again."""
-    modes = [(module, module.training) for module in network.modules()]
+def evaluating(network: object) -> Generator[None]:
+    """Evaluation mode without gradients; then, also after an error, every module has its own mode again.
+
+    What is no network, such as an exported program, has no modes.
+    """
+    own = network if isinstance(network, nn.Module) else nn.Identity()
+    modes = [(module, module.training) for module in own.modules()]
     try:
-        network.eval()
+        own.eval()
         with torch.no_grad():
             yield
     finally:
