@@ -17,12 +17,14 @@ class Target(TypedDict):
         ignore: bool ``[N]``, regions that are neither object nor background; their labels are not read.
         seed: of the random sampling in this image, which is then the same in any batch and process; without
             it torch's global generator serves.
+        false_alarms: float ``[K, 4]``, where a detector was wrong, as ``boxes``; for laying pieces there.
     """
 
     boxes: Tensor
     labels: Tensor
     ignore: NotRequired[Tensor]
     seed: NotRequired[int]
+    false_alarms: NotRequired[Tensor]
 
 
 class Truth(NamedTuple):

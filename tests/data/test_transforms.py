@@ -125,6 +125,19 @@ def test_crops_around_objects_do_not_look_for_regions_to_ignore():
         assert kept["labels"].tolist() == [1]
 
 
+def test_what_is_not_laid_around_an_object_is_laid_around_a_false_alarm():
+    marks = target((0, 0, 2, 2)) | {"false_alarms": torch.tensor([[90.0, 50, 92, 52]])}
+    shown = torch.zeros(3, 60, 100)
+    shown[:, 50:52, 90:92] = 1
+    for seed in range(20):
+        window, kept = RandomCrop(16, 16, on_objects=0.0)(shown, marks, seeded(seed))
+        assert window.sum() == 12
+        assert not len(kept["boxes"])
+        assert "false_alarms" not in kept  # their places are of the whole image
+    _, kept = RandomCrop(16, 16, on_objects=1.0)(shown, marks, seeded())
+    assert len(kept["boxes"])
+
+
 def test_random_crops_reach_every_place():
     image = picture(5, 6)
     starts = {float(RandomCrop(4, 4)(image, target(), seeded(s))[0][0, 0, 0]) for s in range(200)}

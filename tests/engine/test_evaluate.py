@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.engine.evaluate import detect, evaluate, match_classes, on_common_classes
+from srtod.engine.evaluate import detect, evaluate, labels_of, on_common_classes
 from srtod.engine.sets import Source, evaluation_set
 from srtod.metrics import evaluate_files
 from srtod.support.errors import InputError
@@ -111,8 +112,9 @@ def test_more_classes_than_the_weights(squares):
     )
 
 
-def test_match_classes():
-    assert match_classes(("a", "b", "c"), ("c", "a")) == [1, None, 0]
+def test_labels_are_those_of_the_same_name():
+    detector: Any = SimpleNamespace(classes=("a", "b", "c"))
+    assert labels_of(detector, ("c", "a")).tolist() == [1, -1, 0]
 
 
 def test_an_image_that_cannot_be_read_is_named(squares):

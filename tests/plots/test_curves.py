@@ -1,42 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
-from srtod.plots import curves_figure, read_metrics
+from srtod.plots import curves_figure
 from srtod.plots.curves import series
-from srtod.support.errors import InputError
-
-
-def lines(*rows):
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def test_training_and_evaluation_lines_are_told_apart(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(lines({"step": 1, "loss": 2.0}, {"step": 1, "AP": 0.1}, {"step": 2, "loss": 1.0}))
-    training, evaluations = read_metrics(path)
-    assert [row["step"] for row in training] == [1, 2]
-    assert [row["AP"] for row in evaluations] == [0.1]
-
-
-def test_a_last_line_cut_short_is_left_out(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(lines({"step": 1, "loss": 2.0}) + '{"step": 2, "lo')
-    assert len(read_metrics(path)[0]) == 1
-
-
-@pytest.mark.parametrize("bad", ["{broken\n", "[1, 2]\n", '{"loss": 1.0}\n', '{"step": "x"}\n'])
-def test_a_broken_line_is_named(tmp_path, bad):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(lines({"step": 1}) + bad + lines({"step": 3}))
-    with pytest.raises(InputError, match="line 2"):
-        read_metrics(path)
-
-
-def test_a_missing_file_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
-        read_metrics(tmp_path / "none.jsonl")
 
 
 def test_series_leaves_out_what_is_missing_or_not_finite():
@@ -56,7 +22,7 @@ def test_the_figure_shows_every_loss_and_metric(tmp_path):
         {"step": s, "loss": 2 / s, "loss_cls": 1 / s, "loss_reconstruction": 1 / s} for s in range(1, 99)
     ]
     evaluations = [{"step": 50, "AP": 0.1, "AP50": 0.3, "APm": -1.0}, {"step": 98, "AP": 0.2, "AP50": 0.5}]
-    figure = curves_figure(training, evaluations, title="run")
+    figure = curves_figure(training, evaluations)
     figure.savefig(tmp_path / "curves.png")
     losses, metrics = figure.axes
     assert [line.get_label() for line in losses.lines] == ["sum", "cls", "reconstruction"]

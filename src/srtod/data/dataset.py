@@ -11,6 +11,9 @@ from srtod.data.records import ImageRecord
 from srtod.data.transforms import Transform
 from srtod.types import Target
 
+FALSE_ALARMS = 16
+"""Places of an image where a detector took something for an object, that are kept at most."""
+
 
 class SampleTarget(Target):
     """A target that knows where it is from; its ``seed`` comes from (seed, epoch, index) of the data set.
@@ -50,6 +53,21 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
         self.seed = seed
         # In shared memory: workers that live for several epochs see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._false_alarms: Tensor | None = None
+
+    def expect_false_alarms(self) -> None:
+        """Make room for them, before there are workers that are to see them."""
+        self._false_alarms = torch.full((len(self), FALSE_ALARMS, 4), float("nan")).share_memory_()
+
+    def set_false_alarms(self, places: Tensor) -> None:
+        """Hand targets where a detector was wrong from now on, in this process and in its workers.
+
+        Args:
+            places: float ``[I, FALSE_ALARMS, 4]``, x1 y1 x2 y2 in pixels of each image, NaN where there are
+                fewer.
+        """
+        assert self._false_alarms is not None, "expect_false_alarms comes first"
+        self._false_alarms.copy_(places)
 
     def set_epoch(self, epoch: int) -> None:
         """Sample anew from now on, in this process and in its workers."""
@@ -74,6 +92,9 @@ class DetectionDataset(Dataset[tuple[Tensor, SampleTarget]]):
             "image_id": record.image_id,
             "seed": seed,
         }
+        if self._false_alarms is not None:
+            places = self._false_alarms[index % len(self.records)]
+            target["false_alarms"] = places[~places[:, 0].isnan()]
         if self.transform is None:
             return image, target
         return self.transform(image, target, torch.Generator().manual_seed(seed))

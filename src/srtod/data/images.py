@@ -28,16 +28,6 @@ Opened = TypeVar("Opened", Image.Image, LargeImage)
 MAX_PIXELS = 2 * 89_478_485
 """Images of more pixels are refused: a small file can unpack to more memory than there is."""
 
-_TURNS = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
-"""How stored pixels become upright, by the value of the tag in EXIF and in TIFF."""
 # Only plain raster formats: some others (EPS) would start programs. TIFF is read by GDAL.
 _FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "AVIF", "JPEG2000", "PPM")
 _BLACK = (0, 0, 0, 255)
@@ -112,8 +102,11 @@ def read_image(
             image.load()
             return to_rgb(ImageOps.exif_transpose(image) if upright else image, stretch)
         pixels = image.crops([Window(0, 0, *image.size)])[0]
-        turn = _TURNS.get(image.orientation) if upright else None
-        return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+        if not upright:
+            return pixels
+        picture = Image.fromarray(pixels)
+        picture.getexif()[ORIENTATION] = image.orientation
+        return np.array(ImageOps.exif_transpose(picture))
 
 
 def open_pixels(path: Path | Bytes, stretch: Stretch = "auto") -> Pixels:

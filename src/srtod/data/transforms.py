@@ -90,7 +90,8 @@ class RandomCrop:
     Attributes:
         height, width: of the window, in pixels.
         on_objects: probability that the window is laid around an object drawn at random, so that sparse
-            images do not give mostly empty crops; else it is laid anywhere.
+            images do not give mostly empty crops; else it is laid around one of the target's false alarms, or
+            anywhere where it has none.
     """
 
     height: int
@@ -104,13 +105,16 @@ class RandomCrop:
         image_height, image_width = image.shape[-2:]
         height, width = min(self.height, image_height), min(self.width, image_width)
         ranges = (0, image_height - height), (0, image_width - width)
-        objects = torch.nonzero(~ignored(target)).flatten()
-        if _chance(self.on_objects, generator) and len(objects):
-            drawn = objects[torch.randint(len(objects), (), generator=generator)]
-            left, top, right, bottom = target["boxes"][drawn].tolist()
+        around = target["boxes"][~ignored(target)]
+        if not _chance(self.on_objects, generator) or not len(around):
+            around = target.get("false_alarms", around[:0])
+        if len(around):
+            drawn = around[torch.randint(len(around), (), generator=generator)]
+            left, top, right, bottom = drawn.tolist()
             ranges = _around(top, bottom, height, image_height), _around(left, right, width, image_width)
         top, left = (int(torch.randint(first, last + 1, (), generator=generator)) for first, last in ranges)
-        return crop(image, target, top, left, height, width)
+        image, target = crop(image, target, top, left, height, width)
+        return image, cast("AnyTarget", {key: target[key] for key in target if key != "false_alarms"})
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ def _chance(probability: float, generator: torch.Generator) -> bool:
 
 
 def _as_jpeg(image: Tensor, quality: int) -> Tensor:
-    file = BytesIO()
+    file = BytesIO()  # torchvision's own writer is deprecated
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
     return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 

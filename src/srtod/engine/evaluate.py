@@ -139,24 +139,20 @@ def on_common_classes(annotated: AnnotatedSet, known: Sequence[str]) -> Annotate
     )
 
 
-def match_classes(known: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
-    """Return for each class a detector knows its label in the data set, by name; None where it has none.
+def labels_of(detector: Finder, wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Each label of a detector as that of a data set with these classes, by name, -1 for none; ``[classes]``.
 
     Raises:
         InputError: the data set has classes that the detector does not know.
     """
+    known = detector.classes
     unknown = [f"{name}{did_you_mean(name, known)}" for name in wanted if name not in known]
     if unknown:
         raise InputError(
             f"the data has more classes than the weights: {', '.join(unknown)} not among "
             f"{', '.join(known)}; evaluate on data with the weights' classes, or train on these"
         )
-    return [wanted.index(name) if name in wanted else None for name in known]
-
-
-def labels_of(detector: Finder, wanted: Sequence[str]) -> NDArray[np.int64]:
-    """Each label of a detector as that of a data set with these classes, -1 for none; ``[classes]``."""
-    return np.array([-1 if k is None else k for k in match_classes(detector.classes, wanted)])
+    return np.array([wanted.index(name) if name in wanted else -1 for name in known])
 
 
 def columns_of(image: int, found: Detections, labels: NDArray[np.int64]) -> SetDetections:

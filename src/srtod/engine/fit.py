@@ -15,6 +15,7 @@ from srtod.engine.anchors import chosen_keys, with_anchor_scale
 from srtod.engine.batches import Batches
 from srtod.engine.evaluate import detect
 from srtod.engine.log import RunLog
+from srtod.engine.mining import LEAST_SCORE, mine
 from srtod.engine.processes import on_main, together, told_once
 from srtod.engine.schedule import learning_rate
 from srtod.engine.setup import introduction, new_detector, start_accelerator, start_run, training_dataset
@@ -95,6 +96,8 @@ def fit(
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
     on_main(accelerator, lambda: write_recipe(output, recipe))
+    if run.false_alarms is not None:
+        dataset.set_false_alarms(run.false_alarms)
     log = RunLog(run, steps=recipe.train.epochs * batches.steps_per_epoch, quiet=quiet)
     for line in [*chosen_keys(given, recipe), *introduction(recipe, run, batches, val_set)]:
         log.say(line)
@@ -102,7 +105,7 @@ def fit(
         if state is None:
             save_state(run)  # of step 0: going on needs nothing else, neither ``init`` nor backbone file
         try:
-            _train(recipe.train, batches, val_set, run, log)
+            _train(recipe, batches, val_set, run, log)
         except KeyboardInterrupt:
             kept = f"the state after step {run.saved} is saved" if run.saved else "nothing is saved yet"
             log.say(f"interrupted: {kept} in {output}")
@@ -125,9 +128,9 @@ def _state_of_all(accelerator: Accelerator, output: Path, data: dict[str, Any]) 
     return state
 
 
-def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
+def _train(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
     """Go through the epochs that are left."""
-    stop = StopSignals()
+    train, stop = recipe.train, StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
             if run.has_waited(train.patience):
@@ -143,6 +146,11 @@ def _train(train: TrainRecipe, batches: Batches, val_set: AnnotatedSet | None, r
                 if better:
                     run.best_epoch = epoch + 1
                     save_weights(run, BEST)
+            every = recipe.data.mine_every
+            if every and (epoch + 1) % every == 0 and epoch + 1 < train.epochs:
+                save_state(run)
+                with stop.at_once():
+                    _mine(run, batches, train.precision, log)
             run.epochs_done = epoch + 1
             save_weights(run, LAST)
             save_state(run)
@@ -172,6 +180,19 @@ def _train_epoch(
                 raise KeyboardInterrupt
             if run.step % train.save_every == 0:
                 save_state(run)
+
+
+def _mine(run: Run, batches: Batches, precision: str, log: RunLog) -> None:
+    """Look for false alarms in the training images, around which pieces are laid from now on."""
+    run.false_alarms = mine(
+        run, batches.dataset, precision=precision, batch_size=batches.per_pass, quiet=log.quiet
+    )
+    batches.dataset.set_false_alarms(run.false_alarms)
+    wrong = ~run.false_alarms[:, :, 0].isnan()
+    log.say(
+        f"mined: {int(wrong.sum())} false alarms of at least {LEAST_SCORE}, in "
+        f"{int(wrong.any(dim=1).sum())} of {len(wrong)} training images"
+    )
 
 
 def _is_due(train: TrainRecipe, epoch: int) -> bool:

@@ -1,5 +1,6 @@
 """The page at the end of a training: curves, metrics by size, and what the detector sees in a few images."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from srtod.plots import (
     curves_figure,
     draw_detections,
     explain_figure,
-    read_metrics,
     write_report,
 )
 
@@ -44,10 +44,10 @@ def write_training_report(
     Raises:
         InputError: ``path`` cannot be written to.
     """
-    training, evaluations = read_metrics(run / LOG)
+    rows = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
+    training, evaluations = ([row for row in rows if row["kind"] == kind] for kind in ("train", "evaluation"))
     full = [record for record in annotated.records if len(record.boxes)]
-    count = min(_PICTURES, len(full))
-    shown = replace(annotated, records=tuple(full[index * len(full) // count] for index in range(count)))
+    shown = replace(annotated, records=tuple(full)).evenly(_PICTURES)
     reconstructs = detector.self_reconstruction is not None
     seen = replace(
         report,

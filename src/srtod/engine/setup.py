@@ -217,6 +217,8 @@ def training_dataset(
     dataset = DetectionDataset(
         records, classes=train_set.classes, transform=_augmentation(recipe.data), seed=recipe.train.seed
     )
+    if recipe.data.mine_every:
+        dataset.expect_false_alarms()
     return dataset, data
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from srtod.engine.processes import on_main
 from srtod.engine.schedule import Average
@@ -68,6 +68,7 @@ class Run:
         best_epoch: epochs after which it was reached; 0: there is none yet.
         scores: the last evaluation.
         log_bytes: length of metrics.jsonl at the last saved state.
+        false_alarms: what :func:`~srtod.engine.mining.mine` found last; None: nobody looked yet.
     """
 
     accelerator: Accelerator
@@ -84,6 +85,7 @@ class Run:
     best_epoch: int = 0
     scores: dict[str, float] | None = None
     log_bytes: int = 0
+    false_alarms: Tensor | None = None
 
     @property
     def shown(self) -> Any:
@@ -112,6 +114,7 @@ class Run:
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
+            "false_alarms": self.false_alarms,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -120,6 +123,7 @@ class Run:
         self.epochs_done = state["epochs_done"]
         self.best, self.best_epoch = state["best"], state.get("best_epoch", 0)
         self.scores, self.log_bytes = state["scores"], state["log_bytes"]
+        self.false_alarms = state.get("false_alarms")
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -1,6 +1,6 @@
 """Pictures: detections, the maps of self-reconstruction, curves and the report."""
 
-from srtod.plots.curves import curves_figure, read_metrics
+from srtod.plots.curves import curves_figure
 from srtod.plots.detections import draw_detections, draw_frame
 from srtod.plots.explain import explain_figure
 from srtod.plots.report import Plate, Report, Step, write_report
@@ -15,6 +15,5 @@ __all__ = [
     "draw_detections",
     "draw_frame",
     "explain_figure",
-    "read_metrics",
     "write_report",
 ]

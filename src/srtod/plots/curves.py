@@ -1,8 +1,6 @@
 """Losses and metrics over the steps of a training, from its ``metrics.jsonl``."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +8,6 @@ from numpy.typing import NDArray
 
 from srtod.defaults import METRICS
 from srtod.plots.palette import OKABE_ITO, hex_colour
-from srtod.support.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,53 +18,19 @@ COLOURS = [hex_colour(colour) for colour in OKABE_ITO if colour != (240, 228, 66
 """Without yellow, which is too faint on white."""
 
 
-def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Read the training lines and the evaluation lines of a ``metrics.jsonl``.
-
-    A last line without its end, which a killed training leaves behind, is left out.
-
-    Raises:
-        InputError: the file cannot be read, or another line is not a JSON object with a ``step``.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    training: list[dict[str, Any]] = []
-    evaluations: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        row = _parse(line)
-        if row is None and number == len(lines) and not line.endswith("\n"):
-            break
-        if row is None:
-            raise InputError(f"{path}, line {number}: not a JSON object with a step; remove that line")
-        (evaluations if "AP" in row else training).append(row)
-    return training, evaluations
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int | float) else None
-
-
 def curves_figure(
-    training: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]], *, title: str = ""
+    training: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]]
 ) -> "Figure":
     """Draw the losses (left, logarithmic, running mean over 2 % of the lines) and the metrics (right).
 
     Args:
         training: rows with ``step``, ``loss`` and further ``loss_...`` or ``..._loss``; any may be missing.
         evaluations: rows with ``step`` and metrics as fractions of 1; negative values are left out.
-        title: stands above the figure.
     """
     from cycler import cycler
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     losses, metrics = figure.subplots(1, 2)
     styles = cycler(linestyle=("-", "--", ":")) * cycler(color=COLOURS) * cycler(linewidth=(1.2,))
     for axis in (losses, metrics):

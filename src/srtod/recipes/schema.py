@@ -57,6 +57,9 @@ class DataRecipe(Section):
         empty_slices: share of the slices without an object that are learned from.
         crop_on_objects: probability that the piece is laid around an object, so that sparse images do not
             give mostly empty pieces.
+        mine_every: epochs between two looks at the training images for what the detector takes for objects
+            where nothing is; from then on pieces that are not laid around an object are laid around those.
+            0: never.
         scale_jitter: images, or pieces, are scaled by a factor of 1 / (1 + x) to 1 + x, so that objects
             appear from nearer and farther.
         paste: copies of the piece's own objects, 0 to this many, that are pasted at free places of it.
@@ -71,6 +74,7 @@ class DataRecipe(Section):
     vertical_flip: Share = 0.0
     crop: Pixels | None = None
     crop_on_objects: Share = 0.5
+    mine_every: Annotated[int, Field(ge=0)] = 0
     slice: Pixels | None = None
     slice_overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.2
     empty_slices: Share = 0.1
@@ -96,6 +100,8 @@ class DataRecipe(Section):
     def _one_kind_of_piece(self) -> "DataRecipe":
         if self.crop is not None and self.slice is not None:
             raise ValueError("crop cuts pieces at random and slice covers the image: leave one of them out")
+        if self.mine_every and self.crop is None:
+            raise ValueError("mine_every is about where pieces are laid: give crop, too, or leave it out")
         return self
 
 

@@ -10,8 +10,8 @@ from srtod.selfrec.config import SelfReconstructionConfig
 from srtod.selfrec.difference import DIFFERENCES
 from srtod.selfrec.enhancement import ENHANCEMENTS
 from srtod.selfrec.filtration import Filtration, resize_mask
-from srtod.selfrec.objects import object_map_loss, painted_over, touched_by
-from srtod.selfrec.predictor import MaskPredictor, box_loss, distillation_loss
+from srtod.selfrec.objects import painted_over, touched_by
+from srtod.selfrec.predictor import MaskPredictor, box_loss, map_loss
 from srtod.selfrec.reconstruction import RECONSTRUCTION_HEADS, LiteHead, reconstruction_loss
 
 
@@ -155,14 +155,14 @@ class SelfReconstruction(nn.Module):
             wanted, counted = self._wanted(image, valid, objects, ignored)
         if output.object_logits is not None:
             known = objects | ~ignored if valid is None else (objects | ~ignored) & valid
-            taught = object_map_loss(output.object_logits, objects, known)
+            taught = map_loss(output.object_logits, objects, known)
             losses["loss_object_map"] = self.config.object_map_weight * taught
         losses["loss_reconstruction"] = self.loss(output.reconstruction, wanted, counted)
         if output.logits is None:
             return losses
         cells = None if valid is None else resize_mask(valid.float(), self.stride, "max") > 0
         if self.config.mask == "distilled":
-            taught = distillation_loss(output.logits, self._filtered(output.difference, self.stride), cells)
+            taught = map_loss(output.logits, self._filtered(output.difference, self.stride), cells)
         else:
             taught = box_loss(output.logits, boxes, ignore, stride=self.stride, valid=cells)
         return losses | {"loss_mask": self.config.mask_weight * taught}

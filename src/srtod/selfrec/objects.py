@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from srtod.selfrec.difference import local_mean
@@ -53,15 +52,3 @@ def painted_over(image: Tensor, objects: Tensor, *, window: int = 65) -> Tensor:
     share = local_mean(outside, window)
     surroundings = local_mean(image * outside, window) / share.clamp(min=1e-6)
     return torch.where(objects & (share > 1e-6), surroundings, image)
-
-
-def object_map_loss(logits: Tensor, objects: Tensor, counted: Tensor) -> Tensor:
-    """Mean binary cross-entropy of a map of objects at the size of the image (ORFENet's object branch).
-
-    Args:
-        logits: ``[B, 1, H, W]``.
-        objects: bool ``[B, 1, H, W]``, pixels that belong to an object.
-        counted: bool ``[B, 1, H, W]``, neither padding nor region to ignore.
-    """
-    loss = F.binary_cross_entropy_with_logits(logits, objects.to(logits.dtype), reduction="none")
-    return (loss * counted).sum() / counted.sum().clamp(min=1)

@@ -26,16 +26,16 @@ class MaskPredictor(nn.Module):
         return self.output(self.hidden(level).relu()).float()
 
 
-def distillation_loss(logits: Tensor, mask: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean binary cross-entropy between the predicted mask and the one made from the difference.
+def map_loss(logits: Tensor, wanted: Tensor, counted: Tensor | None) -> Tensor:
+    """Mean binary cross-entropy of a map, of the mask or of the objects (ORFENet's object branch).
 
     Args:
         logits: ``[B, 1, h, w]``.
-        mask: ``[B, 1, h, w]`` in 0..1; learns nothing from this.
-        valid: bool ``[B, 1, h, w]``, False in the padding; None where nothing is padded.
+        wanted: ``[B, 1, h, w]`` in 0..1; learns nothing from this.
+        counted: bool ``[B, 1, h, w]``, such as what is neither padding nor region to ignore; None: all.
     """
-    loss = F.binary_cross_entropy_with_logits(logits, mask.detach(), reduction="none")
-    return loss.mean() if valid is None else (loss * valid).sum() / valid.sum()
+    loss = F.binary_cross_entropy_with_logits(logits, wanted.detach().to(logits.dtype), reduction="none")
+    return loss.mean() if counted is None else (loss * counted).sum() / counted.sum().clamp(min=1)
 
 
 def box_loss(
