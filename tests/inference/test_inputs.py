@@ -2,15 +2,19 @@ import http.server
 import os
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from srtod.data import AnnotatedSet, ImageRecord
+from srtod.data.pixels import Window
 from srtod.inference import collect_images, with_annotations
-from srtod.inference.inputs import GivenImage, image_list, search
+from srtod.inference.inputs import GivenImage, image_list, images_of, pixels_of, search
 from srtod.support.errors import InputError
 
 
@@ -61,6 +65,57 @@ def test_an_image_named_twice_is_taken_once(tmp_path, write_image, monkeypatch):
     path = write_image(tmp_path / "a.jpg")
     monkeypatch.chdir(tmp_path)
     assert names(collect_images([path, "a.jpg", tmp_path, str(tmp_path / "*.jpg")])) == ["a.jpg"]
+
+
+def test_a_list_in_python_has_a_result_for_each_item(tmp_path, write_image):
+    a, b = (write_image(tmp_path / name) for name in ("a.png", "b.png"))
+    images = images_of([a, str(b), a])
+    assert [(image.file_name, image.image_id) for image in images] == [
+        ("a.png", 1),
+        ("b.png", 2),
+        ("a.png", 3),
+    ]
+
+
+def test_videos_are_not_left_out_in_silence(tmp_path, write_image):
+    (video := tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(InputError, match=r"a\.mp4 is a video"):
+        images_of(video)
+    with pytest.warns(UserWarning, match=r"left out: 1 videos.*a\.mp4"):
+        assert len(images_of([video, write_image(tmp_path / "b.png")])) == 1
+
+
+def test_values_of_more_than_8_bits_in_memory_are_stretched_as_in_files(tmp_path):
+    values = np.linspace(20_000, 22_000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    for stretch in ("auto", "full", (20_000.0, 22_000.0)):
+        [file], [given] = images_of(tmp_path / "deep.png"), images_of(Image.open(tmp_path / "deep.png"))
+        assert torch.equal(file.read(stretch), given.read(stretch))
+        assert np.array_equal(
+            pixels_of(given.read(stretch)), given.open(stretch).crops([Window(0, 0, 64, 64)])[0]
+        )
+    [measured] = images_of(Image.fromarray(values.astype(np.float32)))
+    with pytest.raises(InputError, match="image 1: pixels of float32"):
+        measured.read()
+    assert measured.read("percentiles").max() == 255
+
+
+def test_an_image_is_turned_as_its_annotations_speak_of_it(tmp_path):
+    turned = Image.new("RGB", (30, 20))
+    turned.getexif()[0x0112] = 6
+    turned.save(tmp_path / "a.jpg", exif=turned.getexif())
+    for width, height in ((30, 20), (20, 30)):
+        known = replace(record(1, "a.jpg"), width=width, height=height)
+        [image] = with_annotations(collect_images(tmp_path / "a.jpg"), annotated(tmp_path, known))
+        assert image.read().shape == (3, height, width)
+        assert image.open().size == (width, height)
+
+
+def test_images_that_only_have_the_names_of_others_are_told(tmp_path, write_image):
+    own, other = (write_image(tmp_path / folder / "a.png") for folder in ("train", "val"))
+    known = annotated(tmp_path, replace(record(1, "a.png"), path=own))
+    with pytest.warns(UserWarning, match="1 of the 1 images are other files"):
+        with_annotations(collect_images(other), known)
 
 
 def test_patterns_reach_sub_folders(tmp_path, write_image):

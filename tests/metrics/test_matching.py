@@ -256,6 +256,14 @@ def test_confusion_counts_every_object_and_every_detection_once():
     assert table.tolist() == [[1, 0, 0], [1, 0, 1], [0, 1, 0]]
 
 
+def test_as_many_detections_of_an_image_count_as_in_the_metrics():
+    truth, detections = crowded(2)
+    few = evaluate_tables(truth, detections, detections_per_image=1).summary["AP50"]
+    assert few < evaluate_tables(truth, detections, detections_per_image=1500).summary["AP50"]
+    rows = compared(truth, {"a": detections}, own="a", metrics=("AP50",), resamples=0, detections_per_image=1)
+    assert rows["a"]["AP50"].value == pytest.approx(few, abs=1e-9)
+
+
 def test_intervals_use_the_same_images_for_both():
     truth, detections = crowded(2)
     half = DetectionTable(

@@ -138,7 +138,11 @@ def evaluate(
         _show(metrics, json)
         if rule is not None:
             evaluated = _calibrate(evaluated, rule, detections_per_image, weights)
-        comparison = {} if against is None else compare(evaluated.tables, against, COMPARED)
+        comparison = (
+            {}
+            if against is None
+            else compare(evaluated.tables, against, COMPARED, detections_per_image=detections_per_image)
+        )
         if folder is not None:
             analysis = evaluated.analysis(detections_per_image)
             what = f"{detections} on {annotations}" if data is None else f"{weights} on {data}"

@@ -109,14 +109,21 @@ def read_image(
         return np.array(ImageOps.exif_transpose(picture))
 
 
-def open_pixels(path: Path | Bytes, stretch: Stretch = "auto") -> Pixels:
+def open_pixels(
+    path: Path | Bytes, stretch: Stretch = "auto", *, size: tuple[int, int] | None = None
+) -> Pixels:
     """Open an image file: read it, or where it has too many pixels for that, prepare to read it in bands.
+
+    Args:
+        path: the file, or its bytes.
+        stretch: as :func:`read_image`.
+        size: as :func:`read_image`; not looked at where it is read in bands.
 
     Raises:
         InputError: the file is missing or no image; a large one is of a kind that cannot be read in bands.
     """
     try:
-        return LoadedPixels(read_image(path, stretch=stretch))
+        return LoadedPixels(read_image(path, size, stretch))
     except TooManyPixels:
         return LargeImage(path, stretch)
 
@@ -242,9 +249,14 @@ def _choose_orientation(
     )
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether an image has more than 8 bits a value."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
 def to_rgb(image: Image.Image, stretch: Stretch = "auto") -> NDArray[np.uint8]:
     """Return the pixels of an image of any kind as :func:`read_image` does, uint8 ``[H, W, 3]``."""
-    if image.mode.startswith("I") or image.mode == "F":
+    if is_deep(image):
         values = _deep_grey(image)
         grey = to_bytes(values, *ends(thinned(values), stretch, range_of(values.dtype)))
         return np.repeat(grey[:, :, None], 3, axis=2)

@@ -123,13 +123,14 @@ def _records_beside(annotations: Path) -> Records:
     return found
 
 
-def compare(tables: Tables, other: Path, metrics: Sequence[str]) -> Comparison:
+def compare(tables: Tables, other: Path, metrics: Sequence[str], *, detections_per_image: int) -> Comparison:
     """Compare the detections at hand with those of another run on the same images.
 
     Args:
         tables: the ground truth and the detections at hand.
         other: COCO results, or the folder of a report (or its ``report.json``) that holds its detections.
         metrics: names such as ``AP50``.
+        detections_per_image: best detections of a class that count in an image.
 
     Raises:
         InputError: there are no detections, or not of these images and classes.
@@ -143,7 +144,14 @@ def compare(tables: Tables, other: Path, metrics: Sequence[str]) -> Comparison:
             "writes it, or a report of weights, which holds them"
         )
     found = {"this run": tables.found, "other run": tables.other(path)}
-    return compared(tables.truth, found, own="this run", metrics=metrics, resamples=RESAMPLES)
+    return compared(
+        tables.truth,
+        found,
+        own="this run",
+        metrics=metrics,
+        resamples=RESAMPLES,
+        detections_per_image=detections_per_image,
+    )
 
 
 def write_analysis(

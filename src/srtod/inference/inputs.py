@@ -17,7 +17,7 @@ from torch import Tensor
 
 from srtod.data import read
 from srtod.data.folders import IMAGES, VIDEOS, Listing, beginning, kind_of, kind_of_content, list_folder
-from srtod.data.images import open_pixels, read_image, to_rgb
+from srtod.data.images import is_deep, open_pixels, read_image, to_rgb
 from srtod.data.pixels import LoadedPixels, Pixels
 from srtod.data.records import AnnotatedSet, ImageRecord, told
 from srtod.defaults import Stretch
@@ -50,7 +50,7 @@ class ImageFile:
         Raises:
             InputError: it cannot be read.
         """
-        return torch.from_numpy(read_image(self.path, stretch=stretch)).permute(2, 0, 1)
+        return torch.from_numpy(read_image(self.path, self._size, stretch)).permute(2, 0, 1)
 
     def open(self, stretch: Stretch = "auto") -> Pixels:
         """Prepare to read it piece by piece, however large it is.
@@ -58,7 +58,12 @@ class ImageFile:
         Raises:
             InputError: it cannot be read.
         """
-        return open_pixels(self.path, stretch)
+        return open_pixels(self.path, stretch, size=self._size)
+
+    @property
+    def _size(self) -> tuple[int, int] | None:
+        """Width and height that annotations speak of: a camera's turn is left out where they leave it out."""
+        return None if self.record is None else (self.record.width, self.record.height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +71,13 @@ class GivenImage:
     """An image in memory.
 
     Attributes:
-        tensor: uint8 ``[3, H, W]``, or float in 0..1.
+        pixels: uint8 ``[3, H, W]``, or float in 0..1; or a Pillow image of more than 8 bits, upright.
         image_id: counted from 1.
         file_name: none.
         record: nothing is known of it.
     """
 
-    tensor: Tensor
+    pixels: Tensor | Image.Image
     image_id: int
     file_name: str = ""
     record: None = None
@@ -90,7 +95,10 @@ class GivenImage:
             if image.ndim == 2 or image.shape[2:] == (4,):
                 image = Image.fromarray(image)
         if isinstance(image, Image.Image):
-            image = to_rgb(ImageOps.exif_transpose(image))
+            image = ImageOps.exif_transpose(image)
+            if is_deep(image):
+                return cls(image, number)
+            image = to_rgb(image)
         if isinstance(image, np.ndarray):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise InputError(
@@ -104,12 +112,21 @@ class GivenImage:
         return cls(image.detach(), number)
 
     def read(self, stretch: Stretch = "auto") -> Tensor:
-        """Return the tensor."""
-        return self.tensor
+        """Return uint8 ``[3, H, W]``, or float in 0..1.
+
+        Raises:
+            InputError: the range of its values is not known, and ``stretch`` does not tell it.
+        """
+        if isinstance(self.pixels, Tensor):
+            return self.pixels
+        try:
+            return torch.from_numpy(to_rgb(self.pixels, stretch)).permute(2, 0, 1)
+        except ValueError as error:
+            raise InputError(f"image {self.image_id}: {error}") from error
 
     def open(self, stretch: Stretch = "auto") -> Pixels:
         """Return its pixels, in 8 bits."""
-        return LoadedPixels(pixels_of(self.tensor))
+        return LoadedPixels(pixels_of(self.read(stretch)))
 
 
 def to_tensor(image: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
@@ -148,7 +165,12 @@ def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
     if not isinstance(source, list | tuple):
         return [GivenImage.of(source)]
     if all(isinstance(item, str | Path) for item in source):
-        return collect_images(source)
+        found = collect_images(source)
+        if len(set(map(str, source))) == len(source):
+            return found
+        known = {image.path: image for image in found}
+        images = [known[place] for item in source for place in search([item]).images]
+        return [replace(image, image_id=number) for number, image in enumerate(images, start=1)]
     images: list[ImageFile | GivenImage] = []
     for number, item in enumerate(source, start=1):
         if isinstance(item, str | Path):
@@ -169,10 +191,15 @@ def collect_images(inputs: str | Path | Iterable[str | Path]) -> list[ImageFile]
         InputError: an input does not exist, or holds no images, or an image's path is not UTF-8.
     """
     found = search([inputs] if isinstance(inputs, str | Path) else inputs)
+    if not found.images:
+        videos = f"{next(iter(found.videos))} is a video, for srtod predict; " if found.videos else ""
+        raise InputError(f"no images were given; {videos}name files, folders or patterns")
+    if found.videos:
+        found.notes.append(
+            f"left out: {len(found.videos)} videos, which are for srtod predict: {', '.join(found.videos)}"
+        )
     for note in found.notes:
         warnings.warn(note, stacklevel=2)
-    if not found.images:
-        raise InputError("no images were given; name files, folders or patterns")
     return image_list(found.images)
 
 
@@ -250,6 +277,7 @@ def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> li
         InputError: an image that is not in the data set, or two images for one record.
     """
     records = {record.file_name: record for record in annotated.records}
+    others = 0
     users: dict[str, Path | Address] = {}
     named = []
     for image in images:
@@ -264,7 +292,16 @@ def with_annotations(images: Sequence[ImageFile], annotated: AnnotatedSet) -> li
                 f"{image.path}: {other} is image {record.image_id} of {annotated.source}, too; "
                 "leave one of them out"
             )
+        others += (
+            isinstance(image.path, Path) and record.path.exists() and not record.path.samefile(image.path)
+        )
         named.append(ImageFile(image.path, record.file_name, record.image_id, record))
+    if others:
+        warnings.warn(
+            f"{others} of the {len(named)} images are other files than those beside {annotated.source}, "
+            "and are taken for them by their names",
+            stacklevel=2,
+        )
     return named
 
 

@@ -47,9 +47,10 @@ class Views:
             InputError: no list of scales.
         """
         try:
-            return cls(tuple(float(scale) for scale in scales), flips)
+            factors = tuple(float(scale) for scale in scales)
         except (TypeError, ValueError) as error:
             raise InputError(f"scales {scales!r}: give factors of both sides, such as (1, 1.5)") from error
+        return cls(factors, flips)
 
     @property
     def one(self) -> bool:

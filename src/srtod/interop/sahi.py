@@ -38,7 +38,7 @@ class SrtodDetectionModel(DetectionModel):
 
     def perform_batch_inference(self, images: list[NDArray[np.uint8]]) -> None:
         """Find the objects of some images at once."""
-        given = [GivenImage.of(image, number).tensor for number, image in enumerate(images, start=1)]
+        given = [GivenImage.of(image, number).read() for number, image in enumerate(images, start=1)]
         tensors = [to_tensor(tensor, self.model.device) for tensor in given]
         with torch.inference_mode():
             self._original_predictions = self.model(tensors)

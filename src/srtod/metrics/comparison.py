@@ -58,6 +58,7 @@ def compared(
     own: str,
     metrics: Sequence[str],
     resamples: int,
+    detections_per_image: int = DETECTIONS_PER_IMAGE,
     seed: int = 0,
 ) -> dict[str, dict[str, Interval]]:
     """Evaluate several detections of one data set, with intervals from images drawn with replacement.
@@ -70,13 +71,17 @@ def compared(
         own: the name of those that the others are compared with.
         metrics: names such as ``AP``; those of sizes without objects are left out.
         resamples: how often images are drawn; 0 gives intervals of no width.
+        detections_per_image: best detections of a class that count in an image.
         seed: of what is drawn.
 
     Returns:
         The metrics by name, and of each other one under ``OWN - OTHER`` what it is better by.
     """
     drawn = resampled(len(truth.image_ids), resamples, seed)
-    scores = {name: _scores(truth, table, metrics, drawn) for name, table in found.items()}
+    scores = {
+        name: _scores(truth, best_first(table, detections_per_image), metrics, drawn)
+        for name, table in found.items()
+    }
     differences = {
         f"{own} - {name}": {key: scores[own][key] - values for key, values in others.items()}
         for name, others in scores.items()
@@ -89,10 +94,9 @@ def compared(
 
 
 def _scores(
-    truth: TruthTable, found: DetectionTable, metrics: Sequence[str], drawn: Sequence[NDArray[np.int64]]
+    truth: TruthTable, detections: DetectionTable, metrics: Sequence[str], drawn: Sequence[NDArray[np.int64]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Each metric on each resample, ``[1 + resamples]``; NaN where it has no objects."""
-    detections = best_first(found, DETECTIONS_PER_IMAGE)
+    """Each metric on each resample, ``[1 + resamples]``; NaN where it has no objects. Best come first."""
     pairs = near_pairs(truth, detections, overlap=float(IOUS[0]), reach=-1.0)
 
     @cache
