@@ -38,6 +38,22 @@ def test_what_is_wrong_in_two_files_can_be_left_out_and_is_told(files, truth, re
     assert "score None is not a number" in second and "1 more detections are wrong" in second
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (lambda x, y, w, h: [x, y, x + w, y + h], ("look like x1 y1 x2 y2",)),
+        (lambda x, y, w, h: [x / 1e4, y / 1e4, w / 1e4, h / 1e4], ("look like shares of the image",)),
+        (lambda *box: list(box), ()),
+    ],
+)
+def test_boxes_of_another_form_are_told(benchmark, files, changed, says):
+    truth, results = benchmark.scenes(images=5, objects=40, detections=0, classes=1, seed=0)
+    results = [{**own, "score": 0.9, "bbox": changed(*own["bbox"])} for own in truth["annotations"]]
+    notes = evaluate_files(*files.write(truth, results)).notes
+    assert len(notes) == len(says)
+    assert all(words in note for words, note in zip(says, notes, strict=True))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_to_pycocotools(benchmark, files, seed):
     truth, results = benchmark.scenes(images=5, objects=40, detections=100, classes=3, seed=seed)

@@ -22,6 +22,7 @@ from srtod.metrics.columns import (
     truth_table,
 )
 from srtod.metrics.evaluator import precision_recall
+from srtod.metrics.matching import near_pairs
 from srtod.results import SetDetections
 from srtod.support.errors import InputError
 from srtod.support.files import read_json
@@ -152,11 +153,31 @@ def tables_of_files(annotations: Path, detections: Path, *, skip_bad: bool = Fal
     foreign: Counter[str] = Counter()
     results = read_json(detections)
     found = detection_table(results, names, source=str(detections), foreign=foreign, skipped=skipped)
-    notes = (
+    notes = [
         f"{detections}: left out {count:,} of {what}: there is no such class in {annotations}"
         for what, count in foreign.items()
-    )
+    ]
+    if form := _other_form(truth, found):
+        notes.append(f"{detections}: its boxes look like {form}; COCO results are x y width height in pixels")
     return Tables(truth, found, names, (*(skipped or ()), *notes))
+
+
+def _other_form(truth: TruthTable, found: DetectionTable) -> str | None:
+    """What boxes seem to be, where they are not what they should be; told by the first thousand."""
+    some = DetectionTable(found.images[:1000], found.labels[:1000], found.boxes[:1000], found.scores[:1000])
+    boxes = some.boxes
+    if not len(boxes) or not len(truth.boxes):
+        return None
+    if boxes.max() <= 1 < truth.boxes.max():
+        return "shares of the image"
+    if (boxes[:, 2:] < boxes[:, :2]).any():
+        return None
+    corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    as_read, as_corners = (
+        len(near_pairs(truth, replace(some, boxes=own), overlap=0.5, reach=-1.0).iou)
+        for own in (boxes, corners)
+    )
+    return "x1 y1 x2 y2" if as_corners > 10 * as_read else None
 
 
 def tables_of_set(truth: AnnotatedSet, found: SetDetections) -> Tables:
