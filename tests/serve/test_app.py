@@ -146,6 +146,8 @@ def test_bad_files_are_refused_in_a_sentence(client, planted, picture, data, kin
         ({"json": {}}, 415, "multipart/form-data"),
         ({"content": b"bytes", "headers": {"content-type": "image/png"}}, 415, "multipart/form-data"),
         ({"files": {"image": b"x"}}, 422, "file: Field required"),
+        ({"files": [("file", b"x"), ("file", b"y")]}, 422, "file: one a request"),
+        ({"files": {"file": b"x"}, "data": {"score_threshold": "1"}}, 422, "as ?score_threshold=..."),
         ({"files": {"file": b"x"}, "params": {"score_threshold": "7"}}, 422, "score_threshold: "),
         ({"files": {"file": b"x"}, "params": {"enhancement": "perhaps"}}, 422, "enhancement: "),
     ],

@@ -145,6 +145,11 @@ async def _work(request: Request, file: UploadFile, job: Callable[[NDArray[np.ui
     """Have a job done on the image of a file, within the limits, while there is somebody who waits for it."""
     queue: JobQueue = request.app.state.queue
     limits: Limits = request.app.state.limits
+    form = await request.form()
+    if others := [name for name in form if name != "file"]:
+        raise HTTPException(422, f"{others[0]}: give it in the address, as ?{others[0]}=..., not in the form")
+    if len(form.getlist("file")) > 1:
+        raise HTTPException(422, "file: one a request; send the others in requests of their own")
     data = await file.read()
     if len(data) > limits.upload_bytes:
         raise HTTPException(413, too_large(limits))
