@@ -231,7 +231,7 @@ def views_of(scales: str, *, flips: bool) -> "Views":
     return Views.of(scales.split(","), flips=flips)
 
 
-def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """Read ``WIDTHxHEIGHT`` in pixels.
 
     Raises:
@@ -239,5 +239,5 @@ def parse_size(text: str, *, option: str = "--size") -> tuple[int, int]:
     """
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text.strip().lower())
     if match is None:
-        raise InputError(f"{option} {text}: give width and height in pixels, such as 1920x1080")
+        raise InputError(f"--size {text}: give width and height in pixels, such as 1920x1080")
     return int(match[1]), int(match[2])

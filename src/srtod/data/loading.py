@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,15 +16,6 @@ from srtod.support.signals import serve_parent
 
 MOST_WORKERS = 8
 Item = TypeVar("Item")
-Read_co = TypeVar("Read_co", covariant=True)
-
-
-class Items(Protocol[Read_co]):
-    """What is loaded from: ``items[i]`` reads and decodes."""
-
-    def __getitem__(self, index: int, /) -> Read_co:
-        """Read one item."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class Loader:
         device: where the items go; for a GPU, tensors lie in pinned memory.
     """
 
-    def __init__(self, items: Items[Any], *, workers: int | None = None, device: torch.device) -> None:
+    def __init__(self, items: Dataset[Any], *, workers: int | None = None, device: torch.device) -> None:
         self._order: list[list[int]] = []
         workers = spare_cores() if workers is None else workers
         self._loader: DataLoader[Any] | None = DataLoader(
@@ -125,7 +116,7 @@ def spare_cores() -> int:
 class _Guarded(Dataset[Any]):
     """Hands errors over as values: torch would bury a worker's message in a traceback."""
 
-    def __init__(self, items: Items[Any]) -> None:
+    def __init__(self, items: Dataset[Any]) -> None:
         self.items = items
 
     def __getitem__(self, index: int) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
 from numbers import Integral
-from typing import Protocol, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -159,23 +159,6 @@ def in_slices(finder: Finder, slicing: Slicing | None, *, batch_size: int = 1) -
     return finder if slicing is None else SlicedFinder(finder, slicing, batch_size=batch_size)
 
 
-class _Image(Protocol):
-    """One that is looked at in parts."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        ...
-
-    def pieces(self, windows: Sequence[Window]) -> Iterator[tuple[Window, Tensor]]:
-        """What the windows show, ``[3, H, W]`` each, in their order."""
-        ...
-
-    def shrunk(self) -> tuple[Tensor, int]:
-        """All of it in at most :data:`LONGEST_WHOLE` pixels a side, and by which factor it is smaller."""
-        ...
-
-
 @dataclass(frozen=True)
 class _OfPixels:
     pixels: Pixels
@@ -236,7 +219,7 @@ class _OfTensor:
 
 def _find(
     finder: Finder,
-    image: _Image,
+    image: _OfPixels | _OfTensor,
     slicing: Slicing,
     batch_size: int,
     on_pass: Callable[[int], None] = lambda _: None,

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from srtod.pyramids.backbone import STRIDES, Backbone
 from srtod.pyramids.base import Pyramid
 
+DILATIONS = (1, 2, 3)
+"""Of the 3x3 convolutions in each branch."""
+TEST_BRANCH = 1
+"""Index of the branch that evaluation uses."""
+
 
 class TridentPyramid(Pyramid):
     """C4 of a ResNet, whose stage of stride 16 runs once a branch (Li et al., ICCV 2019).
@@ -17,22 +22,16 @@ class TridentPyramid(Pyramid):
 
     Args:
         backbone: a ResNet; its last stage is not read.
-        dilations: of the 3x3 convolutions in each branch.
-        test_branch: index of the branch that evaluation uses.
 
     Raises:
         InputError: the backbone is no ResNet of basic or bottleneck blocks.
     """
 
-    def __init__(
-        self, backbone: Backbone, *, dilations: Sequence[int] = (1, 2, 3), test_branch: int = 1
-    ) -> None:
-        super().__init__(strides=(STRIDES[2],), channels=backbone.channels[2], training_copies=len(dilations))
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(strides=(STRIDES[2],), channels=backbone.channels[2], training_copies=len(DILATIONS))
         self.backbone = backbone
         with backbone.rebuilding() as stages:
-            stages["layer3"] = TridentStage(
-                stages["layer3"].children(), dilations=dilations, test_branch=test_branch
-            )
+            stages["layer3"] = TridentStage(stages["layer3"].children())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map normalised images ``[B, 3, H, W]`` to C4; in training ``[branches B, C, H / 16, W / 16]``."""
@@ -46,21 +45,18 @@ class TridentStage(nn.Sequential):
 
     Args:
         blocks: of the stage; their 3x3 convolutions become a :class:`BranchedConv`.
-        dilations: of each branch.
-        test_branch: index of the branch that evaluation uses.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], *, dilations: Sequence[int], test_branch: int) -> None:
+    def __init__(self, blocks: Iterable[nn.Module]) -> None:
         super().__init__(*blocks)
-        self.branches = len(dilations)
         for block in self:
             for name, conv in list(block.named_children()):
                 if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
-                    setattr(block, name, BranchedConv(conv, dilations=dilations, test_branch=test_branch))
+                    setattr(block, name, BranchedConv(conv, dilations=DILATIONS, test_branch=TEST_BRANCH))
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``[B, C, h, w]`` to the stage's features, in training to those of all branches."""
-        return super().forward(torch.cat([input] * self.branches) if self.training else input)
+        return super().forward(torch.cat([input] * len(DILATIONS)) if self.training else input)
 
 
 class BranchedConv(nn.Conv2d):
