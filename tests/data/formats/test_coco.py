@@ -347,6 +347,59 @@ def test_a_base_name_that_two_files_have_is_not_guessed(tmp_path, make_coco, mak
     assert any("missing image '/elsewhere/b.png'" in fault for fault in faults(tmp_path))
 
 
+def test_a_missing_image_is_not_another_of_the_same_base_name(tmp_path, make_coco, make_image):
+    file = make_coco(tmp_path, images=("seqB/1.png", "seqB/2.png"))
+    make_image(tmp_path / "images" / "seqB" / "3.png")
+    content = json.loads(file.read_text())
+    names = (
+        "seqA/1.png",
+        "seqA/2.jpg",
+        "seqA/3.png",
+    )  # the first two are those of others, the last is nobody's
+    content["images"] += [GOOD | {"id": number, "file_name": name} for number, name in enumerate(names, 3)]
+    content["annotations"].append(annotation(3, 3, 3))
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["seqB/1.png", "seqB/2.png"]
+    assert [len(record.boxes) for record in annotated.records] == [1, 1]
+    assert [
+        f"missing image {name!r}" in str(fault) for name, fault in zip(names, annotated.faults, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("root", ["/data/", "C:\\", "https://host/", "../"])
+def test_a_base_name_that_two_names_from_elsewhere_have_is_not_guessed(tmp_path, make_coco, root):
+    file = make_coco(tmp_path, images=("a.png",))
+    content = json.loads(file.read_text())
+    content["images"] = [
+        GOOD | {"id": number, "file_name": f"{root}{folder}/a.png"}
+        for number, folder in enumerate(("one", "two"), start=1)
+    ]
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert annotated.records == ()
+    assert all("missing image" in fault.what for fault in annotated.faults)
+
+
+def test_a_missing_image_is_none_of_another_split(tmp_path, make_coco, make_image):
+    file = make_coco(tmp_path, "annotations/train.json")
+    (tmp_path / "images").rename(tmp_path / "train")
+    (tmp_path / "train" / "a.png").rename(make_image(tmp_path / "val" / "a.png"))
+    annotated = data.read(file)
+    assert [record.file_name for record in annotated.records] == ["b.png"]
+    (fault,) = annotated.faults
+    assert "image 1: missing image 'a.png'" in str(fault)
+
+
+def test_an_image_may_lie_in_the_folder_of_another_split_that_its_name_says(tmp_path, make_coco):
+    file = make_coco(tmp_path, "annotations/val.json", images=("a.png",))
+    (tmp_path / "images").rename(tmp_path / "train2017")
+    image = {"id": 1, "width": 64, "height": 48, "coco_url": "http://host/train2017/a.png"}
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"images": [image], "annotations": [annotation(1, category=3)]}))
+    assert data.read(file).require_sound().records[0].path == tmp_path / "train2017" / "a.png"
+
+
 def test_links_of_a_set_are_followed(tmp_path, make_coco, make_image):
     outside = make_image(tmp_path / "elsewhere" / "b.png")
     make_coco(tmp_path / "one")

@@ -102,6 +102,16 @@ def test_the_xml_of_cvat(root):
     assert counts(annotated) == [(2, 0), (0, 0)]
 
 
+def test_an_image_of_cvat_that_is_missing_is_not_another_of_the_same_base_name(tmp_path, make_image):
+    make_image(tmp_path / "images" / "day1" / "1.jpg")
+    box = '<box label="cat" xtl="1" ytl="2" xbr="11" ybr="12"/>'
+    images = (f'<image name="{day}/1.jpg" width="64" height="48">{box}</image>' for day in ("day1", "day2"))
+    (tmp_path / "annotations.xml").write_text(f"<annotations><meta/>{''.join(images)}</annotations>")
+    annotated = data.read(tmp_path)
+    assert counts(annotated) == [(1, 0)]
+    assert "missing image 'day2/1.jpg'" in annotated.faults[0].what
+
+
 def test_a_shape_of_cvat_without_corners_costs_its_image(root):
     (root / "annotations.xml").write_text(CVAT.format(more='<cuboid label="cat"/>'))
     annotated = data.read(root)

@@ -25,7 +25,12 @@ from srtod.support.errors import InputError
 from srtod.support.files import write_json
 
 _PREFIX = "instances_"
-_SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
+_SHARED_IMAGES = {
+    "trainval": ("train", "val"),
+    "train": ("trainval",),
+    "val": ("trainval",),
+    "minival": ("val",),
+}
 _NAME_KEYS = ("file_name", "filename", "fileName", "name", "path", "coco_url", "url")
 _IGNORE_KEYS = frozenset({"ignore", "ignored", "isignore", "is_ignore", "is_crowd", "crowd", "difficult"})
 _KEYS_OF_COCO = (b'"images"', b'"annotations"', b'"annotation"')
@@ -54,14 +59,16 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     file = read_coco(path)
     ids = tuple(number for number in file.category_ids if isinstance(number, int))
     builder = SetBuilder(path, format, split, file.classes, ids if len(ids) == len(file.classes) else ())
-    finder = ImageFinder(_image_folders(path, split))
+    names = [next((image[key] for key in _NAME_KEYS if image.get(key)), None) for image in file.images.items]
+    splits = (split, *_SHARED_IMAGES.get(split, ()))
+    finder = ImageFinder(_image_folders(path, split), names, splits)
     marks, lost = _marks(builder, file)
     for row, (image_id, image) in enumerate(zip(file.image_ids, file.images.items, strict=True)):
         if row in file.images.wrong:
             builder.fault(f"images[{row}]: {file.images.wrong[row]}", image_id=image_id)
             continue
         assert image_id is not None
-        _add(builder, finder, image_id, image, marks[row], lost=row in lost)
+        _add(builder, finder, image_id, names[row], image, marks[row], lost=row in lost)
     for note in file.notes:
         builder.note(note)
     if sizeless := sum(_size(image) is None for image in file.images.items):
@@ -74,15 +81,13 @@ def _add(
     builder: SetBuilder,
     finder: ImageFinder,
     image_id: int | str,
+    said: object,
     image: Mapping[str, Any],
     marks: Sequence[Mark],
     *,
     lost: bool,
 ) -> None:
     fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
-    said = next((image[key] for key in _NAME_KEYS if image.get(key)), None)
-    if isinstance(said, str) and "://" in said:
-        said = said.rpartition("/")[2]
     size = _size(image)
     try:
         file_name, path = finder.find(said)

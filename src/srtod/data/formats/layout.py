@@ -3,8 +3,9 @@
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
@@ -110,16 +111,22 @@ class ImageFinder:
     """Looks image files up in the folders where a layout may keep them, whoever wrote their names.
 
     A name that is not there as it stands is looked for by other spellings (capitals, Unicode forms, endings,
-    url-encoding), then by its base name, if only one file in the folders has it. What is there is found
-    through links: the folder is the user's. No name leads out of the folders.
+    url-encoding), then by its base name. That is taken if only one file in the folders has it and no other
+    name asks for it, if the file lies in no other folder than the name says, and in none of another split.
+    What is there is found through links: the folder is the user's. No name leads out of the folders.
 
     Args:
         folders: searched in this order; those that do not exist are left out.
+        names: all that will be looked for; what is no text counts for nothing.
+        splits: those whose folders a name need not say; any if none of them is named like a split.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(
+        self, folders: Iterable[Path], names: Iterable[object] = (), splits: Iterable[str] = ()
+    ) -> None:
         self._folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-        self._spellings: dict[str, list[tuple[str, Path]]] | None = None
+        self._names = {name for name in names if isinstance(name, str)}
+        self._splits = {split_name(split) for split in splits} - {""}
         self.elsewhere: list[tuple[str, str]] = []  # names in the file, and those on the disk
 
     def files(self, lister: Callable[[Path], list[Path]]) -> list[Path]:
@@ -135,7 +142,8 @@ class ImageFinder:
         if not isinstance(file_name, str) or not file_name:
             raise ValueError(f"file_name must be a text, got {file_name!r}")
         name = own_name(file_name)
-        for folder in self._folders:
+        is_clear = not _leads_out(file_name) or self._asked[_plain(name)] < 2
+        for folder in self._folders if is_clear else ():
             path = folder / name
             if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on names that are too long
                 return name, path
@@ -147,18 +155,38 @@ class ImageFinder:
 
     def _otherwise(self, file_name: str) -> tuple[str, Path] | None:
         """The one file that a name stands for if it is spelled in another way."""
-        if self._spellings is None:
-            self._spellings = {}
-            for folder in self._folders:
-                for path in image_files(folder):
-                    name = path.relative_to(folder).as_posix()
-                    for spelling in dict.fromkeys(_spellings(name)):
-                        self._spellings.setdefault(spelling, []).append((name, path))
         for spelling in _spellings(file_name):
-            found = {os.path.realpath(path): (name, path) for name, path in self._spellings.get(spelling, ())}
+            spelled = self._spelled.get(spelling, ())
+            found = {
+                os.path.realpath(path): (name, path) for name, path in spelled if self._fits(file_name, name)
+            }
             if found:
-                return next(iter(found.values())) if len(found) == 1 else None
+                is_clear = len(found) == 1 and self._asked[spelling] < 2
+                return next(iter(found.values())) if is_clear else None
         return None
+
+    def _fits(self, file_name: str, name: str) -> bool:
+        """Whether the folders of a file, from the last to the first, may be those that are said."""
+        said, own = (PurePosixPath(_plain(one)).parts[-2::-1] for one in (file_name, name))
+        if self._splits and {split_name(folder) for folder in set(own) - set(said)} - {"", *self._splits}:
+            return False
+        return said[: len(own)] == own[: len(said)] or _leads_out(file_name)
+
+    @cached_property
+    def _asked(self) -> Counter[str]:
+        """How many names may be spelled in a way."""
+        return Counter(spelling for name in self._names for spelling in set(_spellings(name)))
+
+    @cached_property
+    def _spelled(self) -> Mapping[str, Sequence[tuple[str, Path]]]:
+        """The files that a spelling may stand for, each with its name in one of the folders."""
+        spelled: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+        for folder in self._folders:
+            for path in image_files(folder):
+                name = path.relative_to(folder).as_posix()
+                for spelling in set(_spellings(name)):
+                    spelled[spelling].append((name, path))
+        return spelled
 
     def _places(self) -> str:
         return ", ".join(map(str, self._folders)) or "no folder: none of those that may hold images exists"
@@ -177,13 +205,22 @@ def split_of(file: Path) -> str:
 def own_name(file_name: str) -> str:
     """Return a name relative to its folder, with forward slashes: the base name if it leads elsewhere."""
     posix = PurePosixPath(file_name.replace("\\", "/"))
-    leads_out = posix.is_absolute() or ".." in posix.parts or PureWindowsPath(file_name).drive
-    return posix.name if leads_out else str(posix)
+    return posix.name if _leads_out(file_name) else str(posix)
+
+
+def _leads_out(file_name: str) -> bool:
+    posix = PurePosixPath(file_name.replace("\\", "/"))
+    is_far = posix.is_absolute() or PureWindowsPath(file_name).drive or "://" in file_name
+    return bool(is_far) or ".." in posix.parts
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
 
 
 def _spellings(name: str) -> Iterator[str]:
     """What a name may be spelled like, the nearest first: as it is, its base name, each without ending."""
-    plain = unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
+    plain = _plain(name)
     base = plain.rpartition("/")[2].rpartition("=")[2]
     for one in dict.fromkeys((plain, base)):
         yield one

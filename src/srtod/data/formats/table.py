@@ -140,7 +140,7 @@ def _read(file: Path, split: str, format: str, rows_of: Any, files: Sequence[Pat
         raise InputError(f"{file}: no classes: nothing is marked in it")
     builder = SetBuilder(file, format, split, classes)
     folders = (file.parent / "images" / split, file.parent / split, file.parent / "images", file.parent)
-    finder = ImageFinder(folders)
+    finder = ImageFinder(folders, rows, [split])
     parse = partial(_mark, labels={name: label for label, name in enumerate(classes)})
     for image_id, (name, marked) in enumerate(rows.items(), start=1):
         try:
