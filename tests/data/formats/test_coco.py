@@ -285,6 +285,19 @@ def test_bad_image_is_left_out(tmp_path, make_coco, image, message):
     assert message in str(fault)
 
 
+def test_images_that_share_an_id_are_all_left_out(tmp_path, make_coco):
+    file = make_coco(tmp_path, images=("a.png", "b.png", "c.png"))
+    content = json.loads(file.read_text())
+    content["images"][1]["id"] = 1
+    content["annotations"] = [annotation(1, 1, 3), annotation(2, 3, 3)]
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["c.png"]
+    first, second = map(str, annotated.faults)
+    assert "image 1: images[0]: id 1 is that of several images; give every image its own" in first
+    assert "image 1: images[1]: id 1 is there twice" in second
+
+
 @pytest.mark.parametrize("number", [1, "x", None, 2**70, 1.5])
 def test_ids_of_annotations_that_cannot_be_used_cost_nothing(tmp_path, make_coco, number):
     make_coco(tmp_path, annotations=[annotation(1, category=3), annotation(number, category=7)])
@@ -431,6 +444,15 @@ def test_a_box_that_is_there_twice_counts_once_and_stops_nobody(tmp_path, make_c
     (fault,) = annotated.faults
     assert fault.mended
     assert "is there twice or more" in fault.what
+
+
+@pytest.mark.parametrize(
+    ("said", "ignored"),
+    [("0", False), ("1", True), ("false", False), ("True", True), (0.0, False), (1.0, True), (True, True)],
+)
+def test_a_crowd_in_other_words(tmp_path, make_coco, said, ignored):
+    make_coco(tmp_path, annotations=[annotation(1, category=3, iscrowd=said)])
+    assert data.read(tmp_path).require_sound().records[0].ignore.tolist() == [ignored]
 
 
 @pytest.mark.parametrize("key", ["ignore", "ignored", "is_ignore", "is_crowd", "difficult"])

@@ -62,6 +62,7 @@ def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
     names = [next((image[key] for key in _NAME_KEYS if image.get(key)), None) for image in file.images.items]
     splits = (split, *_SHARED_IMAGES.get(split, ()))
     finder = ImageFinder(_image_folders(path, split), names, splits)
+    _refuse_shared_ids(file, names)
     marks, lost = _marks(builder, file)
     for row, (image_id, image) in enumerate(zip(file.image_ids, file.images.items, strict=True)):
         if row in file.images.wrong:
@@ -167,6 +168,15 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     width, height = (int(str(text)) for text in texts)
     return width, height
+
+
+def _refuse_shared_ids(file: CocoFile, names: Sequence[object]) -> None:
+    """Complain of every image whose id another has, too: what is marked in them cannot be told apart."""
+    first = dict(zip(reversed(file.image_ids), reversed(names), strict=True))
+    pairs = zip(file.image_ids, names, strict=True)
+    shared = {image_id for image_id, name in pairs if first[image_id] != name}
+    what = "id {} is that of several images; give every image its own"
+    file.images.refuse([image_id in shared for image_id in file.image_ids], what, file.image_ids)
 
 
 def _marks(builder: SetBuilder, file: CocoFile) -> tuple[list[list[Mark]], set[int]]:

@@ -15,6 +15,8 @@ from srtod.data.formats.entries import Entries
 from srtod.support.errors import InputError
 from srtod.support.files import read_json
 
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
 
 @dataclass(frozen=True)
 class CocoFile:
@@ -64,6 +66,7 @@ def read_coco(path: Path) -> CocoFile:
             index.setdefault(image_id, row)
     crowd = annotations.optional("iscrowd", 0)
     if not set(map(type, crowd)) <= {int} or not set(crowd) <= {0, 1}:
+        crowd = [_FLAGS.get(value.lower(), value) if isinstance(value, str) else value for value in crowd]
         strange = [value is not None and value not in (0, 1) for value in crowd]
         annotations.refuse(strange, "iscrowd {} is neither 0 nor 1", crowd)
         crowd = [value == 1 for value in crowd]
