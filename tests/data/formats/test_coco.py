@@ -474,6 +474,42 @@ def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, ma
     assert "nothing refers to category 0, which stands above others: no class" in annotated.notes[0]
 
 
+ROOT_LIKE_A_CLASS = [
+    {"id": 0, "name": "dog", "supercategory": "none"},
+    {"id": 3, "name": "cat", "supercategory": "dog"},
+    {"id": 7, "name": "dog", "supercategory": "dog"},
+]
+CLASS_ABOVE = [
+    {"id": 3, "name": "vehicle", "supercategory": "thing"},
+    {"id": 7, "name": "car", "supercategory": "vehicle"},
+]
+
+
+@pytest.mark.parametrize(
+    ("categories", "ids", "missing"), [(ROOT_LIKE_A_CLASS, (3, 7), 7), (CLASS_ABOVE, (3, 7), 3)]
+)
+def test_splits_that_list_the_same_categories_have_the_same_classes(
+    tmp_path, make_coco, categories, ids, missing
+):
+    make_coco(tmp_path, "train.json", categories=categories)
+    make_coco(tmp_path, "val.json", categories=categories, annotations=[annotation(1, category=10 - missing)])
+    sets = [data.read(tmp_path, split=split) for split in ("train", "val")]
+    assert [annotated.category_ids for annotated in sets] == [ids, ids]
+
+
+def test_of_categories_of_one_name_one_stays_without_any_object(tmp_path, make_coco):
+    file = make_coco(tmp_path, categories=ROOT_LIKE_A_CLASS, annotations=[annotation(1, category=3)])
+    assert data.read(file).category_ids == (3, 7)
+
+
+def test_another_split_that_cannot_be_read_decides_nothing(tmp_path, make_coco):
+    categories = [{"id": 0, "name": "pets"}, *ROOT_LIKE_A_CLASS[1:]]
+    categories[1]["supercategory"] = "pets"
+    make_coco(tmp_path, "train.json", categories=categories)
+    (tmp_path / "val.json").write_text('{"images": [')
+    assert data.read(tmp_path, split="train").category_ids == (3, 7)
+
+
 def test_a_category_without_another_above_it_is_a_class_in_every_split(tmp_path, make_coco):
     categories = [
         {"id": 0, "name": "person", "supercategory": "none"},

@@ -5,7 +5,7 @@ in its sub-folders, each a split named by the file (``train.json``, ``instances_
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from math import isfinite, isnan
@@ -41,22 +41,24 @@ _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd"
 def find(path: Path) -> Splits:
     """Find the splits at ``path``, a JSON file or a folder."""
     files = _annotation_files(path) if path.is_dir() else [path] if path.suffix.lower() == ".json" else []
-    return {split: partial(read_file, file, split) for split, file in splits_of_files(files).items()}
+    named = splits_of_files(files)
+    return {split: partial(read_file, file, split, files) for split, file in named.items()}
 
 
 @collector_paused()
-def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
+def read_file(path: Path, split: str, files: Iterable[Path] = (), *, format: str = "coco") -> AnnotatedSet:
     """Read one COCO file.
 
     Args:
         path: the JSON file.
         split: name of the split, also that of a folder where its images may lie.
+        files: those of all splits.
         format: the layout's name to note in the set.
 
     Raises:
         InputError: the file is no JSON, not COCO's, or its categories are unusable.
     """
-    file = read_coco(path)
+    file = read_coco(path, files)
     ids = tuple(number for number in file.category_ids if isinstance(number, int))
     builder = SetBuilder(path, format, split, file.classes, ids if len(ids) == len(file.classes) else ())
     names = [next((image[key] for key in _NAME_KEYS if image.get(key)), None) for image in file.images.items]
