@@ -113,6 +113,36 @@ def test_folder_holds_splits_and_a_file_is_one(tmp_path, make_coco):
         data.read(tmp_path / "b", split="vale")
 
 
+@pytest.mark.parametrize("content", [{"AP": 1}, [{"image_id": 1, "score": 0.5}]])
+def test_other_json_that_is_called_like_a_split_is_passed_over(tmp_path, make_coco, content):
+    for name in ("annotations/instances_train.json", "annotations/instances_val.json"):
+        make_coco(tmp_path, name)
+    for name in ("test_metrics.json", "annotations/instances_test_results.json"):
+        (tmp_path / name).write_text(json.dumps(content))
+    assert data.splits(tmp_path) == ("train", "val")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"]
+)
+def test_a_split_beside_others_that_is_no_json_is_not_passed_over(tmp_path, make_coco, text):
+    make_coco(tmp_path, "val.json")
+    (tmp_path / "train.json").write_text(text)
+    assert data.splits(tmp_path) == ("train", "val")
+    with pytest.raises(InputError, match=r"train\.json"):
+        data.read(tmp_path, split="train")
+
+
+def test_a_file_with_many_categories_in_front_is_recognised(tmp_path, make_coco):
+    file = make_coco(tmp_path, "labels.json")
+    content = json.loads(file.read_text())
+    content["categories"] += [{"id": 9 + number, "name": f"class {number}"} for number in range(365)]
+    marks = [annotation(number, category=3, box=(number / 9, 9, 2, 2)) for number in range(1, 200)]
+    ordered = {key: content[key] for key in ("categories", "images")} | {"annotations": marks}
+    file.write_text(json.dumps(ordered))
+    assert len(data.read(tmp_path).require_sound().classes) == 367
+
+
 def test_test_dev_is_the_split_test_unless_there_is_another(tmp_path, make_coco):
     for name in ("train", "test-dev"):
         make_coco(tmp_path, f"annotations/VisDrone2019-DET_{name}_coco.json")

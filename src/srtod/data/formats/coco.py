@@ -33,6 +33,7 @@ _SHARED_IMAGES = {
 }
 _NAME_KEYS = ("file_name", "filename", "fileName", "name", "path", "coco_url", "url")
 _IGNORE_KEYS = frozenset({"ignore", "ignored", "isignore", "is_ignore", "is_crowd", "crowd", "difficult"})
+_SNIFFED = 2**20
 _KEYS_OF_COCO = (b'"images"', b'"annotations"', b'"annotation"')
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
@@ -131,19 +132,25 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 def _annotation_files(folder: Path) -> list[Path]:
     """The JSON files that most look like annotations: named after splits, or else the nearest."""
     groups = [files_like(folder, pattern) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
-    groups = [[file for file in group if split_name(file.stem) or _looks_like_coco(file)] for group in groups]
-    named = [[file for file in group if split_of(file)] for group in groups]
-    files = next(filter(None, named), None) or next(filter(None, groups), [])
+    likely = [[file for file in group if _looks_like_coco(file)] for group in groups]
+    named = [[file for file in group if split_of(file)] for group in likely]
+    doubtful = [[file for file in group if split_name(file.stem)] for group in groups]
+    files = next(filter(None, (*named, *likely, *doubtful)), [])
     # Beside instances_val2017.json lie captions and keypoints of the same images.
     return [file for file in files if file.name.startswith(_PREFIX)] or files
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Whether a file names its images at its beginning or end; label studio's ``notes.json`` does not."""
+    """Whether a file names its images within a megabyte of its beginning or end, or is no JSON but should be.
+
+    Label Studio's ``notes.json`` does not, nor do metrics and other results.
+    """
     with file.open("rb") as stream:
-        head = stream.read(4096)
-        stream.seek(max(0, file.stat().st_size - 4096))
-        return any(key in part for part in (head, stream.read()) for key in _KEYS_OF_COCO)
+        head = stream.read(_SNIFFED)
+        stream.seek(max(0, file.stat().st_size - _SNIFFED))
+        is_json = head.lstrip()[:1] in (b"{", b"[")
+        named = any(key in part for part in (head, stream.read()) for key in _KEYS_OF_COCO)
+    return named or (bool(split_name(file.stem)) and not is_json)
 
 
 def _image_folders(file: Path, split: str) -> Iterator[Path]:
