@@ -291,6 +291,21 @@ def test_dota_in_other_folders_and_a_class_that_is_rare(tmp_path, make_image, fo
     assert (annotated.classes, annotated.records[0].labels.tolist()) == (("plane", "ship"), [1])
 
 
+@pytest.mark.parametrize(
+    ("folder", "line"), [("labelTxt", "5 1 9 5 5 9 1 5 ship 0\n"), ("annotations", "5,5,9,9,1,4,0,0\n")]
+)
+def test_images_of_one_stem_are_left_out(tmp_path, make_image, folder, line):
+    for name in ("a.jpg", "a.png", "s/b.jpg", "b.jpg", "c.jpg"):
+        make_image(tmp_path / "images" / name)
+    (tmp_path / folder).mkdir()
+    for stem in "abc":
+        (tmp_path / folder / f"{stem}.txt").write_text(line)
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["c.jpg"]
+    assert [fault.file.name for fault in annotated.faults] == ["a.txt", "b.txt"]
+    assert all("several images are called so" in fault.what for fault in annotated.faults)
+
+
 def test_a_line_of_dota_that_is_cut_costs_its_image(tmp_path, make_image):
     make_image(tmp_path / "images" / "P1.png")
     (tmp_path / "labelTxt").mkdir()

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,8 @@ from srtod.data.folders import image_files
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 from srtod.support.files import is_lfs_pointer, require_content
+
+Item = TypeVar("Item")
 
 Splits = Mapping[str, Callable[[], AnnotatedSet]]
 """The splits a reader finds at a path, each with the call that reads it; empty if the layout is another."""
@@ -129,9 +132,12 @@ class ImageFinder:
         self._splits = {split_name(split) for split in splits} - {""}
         self.elsewhere: list[tuple[str, str]] = []  # names in the file, and those on the disk
 
-    def files(self, lister: Callable[[Path], list[Path]]) -> list[Path]:
-        """All image files of the first folder that has any, as ``lister`` lists them."""
-        return next(filter(None, map(lister, self._folders)), [])
+    def files(self, lister: Callable[[Path], list[Path]]) -> dict[str, Path]:
+        """Image files of the first folder that has any, as ``lister`` lists them, by their names there."""
+        for folder in self._folders:
+            if paths := lister(folder):
+                return {path.relative_to(folder).as_posix(): path for path in paths}
+        return {}
 
     def find(self, file_name: object) -> tuple[str, Path]:
         """Return the name with forward slashes and the file it stands for.
@@ -158,15 +164,15 @@ class ImageFinder:
         for spelling in _spellings(file_name):
             spelled = self._spelled.get(spelling, ())
             found = {
-                os.path.realpath(path): (name, path) for name, path in spelled if self._fits(file_name, name)
+                os.path.realpath(path): (name, path) for name, path in spelled if self.fits(file_name, name)
             }
             if found:
                 is_clear = len(found) == 1 and self._asked[spelling] < 2
                 return next(iter(found.values())) if is_clear else None
         return None
 
-    def _fits(self, file_name: str, name: str) -> bool:
-        """Whether the folders of a file, from the last to the first, may be those that are said."""
+    def fits(self, file_name: str, name: str) -> bool:
+        """Say whether the folders of a file, by its name on the disk, may be those that a name says."""
         said, own = (PurePosixPath(_plain(one)).parts[-2::-1] for one in (file_name, name))
         if self._splits and {split_name(folder) for folder in set(own) - set(said)} - {"", *self._splits}:
             return False
@@ -190,6 +196,19 @@ class ImageFinder:
 
     def _places(self) -> str:
         return ", ".join(map(str, self._folders)) or "no folder: none of those that may hold images exists"
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """Return items by what several may have in common, such as the stem of a file."""
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
+
+
+def several(names: Iterable[object]) -> str:
+    """Say that a stem is that of several images, so that none is guessed."""
+    return f"several images are called so ({', '.join(sorted(map(str, names))[:3])}); rename all but one"
 
 
 def splits_of_files(files: Sequence[Path]) -> dict[str, Path]:
