@@ -113,6 +113,36 @@ def test_folder_holds_splits_and_a_file_is_one(tmp_path, make_coco):
         data.read(tmp_path / "b", split="vale")
 
 
+@pytest.mark.parametrize("content", [{"AP": 1}, [{"image_id": 1, "score": 0.5}]])
+def test_other_json_that_is_called_like_a_split_is_passed_over(tmp_path, make_coco, content):
+    for name in ("annotations/instances_train.json", "annotations/instances_val.json"):
+        make_coco(tmp_path, name)
+    for name in ("test_metrics.json", "annotations/instances_test_results.json"):
+        (tmp_path / name).write_text(json.dumps(content))
+    assert data.splits(tmp_path) == ("train", "val")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"]
+)
+def test_a_split_beside_others_that_is_no_json_is_not_passed_over(tmp_path, make_coco, text):
+    make_coco(tmp_path, "val.json")
+    (tmp_path / "train.json").write_text(text)
+    assert data.splits(tmp_path) == ("train", "val")
+    with pytest.raises(InputError, match=r"train\.json"):
+        data.read(tmp_path, split="train")
+
+
+def test_a_file_with_many_categories_in_front_is_recognised(tmp_path, make_coco):
+    file = make_coco(tmp_path, "labels.json")
+    content = json.loads(file.read_text())
+    content["categories"] += [{"id": 9 + number, "name": f"class {number}"} for number in range(365)]
+    marks = [annotation(number, category=3, box=(number / 9, 9, 2, 2)) for number in range(1, 200)]
+    ordered = {key: content[key] for key in ("categories", "images")} | {"annotations": marks}
+    file.write_text(json.dumps(ordered))
+    assert len(data.read(tmp_path).require_sound().classes) == 367
+
+
 def test_test_dev_is_the_split_test_unless_there_is_another(tmp_path, make_coco):
     for name in ("train", "test-dev"):
         make_coco(tmp_path, f"annotations/VisDrone2019-DET_{name}_coco.json")
@@ -285,6 +315,19 @@ def test_bad_image_is_left_out(tmp_path, make_coco, image, message):
     assert message in str(fault)
 
 
+def test_images_that_share_an_id_are_all_left_out(tmp_path, make_coco):
+    file = make_coco(tmp_path, images=("a.png", "b.png", "c.png"))
+    content = json.loads(file.read_text())
+    content["images"][1]["id"] = 1
+    content["annotations"] = [annotation(1, 1, 3), annotation(2, 3, 3)]
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["c.png"]
+    first, second = map(str, annotated.faults)
+    assert "image 1: images[0]: id 1 is that of several images; give every image its own" in first
+    assert "image 1: images[1]: id 1 is there twice" in second
+
+
 @pytest.mark.parametrize("number", [1, "x", None, 2**70, 1.5])
 def test_ids_of_annotations_that_cannot_be_used_cost_nothing(tmp_path, make_coco, number):
     make_coco(tmp_path, annotations=[annotation(1, category=3), annotation(number, category=7)])
@@ -347,6 +390,59 @@ def test_a_base_name_that_two_files_have_is_not_guessed(tmp_path, make_coco, mak
     assert any("missing image '/elsewhere/b.png'" in fault for fault in faults(tmp_path))
 
 
+def test_a_missing_image_is_not_another_of_the_same_base_name(tmp_path, make_coco, make_image):
+    file = make_coco(tmp_path, images=("seqB/1.png", "seqB/2.png"))
+    make_image(tmp_path / "images" / "seqB" / "3.png")
+    content = json.loads(file.read_text())
+    names = (
+        "seqA/1.png",
+        "seqA/2.jpg",
+        "seqA/3.png",
+    )  # the first two are those of others, the last is nobody's
+    content["images"] += [GOOD | {"id": number, "file_name": name} for number, name in enumerate(names, 3)]
+    content["annotations"].append(annotation(3, 3, 3))
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["seqB/1.png", "seqB/2.png"]
+    assert [len(record.boxes) for record in annotated.records] == [1, 1]
+    assert [
+        f"missing image {name!r}" in str(fault) for name, fault in zip(names, annotated.faults, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("root", ["/data/", "C:\\", "https://host/", "../"])
+def test_a_base_name_that_two_names_from_elsewhere_have_is_not_guessed(tmp_path, make_coco, root):
+    file = make_coco(tmp_path, images=("a.png",))
+    content = json.loads(file.read_text())
+    content["images"] = [
+        GOOD | {"id": number, "file_name": f"{root}{folder}/a.png"}
+        for number, folder in enumerate(("one", "two"), start=1)
+    ]
+    file.write_text(json.dumps(content))
+    annotated = data.read(tmp_path)
+    assert annotated.records == ()
+    assert all("missing image" in fault.what for fault in annotated.faults)
+
+
+def test_a_missing_image_is_none_of_another_split(tmp_path, make_coco, make_image):
+    file = make_coco(tmp_path, "annotations/train.json")
+    (tmp_path / "images").rename(tmp_path / "train")
+    (tmp_path / "train" / "a.png").rename(make_image(tmp_path / "val" / "a.png"))
+    annotated = data.read(file)
+    assert [record.file_name for record in annotated.records] == ["b.png"]
+    (fault,) = annotated.faults
+    assert "image 1: missing image 'a.png'" in str(fault)
+
+
+def test_an_image_may_lie_in_the_folder_of_another_split_that_its_name_says(tmp_path, make_coco):
+    file = make_coco(tmp_path, "annotations/val.json", images=("a.png",))
+    (tmp_path / "images").rename(tmp_path / "train2017")
+    image = {"id": 1, "width": 64, "height": 48, "coco_url": "http://host/train2017/a.png"}
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"images": [image], "annotations": [annotation(1, category=3)]}))
+    assert data.read(file).require_sound().records[0].path == tmp_path / "train2017" / "a.png"
+
+
 def test_links_of_a_set_are_followed(tmp_path, make_coco, make_image):
     outside = make_image(tmp_path / "elsewhere" / "b.png")
     make_coco(tmp_path / "one")
@@ -380,6 +476,15 @@ def test_a_box_that_is_there_twice_counts_once_and_stops_nobody(tmp_path, make_c
     assert "is there twice or more" in fault.what
 
 
+@pytest.mark.parametrize(
+    ("said", "ignored"),
+    [("0", False), ("1", True), ("false", False), ("True", True), (0.0, False), (1.0, True), (True, True)],
+)
+def test_a_crowd_in_other_words(tmp_path, make_coco, said, ignored):
+    make_coco(tmp_path, annotations=[annotation(1, category=3, iscrowd=said)])
+    assert data.read(tmp_path).require_sound().records[0].ignore.tolist() == [ignored]
+
+
 @pytest.mark.parametrize("key", ["ignore", "ignored", "is_ignore", "is_crowd", "difficult"])
 def test_words_of_other_tools_for_a_region_to_ignore(tmp_path, make_coco, key):
     make_coco(tmp_path, annotations=[annotation(1, category=3, iscrowd=0, **{key: True})])
@@ -397,6 +502,42 @@ def test_a_category_above_others_that_nothing_refers_to_is_no_class(tmp_path, ma
     annotated = data.read(tmp_path)
     assert (annotated.classes, annotated.category_ids) == (("cat", "dog"), (3, 7))
     assert "nothing refers to category 0, which stands above others: no class" in annotated.notes[0]
+
+
+ROOT_LIKE_A_CLASS = [
+    {"id": 0, "name": "dog", "supercategory": "none"},
+    {"id": 3, "name": "cat", "supercategory": "dog"},
+    {"id": 7, "name": "dog", "supercategory": "dog"},
+]
+CLASS_ABOVE = [
+    {"id": 3, "name": "vehicle", "supercategory": "thing"},
+    {"id": 7, "name": "car", "supercategory": "vehicle"},
+]
+
+
+@pytest.mark.parametrize(
+    ("categories", "ids", "missing"), [(ROOT_LIKE_A_CLASS, (3, 7), 7), (CLASS_ABOVE, (3, 7), 3)]
+)
+def test_splits_that_list_the_same_categories_have_the_same_classes(
+    tmp_path, make_coco, categories, ids, missing
+):
+    make_coco(tmp_path, "train.json", categories=categories)
+    make_coco(tmp_path, "val.json", categories=categories, annotations=[annotation(1, category=10 - missing)])
+    sets = [data.read(tmp_path, split=split) for split in ("train", "val")]
+    assert [annotated.category_ids for annotated in sets] == [ids, ids]
+
+
+def test_of_categories_of_one_name_one_stays_without_any_object(tmp_path, make_coco):
+    file = make_coco(tmp_path, categories=ROOT_LIKE_A_CLASS, annotations=[annotation(1, category=3)])
+    assert data.read(file).category_ids == (3, 7)
+
+
+def test_another_split_that_cannot_be_read_decides_nothing(tmp_path, make_coco):
+    categories = [{"id": 0, "name": "pets"}, *ROOT_LIKE_A_CLASS[1:]]
+    categories[1]["supercategory"] = "pets"
+    make_coco(tmp_path, "train.json", categories=categories)
+    (tmp_path / "val.json").write_text('{"images": [')
+    assert data.read(tmp_path, split="train").category_ids == (3, 7)
 
 
 def test_a_category_without_another_above_it_is_a_class_in_every_split(tmp_path, make_coco):

@@ -43,6 +43,7 @@ def test_columns_under_other_names(root):
         "image\tx1\ty1\tx2\ty2\tlabel\na.jpg\t1\t2\t11\t12\tcat\n",
         "image,x,y,width,height,label\na.jpg,1,2,10,10,cat\n",
         "image,x,y,w,h,label\na.jpg,1,2,10,10,cat\n",
+        "image,label,x,y,w,h,width,height\na.jpg,cat,1,2,10,10,64,48\n",
     ],
 )
 def test_tables_with_other_separators_and_with_sizes(root, table):
@@ -102,6 +103,44 @@ def test_the_xml_of_cvat(root):
     assert counts(annotated) == [(2, 0), (0, 0)]
 
 
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ('<box label="cat" xtl="10" ytl="18" xbr="50" ybr="22" rotation="90.0"/>', [28, 0, 32, 40]),
+        (
+            '<box label="cat" xtl="20" ytl="20" xbr="30" ybr="30" rotation="315"/>',
+            [17.93, 17.93, 32.07, 32.07],
+        ),
+        ('<box label="cat" xtl="20" ytl="20" xbr="30" ybr="30" rotation="0.0"/>', [20, 20, 30, 30]),
+        ('<ellipse label="cat" cx="30" cy="20" rx="5" ry="3"/>', [25, 17, 35, 23]),
+        ('<ellipse label="cat" cx="30" cy="20" rx="5" ry="3" rotation="90"/>', [27, 15, 33, 25]),
+        ('<mask label="cat" rle="1, 2" left="30" top="20" width="5" height="4"/>', [30, 20, 35, 24]),
+    ],
+)
+def test_other_shapes_of_cvat_are_their_enclosing_boxes(root, shape, box):
+    (root / "annotations.xml").write_text(CVAT.format(more=shape))
+    boxes = data.read(root).require_sound().records[0].boxes.tolist()
+    assert boxes[2] == pytest.approx(box, abs=0.01)
+
+
+def test_a_skeleton_of_cvat_is_not_read(root):
+    skeleton = '<skeleton label="pose"><points label="head" points="3,4"/></skeleton>'
+    (root / "annotations.xml").write_text(CVAT.format(more=skeleton))
+    annotated = data.read(root).require_sound()
+    assert annotated.classes == ("cat", "dog")
+    assert counts(annotated) == [(2, 0), (0, 0)]
+
+
+def test_an_image_of_cvat_that_is_missing_is_not_another_of_the_same_base_name(tmp_path, make_image):
+    make_image(tmp_path / "images" / "day1" / "1.jpg")
+    box = '<box label="cat" xtl="1" ytl="2" xbr="11" ybr="12"/>'
+    images = (f'<image name="{day}/1.jpg" width="64" height="48">{box}</image>' for day in ("day1", "day2"))
+    (tmp_path / "annotations.xml").write_text(f"<annotations><meta/>{''.join(images)}</annotations>")
+    annotated = data.read(tmp_path)
+    assert counts(annotated) == [(1, 0)]
+    assert "missing image 'day2/1.jpg'" in annotated.faults[0].what
+
+
 def test_a_shape_of_cvat_without_corners_costs_its_image(root):
     (root / "annotations.xml").write_text(CVAT.format(more='<cuboid label="cat"/>'))
     annotated = data.read(root)
@@ -131,6 +170,27 @@ def test_frames_are_those_that_their_images_are_called_by(tmp_path, make_image, 
     (tmp_path / "gt").mkdir()
     lines = (f"{int(frame)},1,{left},5,8,8,1,1,1\n" for frame, left in zip(frames, (5, 7), strict=True))
     (tmp_path / "gt" / "gt.txt").write_text("".join(lines))
+    records = data.read(tmp_path).require_sound().records
+    assert [record.boxes[0, 0] for record in records] == [5, 7]
+
+
+@pytest.mark.parametrize("pattern", ["frame_{}", "{}", "cam2-{}", "{}_left"])
+def test_frames_without_zeros_in_front_are_in_the_order_of_their_numbers(tmp_path, make_image, pattern):
+    for number in range(1, 12):
+        make_image(tmp_path / "img1" / f"{pattern.format(number)}.jpg")
+    (tmp_path / "gt").mkdir()
+    lines = (f"{number},1,{number},5,8,8,1,1,1\n" for number in range(1, 12))
+    (tmp_path / "gt" / "gt.txt").write_text("".join(lines))
+    records = data.read(tmp_path).require_sound().records
+    found = {record.path.stem: record.boxes[:, 0].tolist() for record in records}
+    assert found == {pattern.format(number): [number] for number in range(1, 12)}
+
+
+def test_numbers_of_frames_that_the_text_does_not_know_are_none(tmp_path, make_image):
+    for name in ("take-10", "take-20"):
+        make_image(tmp_path / "img1" / f"{name}.jpg")
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "gt.txt").write_text("1,1,5,5,8,8,1,1,1\n2,1,7,5,8,8,1,1,1\n")
     records = data.read(tmp_path).require_sound().records
     assert [record.boxes[0, 0] for record in records] == [5, 7]
 
@@ -229,6 +289,21 @@ def test_dota_in_other_folders_and_a_class_that_is_rare(tmp_path, make_image, fo
         (tmp_path / split / folder / "P1.txt").write_text(f"5 1 9 5 5 9 1 5 {name} 0\n")
     annotated = data.read(tmp_path, split="train").require_sound()
     assert (annotated.classes, annotated.records[0].labels.tolist()) == (("plane", "ship"), [1])
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"), [("labelTxt", "5 1 9 5 5 9 1 5 ship 0\n"), ("annotations", "5,5,9,9,1,4,0,0\n")]
+)
+def test_images_of_one_stem_are_left_out(tmp_path, make_image, folder, line):
+    for name in ("a.jpg", "a.png", "s/b.jpg", "b.jpg", "c.jpg"):
+        make_image(tmp_path / "images" / name)
+    (tmp_path / folder).mkdir()
+    for stem in "abc":
+        (tmp_path / folder / f"{stem}.txt").write_text(line)
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["c.jpg"]
+    assert [fault.file.name for fault in annotated.faults] == ["a.txt", "b.txt"]
+    assert all("several images are called so" in fault.what for fault in annotated.faults)
 
 
 def test_a_line_of_dota_that_is_cut_costs_its_image(tmp_path, make_image):

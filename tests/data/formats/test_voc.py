@@ -110,6 +110,68 @@ def test_unknown_category(make_voc):
     assert fault.what == "unknown category 'bird'; the classes are cat"
 
 
+def named(name, more="") -> str:
+    return f"<filename>{name}</filename>{more}{SIZE}{thing()}"
+
+
+def files(annotated) -> list[str]:
+    return [record.path.relative_to(annotated.source).as_posix() for record in annotated.records]
+
+
+def test_of_images_of_one_stem_the_annotations_name_theirs(make_voc, make_image):
+    root = make_voc(a=named("a.jpg"))
+    for name in ("a.png", "s/a.jpg"):
+        make_image(root / "JPEGImages" / name)
+    annotated = data.read(root)
+    assert files(annotated) == ["JPEGImages/a.jpg"]
+    (root / "Annotations" / "a.xml").write_text(f"<annotation>{SIZE}{thing()}</annotation>")
+    annotated = data.read(root)
+    assert files(annotated) == []
+    assert "a.xml, image 1: several images are called so (a.jpg, a.png); rename" in str(annotated.faults[0])
+
+
+def test_annotations_in_sub_folders_are_of_the_images_in_theirs(make_voc, make_image):
+    root = make_voc(z=named("z.jpg"))
+    for folder in ("s1", "s2"):
+        make_image(root / "JPEGImages" / folder / "a.jpg")
+        (root / "Annotations" / folder).mkdir()
+    for folder in ("s1", "s2", "s3"):
+        (root / "Annotations" / folder).mkdir(exist_ok=True)
+        text = f"<annotation>{named('a.jpg')}</annotation>"
+        (root / "Annotations" / folder / "a.xml").write_text(text)
+    annotated = data.read(root)
+    assert files(annotated) == [f"JPEGImages/{name}.jpg" for name in ("s1/a", "s2/a", "z")]
+    (fault,) = annotated.faults
+    assert "s3/a.xml" in str(fault)
+    assert "missing image" in fault.what
+
+
+def test_annotations_name_an_image_of_another_stem(make_voc, make_image):
+    root = make_voc(a=named("b.jpg"))
+    (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / "b.jpg")
+    assert files(data.read(root).require_sound()) == ["JPEGImages/b.jpg"]
+
+
+def test_an_image_with_annotations_of_its_own_is_not_that_of_others(make_voc):
+    root = make_voc(a=named("a.jpg"), turned=named("a.jpg"), lost=named("a.jpg"))
+    (root / "JPEGImages" / "lost.jpg").unlink()
+    annotated = data.read(root)
+    assert files(annotated) == ["JPEGImages/a.jpg", "JPEGImages/turned.jpg"]
+    assert [len(record.boxes) for record in annotated.records] == [1, 1]
+    (fault,) = annotated.faults
+    assert "lost.xml, image 2: missing image: a.jpg has other annotations" in str(fault)
+
+
+@pytest.mark.parametrize("sub", ["", "labels"])
+def test_what_gdal_leaves_beside_images_is_passed_over(tmp_path, make_image, sub):
+    for stem in "ab":
+        make_image(tmp_path / f"{stem}.tif")
+        (tmp_path / f"{stem}.tif.aux.xml").write_text("<PAMDataset/>")
+        (tmp_path / sub).mkdir(exist_ok=True)
+        (tmp_path / sub / f"{stem}.xml").write_text(f"<annotation>{named(f'{stem}.tif')}</annotation>")
+    assert files(data.read(tmp_path).require_sound()) == ["a.tif", "b.tif"]
+
+
 def test_bad_files(make_voc, make_image):
     root = make_voc(
         a=SIZE + thing(), b=SIZE + "<object>", c="<size><width>0</width><height>9</height></size>"

@@ -40,7 +40,9 @@ def find(path: Path, version: int | None = None) -> Splits:
         )
     chosen = versions[version or next(iter(versions), 1)]
     named = name_splits(chosen, lambda file: split_name(file.stem))
-    return {split: partial(coco.read_file, file, split, format="aitod") for split, file in named.items()}
+    return {
+        split: partial(coco.read_file, file, split, chosen, format="aitod") for split, file in named.items()
+    }
 
 
 def version_of(file: Path) -> int:

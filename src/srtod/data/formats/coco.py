@@ -5,7 +5,7 @@ in its sub-folders, each a split named by the file (``train.json``, ``instances_
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from math import isfinite, isnan
@@ -25,9 +25,15 @@ from srtod.support.errors import InputError
 from srtod.support.files import write_json
 
 _PREFIX = "instances_"
-_SHARED_IMAGES = {"trainval": ("train", "val"), "train": ("trainval",), "val": ("trainval",)}
+_SHARED_IMAGES = {
+    "trainval": ("train", "val"),
+    "train": ("trainval",),
+    "val": ("trainval",),
+    "minival": ("val",),
+}
 _NAME_KEYS = ("file_name", "filename", "fileName", "name", "path", "coco_url", "url")
 _IGNORE_KEYS = frozenset({"ignore", "ignored", "isignore", "is_ignore", "is_crowd", "crowd", "difficult"})
+_SNIFFED = 2**20
 _KEYS_OF_COCO = (b'"images"', b'"annotations"', b'"annotation"')
 _IMAGE_KEYS = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd", "area"})
@@ -36,32 +42,37 @@ _ANNOTATION_KEYS = frozenset({"id", "image_id", "category_id", "bbox", "iscrowd"
 def find(path: Path) -> Splits:
     """Find the splits at ``path``, a JSON file or a folder."""
     files = _annotation_files(path) if path.is_dir() else [path] if path.suffix.lower() == ".json" else []
-    return {split: partial(read_file, file, split) for split, file in splits_of_files(files).items()}
+    named = splits_of_files(files)
+    return {split: partial(read_file, file, split, files) for split, file in named.items()}
 
 
 @collector_paused()
-def read_file(path: Path, split: str, *, format: str = "coco") -> AnnotatedSet:
+def read_file(path: Path, split: str, files: Iterable[Path] = (), *, format: str = "coco") -> AnnotatedSet:
     """Read one COCO file.
 
     Args:
         path: the JSON file.
         split: name of the split, also that of a folder where its images may lie.
+        files: those of all splits.
         format: the layout's name to note in the set.
 
     Raises:
         InputError: the file is no JSON, not COCO's, or its categories are unusable.
     """
-    file = read_coco(path)
+    file = read_coco(path, files)
     ids = tuple(number for number in file.category_ids if isinstance(number, int))
     builder = SetBuilder(path, format, split, file.classes, ids if len(ids) == len(file.classes) else ())
-    finder = ImageFinder(_image_folders(path, split))
+    names = [next((image[key] for key in _NAME_KEYS if image.get(key)), None) for image in file.images.items]
+    splits = (split, *_SHARED_IMAGES.get(split, ()))
+    finder = ImageFinder(_image_folders(path, split), names, splits)
+    _refuse_shared_ids(file, names)
     marks, lost = _marks(builder, file)
     for row, (image_id, image) in enumerate(zip(file.image_ids, file.images.items, strict=True)):
         if row in file.images.wrong:
             builder.fault(f"images[{row}]: {file.images.wrong[row]}", image_id=image_id)
             continue
         assert image_id is not None
-        _add(builder, finder, image_id, image, marks[row], lost=row in lost)
+        _add(builder, finder, image_id, names[row], image, marks[row], lost=row in lost)
     for note in file.notes:
         builder.note(note)
     if sizeless := sum(_size(image) is None for image in file.images.items):
@@ -74,15 +85,13 @@ def _add(
     builder: SetBuilder,
     finder: ImageFinder,
     image_id: int | str,
+    said: object,
     image: Mapping[str, Any],
     marks: Sequence[Mark],
     *,
     lost: bool,
 ) -> None:
     fields = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
-    said = next((image[key] for key in _NAME_KEYS if image.get(key)), None)
-    if isinstance(said, str) and "://" in said:
-        said = said.rpartition("/")[2]
     size = _size(image)
     try:
         file_name, path = finder.find(said)
@@ -123,19 +132,25 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
 def _annotation_files(folder: Path) -> list[Path]:
     """The JSON files that most look like annotations: named after splits, or else the nearest."""
     groups = [files_like(folder, pattern) for pattern in ("*.json", "annotations/*.json", "*/*.json")]
-    groups = [[file for file in group if split_name(file.stem) or _looks_like_coco(file)] for group in groups]
-    named = [[file for file in group if split_of(file)] for group in groups]
-    files = next(filter(None, named), None) or next(filter(None, groups), [])
+    likely = [[file for file in group if _looks_like_coco(file)] for group in groups]
+    named = [[file for file in group if split_of(file)] for group in likely]
+    doubtful = [[file for file in group if split_name(file.stem)] for group in groups]
+    files = next(filter(None, (*named, *likely, *doubtful)), [])
     # Beside instances_val2017.json lie captions and keypoints of the same images.
     return [file for file in files if file.name.startswith(_PREFIX)] or files
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Whether a file names its images at its beginning or end; label studio's ``notes.json`` does not."""
+    """Whether a file names its images within a megabyte of its beginning or end, or is no JSON but should be.
+
+    Label Studio's ``notes.json`` does not, nor do metrics and other results.
+    """
     with file.open("rb") as stream:
-        head = stream.read(4096)
-        stream.seek(max(0, file.stat().st_size - 4096))
-        return any(key in part for part in (head, stream.read()) for key in _KEYS_OF_COCO)
+        head = stream.read(_SNIFFED)
+        stream.seek(max(0, file.stat().st_size - _SNIFFED))
+        is_json = head.lstrip()[:1] in (b"{", b"[")
+        named = any(key in part for part in (head, stream.read()) for key in _KEYS_OF_COCO)
+    return named or (bool(split_name(file.stem)) and not is_json)
 
 
 def _image_folders(file: Path, split: str) -> Iterator[Path]:
@@ -162,6 +177,15 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     width, height = (int(str(text)) for text in texts)
     return width, height
+
+
+def _refuse_shared_ids(file: CocoFile, names: Sequence[object]) -> None:
+    """Complain of every image whose id another has, too: what is marked in them cannot be told apart."""
+    first = dict(zip(reversed(file.image_ids), reversed(names), strict=True))
+    pairs = zip(file.image_ids, names, strict=True)
+    shared = {image_id for image_id, name in pairs if first[image_id] != name}
+    what = "id {} is that of several images; give every image its own"
+    file.images.refuse([image_id in shared for image_id in file.image_ids], what, file.image_ids)
 
 
 def _marks(builder: SetBuilder, file: CocoFile) -> tuple[list[list[Mark]], set[int]]:

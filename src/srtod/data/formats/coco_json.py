@@ -2,8 +2,8 @@
 
 import gc
 from collections import Counter
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from srtod.data.formats.entries import Entries
 from srtod.support.errors import InputError
 from srtod.support.files import read_json
+
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,12 @@ class CocoFile:
     notes: tuple[str, ...]
 
 
-def read_coco(path: Path) -> CocoFile:
+def read_coco(path: Path, files: Iterable[Path] = ()) -> CocoFile:
     """Read a COCO annotation file.
+
+    Args:
+        path: the file.
+        files: those of all splits, which decide together whether anything refers to a category.
 
     Raises:
         InputError: the file cannot be read, is another one, or its categories are unusable.
@@ -56,7 +62,7 @@ def read_coco(path: Path) -> CocoFile:
     images, categories, annotations = _lists(path, read_json(path))
     notes: list[str] = []
     annotations = _with_places(annotations, notes)
-    category_ids, classes = _classes(categories, annotations, notes)
+    category_ids, classes = _classes(categories, annotations, notes, files)
     image_ids = images.ids("id")
     index: dict[int | str, int] = {}
     for row, image_id in enumerate(image_ids):
@@ -64,6 +70,7 @@ def read_coco(path: Path) -> CocoFile:
             index.setdefault(image_id, row)
     crowd = annotations.optional("iscrowd", 0)
     if not set(map(type, crowd)) <= {int} or not set(crowd) <= {0, 1}:
+        crowd = [_FLAGS.get(value.lower(), value) if isinstance(value, str) else value for value in crowd]
         strange = [value is not None and value not in (0, 1) for value in crowd]
         annotations.refuse(strange, "iscrowd {} is neither 0 nor 1", crowd)
         crowd = [value == 1 for value in crowd]
@@ -148,7 +155,9 @@ def outline_box(annotation: Mapping[str, Any]) -> list[float] | None:
         return None
 
 
-def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) -> Entries:
+def _without_roots(
+    categories: Entries, annotations: Entries, notes: list[str], files: Iterable[Path]
+) -> Entries:
     """Leave out categories that only stand above others or for the background, and that nothing refers to.
 
     Any other category stays, as it may be rare, and all splits and weights must number classes alike.
@@ -157,24 +166,41 @@ def _without_roots(categories: Entries, annotations: Entries, notes: list[str]) 
     names = Counter(str(item.get("name")) for item in categories.items)
     used = set(map(str, annotations.optional("category_id")))
     kept = np.ones(len(categories.items), dtype=bool)
-    for row, item in enumerate(categories.items):
+
+    def is_spare(item: Mapping[str, Any]) -> bool:
         name = str(item.get("name"))
-        spare = (
+        return str(item.get("id")) not in used and (
             name in above - {str(item.get("supercategory"))}
             or names[name] > 1
             or name.strip("_").lower() in ("background", "bg", "ignore")
         )
-        if spare and str(item.get("id")) not in used:
+
+    if any(map(is_spare, categories.items)):
+        used |= _used_elsewhere(categories, (file for file in files if str(file) != categories.source))
+    for row, item in enumerate(categories.items):
+        if is_spare(item):
             kept[row] = False
+            names[str(item.get("name"))] -= 1
             notes.append(f"nothing refers to category {item.get('id')}, which stands above others: no class")
     return categories if kept.all() or not kept.any() else categories.take(kept)
 
 
+def _used_elsewhere(categories: Entries, files: Iterable[Path]) -> set[str]:
+    """The categories that annotations of other files refer to, of those files that list the same."""
+    used: set[str] = set()
+    for file in files:
+        with suppress(InputError):
+            _, listed, annotations = _lists(file, read_json(file))
+            if listed.items == categories.items:
+                used.update(map(str, annotations.optional("category_id")))
+    return used
+
+
 def _classes(
-    categories: Entries, annotations: Entries, notes: list[str]
+    categories: Entries, annotations: Entries, notes: list[str], files: Iterable[Path]
 ) -> tuple[tuple[int | str, ...], tuple[str, ...]]:
     """Ids and names in the order of the ids."""
-    categories = _without_roots(categories, annotations, notes)
+    categories = _without_roots(categories, annotations, notes, files)
     ids, names = categories.ids("id"), categories.ids("name")
     categories.sound()
     if not ids:

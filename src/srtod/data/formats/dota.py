@@ -6,11 +6,12 @@ A difficult object is a region to ignore.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from srtod.data.folders import files_like, image_files
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name, to_number
+from srtod.data.formats.layout import Splits, grouped, name_splits, read_lines, several, split_name, to_number
 from srtod.data.records import AnnotatedSet
 
 _FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles")
@@ -45,14 +46,17 @@ def _read(folder: Path, split: str, folders: Sequence[Path]) -> AnnotatedSet:
     )
     builder = SetBuilder(folder, "dota", split, classes)
     parse = partial(_mark, labels={name: label for label, name in enumerate(classes)})
-    images = {path.stem: path for path in image_files(folder / "images")}
+    images = grouped(image_files(folder / "images"), attrgetter("stem"))
     for image_id, stem in enumerate(sorted(images.keys() | texts.keys()), start=1):
         if stem not in images or stem not in texts:
             what = f"there is no {'image' if stem not in images else 'labelTxt'} of that name"
-            builder.fault(what, file=texts.get(stem) or images[stem], image_id=image_id)
+            builder.fault(what, file=texts.get(stem) or images[stem][0], image_id=image_id)
+        elif len(images[stem]) > 1:
+            builder.fault(several(images[stem]), file=texts[stem], image_id=image_id)
         else:
+            (image,) = images[stem]
             items = [(f"line {number}", line) for number, line in enumerate(lines[stem], start=1)]
-            builder.add_items(image_id, images[stem].name, images[stem], items, parse, file=texts[stem])
+            builder.add_items(image_id, image.name, image, items, parse, file=texts[stem])
     return builder.build()
 
 

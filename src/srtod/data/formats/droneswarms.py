@@ -13,5 +13,6 @@ def find(path: Path) -> Splits:
     files = [folder / f"{folder.name}.json" for folder in folders if (folder / "JPEGImages").is_dir()]
     splits = {file.stem: file for file in files if file.is_file() and (path.is_dir() or path == file)}
     return {
-        split: partial(coco.read_file, file, split, format="droneswarms") for split, file in splits.items()
+        split: partial(coco.read_file, file, split, splits.values(), format="droneswarms")
+        for split, file in splits.items()
     }

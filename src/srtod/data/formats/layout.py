@@ -3,9 +3,11 @@
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -13,6 +15,8 @@ from srtod.data.folders import image_files
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 from srtod.support.files import is_lfs_pointer, require_content
+
+Item = TypeVar("Item")
 
 Splits = Mapping[str, Callable[[], AnnotatedSet]]
 """The splits a reader finds at a path, each with the call that reads it; empty if the layout is another."""
@@ -110,21 +114,30 @@ class ImageFinder:
     """Looks image files up in the folders where a layout may keep them, whoever wrote their names.
 
     A name that is not there as it stands is looked for by other spellings (capitals, Unicode forms, endings,
-    url-encoding), then by its base name, if only one file in the folders has it. What is there is found
-    through links: the folder is the user's. No name leads out of the folders.
+    url-encoding), then by its base name. That is taken if only one file in the folders has it and no other
+    name asks for it, if the file lies in no other folder than the name says, and in none of another split.
+    What is there is found through links: the folder is the user's. No name leads out of the folders.
 
     Args:
         folders: searched in this order; those that do not exist are left out.
+        names: all that will be looked for; what is no text counts for nothing.
+        splits: those whose folders a name need not say; any if none of them is named like a split.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(
+        self, folders: Iterable[Path], names: Iterable[object] = (), splits: Iterable[str] = ()
+    ) -> None:
         self._folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-        self._spellings: dict[str, list[tuple[str, Path]]] | None = None
+        self._names = {name for name in names if isinstance(name, str)}
+        self._splits = {split_name(split) for split in splits} - {""}
         self.elsewhere: list[tuple[str, str]] = []  # names in the file, and those on the disk
 
-    def files(self, lister: Callable[[Path], list[Path]]) -> list[Path]:
-        """All image files of the first folder that has any, as ``lister`` lists them."""
-        return next(filter(None, map(lister, self._folders)), [])
+    def files(self, lister: Callable[[Path], list[Path]]) -> dict[str, Path]:
+        """Image files of the first folder that has any, as ``lister`` lists them, by their names there."""
+        for folder in self._folders:
+            if paths := lister(folder):
+                return {path.relative_to(folder).as_posix(): path for path in paths}
+        return {}
 
     def find(self, file_name: object) -> tuple[str, Path]:
         """Return the name with forward slashes and the file it stands for.
@@ -135,7 +148,8 @@ class ImageFinder:
         if not isinstance(file_name, str) or not file_name:
             raise ValueError(f"file_name must be a text, got {file_name!r}")
         name = own_name(file_name)
-        for folder in self._folders:
+        is_clear = not _leads_out(file_name) or self._asked[_plain(name)] < 2
+        for folder in self._folders if is_clear else ():
             path = folder / name
             if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on names that are too long
                 return name, path
@@ -147,21 +161,54 @@ class ImageFinder:
 
     def _otherwise(self, file_name: str) -> tuple[str, Path] | None:
         """The one file that a name stands for if it is spelled in another way."""
-        if self._spellings is None:
-            self._spellings = {}
-            for folder in self._folders:
-                for path in image_files(folder):
-                    name = path.relative_to(folder).as_posix()
-                    for spelling in dict.fromkeys(_spellings(name)):
-                        self._spellings.setdefault(spelling, []).append((name, path))
         for spelling in _spellings(file_name):
-            found = {os.path.realpath(path): (name, path) for name, path in self._spellings.get(spelling, ())}
+            spelled = self._spelled.get(spelling, ())
+            found = {
+                os.path.realpath(path): (name, path) for name, path in spelled if self.fits(file_name, name)
+            }
             if found:
-                return next(iter(found.values())) if len(found) == 1 else None
+                is_clear = len(found) == 1 and self._asked[spelling] < 2
+                return next(iter(found.values())) if is_clear else None
         return None
+
+    def fits(self, file_name: str, name: str) -> bool:
+        """Say whether the folders of a file, by its name on the disk, may be those that a name says."""
+        said, own = (PurePosixPath(_plain(one)).parts[-2::-1] for one in (file_name, name))
+        if self._splits and {split_name(folder) for folder in set(own) - set(said)} - {"", *self._splits}:
+            return False
+        return said[: len(own)] == own[: len(said)] or _leads_out(file_name)
+
+    @cached_property
+    def _asked(self) -> Counter[str]:
+        """How many names may be spelled in a way."""
+        return Counter(spelling for name in self._names for spelling in set(_spellings(name)))
+
+    @cached_property
+    def _spelled(self) -> Mapping[str, Sequence[tuple[str, Path]]]:
+        """The files that a spelling may stand for, each with its name in one of the folders."""
+        spelled: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+        for folder in self._folders:
+            for path in image_files(folder):
+                name = path.relative_to(folder).as_posix()
+                for spelling in set(_spellings(name)):
+                    spelled[spelling].append((name, path))
+        return spelled
 
     def _places(self) -> str:
         return ", ".join(map(str, self._folders)) or "no folder: none of those that may hold images exists"
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """Return items by what several may have in common, such as the stem of a file."""
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
+
+
+def several(names: Iterable[object]) -> str:
+    """Say that a stem is that of several images, so that none is guessed."""
+    return f"several images are called so ({', '.join(sorted(map(str, names))[:3])}); rename all but one"
 
 
 def splits_of_files(files: Sequence[Path]) -> dict[str, Path]:
@@ -177,13 +224,22 @@ def split_of(file: Path) -> str:
 def own_name(file_name: str) -> str:
     """Return a name relative to its folder, with forward slashes: the base name if it leads elsewhere."""
     posix = PurePosixPath(file_name.replace("\\", "/"))
-    leads_out = posix.is_absolute() or ".." in posix.parts or PureWindowsPath(file_name).drive
-    return posix.name if leads_out else str(posix)
+    return posix.name if _leads_out(file_name) else str(posix)
+
+
+def _leads_out(file_name: str) -> bool:
+    posix = PurePosixPath(file_name.replace("\\", "/"))
+    is_far = posix.is_absolute() or PureWindowsPath(file_name).drive or "://" in file_name
+    return bool(is_far) or ".." in posix.parts
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
 
 
 def _spellings(name: str) -> Iterator[str]:
     """What a name may be spelled like, the nearest first: as it is, its base name, each without ending."""
-    plain = unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
+    plain = _plain(name)
     base = plain.rpartition("/")[2].rpartition("=")[2]
     for one in dict.fromkeys((plain, base)):
         yield one

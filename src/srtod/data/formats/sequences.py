@@ -3,10 +3,11 @@
 VisDrone: ``sequences/<name>/*.jpg`` and ``annotations/<name>.txt``, a line a box: frame, target, left, top,
 width, height, score, category, truncation, occlusion. MOTChallenge: ``<name>/img1/*.jpg`` and
 ``<name>/gt/gt.txt``: frame, target, left, top, width, height, whether it counts, class, visibility. A frame
-is the number that its image is called by, else they count from 1, also where images count from 0 and the text
-has one more.
+is the number that the name of its image ends in (``frame_12.jpg``). Where they have no such numbers, or those
+are not the text's, images count from 1 in the order of their names, numbers in them by their values.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -52,7 +53,7 @@ def _read(folder: Path, split: str) -> AnnotatedSet:
         for number, line in enumerate(read_lines(text), start=1):
             if line.strip():
                 lines[line.split(",")[0].strip().lstrip("0") or "0"].append((f"line {number}", line))
-        images = image_files(frames)
+        images = sorted(image_files(frames), key=_in_order)
         for frame, image in zip(_numbers(images, set(lines)), images, strict=True):
             image_id += 1
             name = image.relative_to(folder).as_posix()
@@ -65,12 +66,18 @@ def _read(folder: Path, split: str) -> AnnotatedSet:
 def _numbers(images: Sequence[Path], said: set[str]) -> list[str]:
     """The frame that each image is; ``said`` are those of the text."""
     counted = [str(number) for number in range(1, len(images) + 1)]
-    called = [
-        str(int(image.stem)) if image.stem.isdecimal() else number
-        for image, number in zip(images, counted, strict=True)
-    ]
+    found = [re.search(r"\d+$", image.stem) for image in images]
+    called = [str(int(number[0])) for number in found if number]
+    if len(set(called)) < len(images):
+        return counted
     from_zero = called == [str(number) for number in range(len(images))]
-    return counted if from_zero and said <= set(counted) and not said <= set(called) else called
+    may_count = from_zero or not all(image.stem.isdecimal() for image in images)
+    return counted if may_count and said <= set(counted) and not said <= set(called) else called
+
+
+def _in_order(image: Path) -> list[str | int]:
+    """What sorts images by the numbers in their names, whether or not these have zeros in front."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", image.as_posix())]
 
 
 def _visdrone_mark(line: str, size: tuple[int, int]) -> Mark:

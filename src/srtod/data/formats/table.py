@@ -7,6 +7,7 @@ usual column names. An image with empty corners has no objects.
 import csv
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import cos, hypot, radians, sin
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,8 +18,8 @@ from srtod.data.formats.layout import ImageFinder, Splits, read_lines, read_xml,
 from srtod.data.records import AnnotatedSet
 from srtod.support.errors import InputError
 
-_SIZES = {"width": "height", "w": "h", "bbox_width": "bbox_height"}
-"""Columns of sizes in the place of the other corner, which stand after it: Roboflow's are those of images."""
+_SIZES = {"w": "h", "bbox_width": "bbox_height", "width": "height"}
+"""Columns of sizes in the place of the other corner; the last may be those of images, as Roboflow's are."""
 _COLUMNS = {
     "file": ("filename", "file_name", "image", "image_path", "path", "file"),
     "left": ("xmin", "x_min", "x1", "left", "xtl", "x", "bbox_x"),
@@ -28,6 +29,12 @@ _COLUMNS = {
     "class": ("class", "label", "class_name", "category", "name"),
 }
 _SIDES = ("left", "top", "right", "bottom")
+_CVAT_KEYS = {
+    "box": ("xtl", "ytl", "xbr", "ybr"),
+    "ellipse": ("cx", "cy", "rx", "ry"),
+    "mask": ("left", "top", "width", "height"),
+}
+"""What places a shape of CVAT; the others have points."""
 _Rows = dict[str, list[tuple[str, Mapping[str, Any]]]]
 """What is marked in each image, by its name: where it stands, and corners and class as texts."""
 
@@ -112,21 +119,44 @@ def _read_cvat(file: Path) -> tuple[_Rows, Mapping[str, tuple[int, int]]]:
         width, height = (image.get(key, "") for key in ("width", "height"))
         if width.isdecimal() and height.isdecimal() and int(width) and int(height):
             sizes[name] = int(width), int(height)
-        shapes = [node for node in image if node.tag not in ("tag", "points")]
+        shapes = [node for node in image if node.tag not in ("tag", "points", "skeleton")]
         marked = [(f"{shape.tag} {i}", _corners(shape)) for i, shape in enumerate(shapes, start=1)]
         rows.setdefault(name, []).extend(marked)
     return rows, sizes
 
 
 def _corners(shape: ET.Element) -> Mapping[str, str]:
-    """The corners of a box, or around a polygon; without any, nothing that can be read as numbers."""
-    points = shape.get("points", "")
+    """The corners around a shape; without any, nothing that can be read as numbers."""
+    texts = [shape.get(key, shape.tag) for key in _CVAT_KEYS.get(shape.tag, ("points",))]
     try:
-        xs, ys = zip(*(map(float, point.split(",")) for point in points.split(";")), strict=True)
-        sides = [repr(value) for value in (min(xs), min(ys), max(xs), max(ys))]
+        sides = [repr(side) for side in _around(shape, texts)]
     except ValueError:
-        sides = [shape.get(key, points or shape.tag) for key in ("xtl", "ytl", "xbr", "ybr")]
-    return {"class": shape.get("label", ""), **dict(zip(_SIDES, sides, strict=True))}
+        sides = texts * len(_SIDES)
+    return {"class": shape.get("label", ""), **dict(zip(_SIDES, sides, strict=False))}
+
+
+def _around(shape: ET.Element, texts: Sequence[str]) -> tuple[float, float, float, float]:
+    """The upright rectangle x1 y1 x2 y2 in pixels around a shape, which may be turned about its centre.
+
+    Raises:
+        ValueError: a text is no number.
+    """
+    if shape.tag not in _CVAT_KEYS:
+        xs, ys = zip(*(map(float, point.split(",")) for point in texts[0].split(";")), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+    a, b, c, d = map(float, texts)
+    turn = radians(float(shape.get("rotation", "0")))
+    if shape.tag == "mask":
+        return a, b, a + c, b + d
+    if shape.tag == "box" and not turn:
+        return a, b, c, d
+    cosine, sine = abs(cos(turn)), abs(sin(turn))
+    if shape.tag == "ellipse":
+        x, y, wide, high = a, b, hypot(c * cosine, d * sine), hypot(c * sine, d * cosine)
+    else:
+        x, y, wide, high = (a + c) / 2, (b + d) / 2, (c - a) / 2, (d - b) / 2
+        wide, high = wide * cosine + high * sine, wide * sine + high * cosine
+    return x - wide, y - high, x + wide, y + high
 
 
 def _read(file: Path, split: str, format: str, rows_of: Any, files: Sequence[Path]) -> AnnotatedSet:
@@ -140,7 +170,7 @@ def _read(file: Path, split: str, format: str, rows_of: Any, files: Sequence[Pat
         raise InputError(f"{file}: no classes: nothing is marked in it")
     builder = SetBuilder(file, format, split, classes)
     folders = (file.parent / "images" / split, file.parent / split, file.parent / "images", file.parent)
-    finder = ImageFinder(folders)
+    finder = ImageFinder(folders, rows, [split])
     parse = partial(_mark, labels={name: label for label, name in enumerate(classes)})
     for image_id, (name, marked) in enumerate(rows.items(), start=1):
         try:

@@ -11,11 +11,20 @@ of the challenge has no annotations and is not a split.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from srtod.data.folders import files_like
 from srtod.data.formats.builder import Mark, SetBuilder
-from srtod.data.formats.layout import Splits, name_splits, read_class_names, split_name, to_number
+from srtod.data.formats.layout import (
+    Splits,
+    grouped,
+    name_splits,
+    read_class_names,
+    several,
+    split_name,
+    to_number,
+)
 from srtod.data.formats.writing import CLASSES_FILE, NameGiver, Place
 from srtod.data.records import ANY_CLASS, AnnotatedSet, ImageRecord
 from srtod.support.files import write_text
@@ -85,7 +94,7 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
     classes, numbers = _classes((folder, root, folder.parent))
     as_mark = partial(parse, labels={number: label for label, number in enumerate(numbers)})
     builder = SetBuilder(folder, "visdrone", split, classes)
-    images = {path.stem: path for path in builder.image_files(folder / "images")}
+    images = grouped(builder.image_files(folder / "images"), attrgetter("stem"))
     texts = {path.stem: path for path in files_like(folder / "annotations", "*.txt")}
     for image_id, stem in enumerate(sorted(images.keys() | texts.keys()), start=1):
         if stem not in images:
@@ -93,9 +102,11 @@ def _read(folder: Path, split: str, root: Path) -> AnnotatedSet:
             builder.fault(what, file=texts[stem], image_id=image_id)
         elif stem not in texts:
             what = f"there is no annotations/{stem}.txt; an empty one would say that nothing is in the image"
-            builder.fault(what, file=images[stem], image_id=image_id)
+            builder.fault(what, file=images[stem][0], image_id=image_id)
+        elif len(images[stem]) > 1:
+            builder.fault(several(images[stem]), file=texts[stem], image_id=image_id)
         else:
-            image = images[stem]
+            (image,) = images[stem]
             builder.add_text(image_id, image.name, image, texts[stem], as_mark)
     return builder.build()
 

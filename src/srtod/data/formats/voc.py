@@ -1,7 +1,8 @@
 """PASCAL VOC: ``JPEGImages/``, ``Annotations/*.xml`` and lists of the splits in ``ImageSets/Main/``.
 
 Exports of tools are read as well: files beside their images (LabelImg), in a folder a split (Roboflow), in
-``labels`` or ``annotations`` beside ``images`` or ``data``.
+``labels`` or ``annotations`` beside ``images`` or ``data``. An annotation file is that of the image of the
+same stem in the same sub-folder; where there are several or none, of the one that its ``filename`` says.
 
 Coordinates follow the VOC development kit: pixels counted from 1, both ends inside the box, so ``xmin`` 1 and
 ``xmax`` W span the whole width. ``difficult`` means that evaluation ignores an object, so it is a region to
@@ -10,9 +11,9 @@ ignore here. Classes are those of ``classes.txt`` where there is one, else all n
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
 from srtod.data.folders import files_like
@@ -20,9 +21,12 @@ from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
     Splits,
+    grouped,
+    own_name,
     read_class_names,
     read_lines,
     read_xml,
+    several,
     split_name,
     to_number,
 )
@@ -33,6 +37,7 @@ from srtod.support.errors import CONTROLS, InputError, shown
 from srtod.support.files import write_text
 
 _FLAGS = {"truncated": "truncation", "occluded": "occlusion"}
+_PLACES = ("Annotations", "annotations", "labels")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -55,11 +60,17 @@ def find(path: Path) -> Splits:
 
 def _place(folder: Path) -> Path | None:
     """The folder of the XML files that belong to a set at ``folder``; None where there are none."""
-    for name in ("Annotations", "annotations", "labels", ""):
-        if (file := next(iter(files_like(folder / name, "*.xml")), None)) is not None:
+    for name in (*_PLACES, ""):
+        if (file := next(iter(_files(folder / name)), None)) is not None:
             with file.open("rb") as stream:
                 return folder / name if re.search(rb"<annotation[\s>]", stream.read(1000)) else None
     return None
+
+
+def _files(place: Path) -> list[Path]:
+    """The XML files of a folder, and below one of annotations; ``a.tif.aux.xml`` beside images is GDAL's."""
+    files = files_like(place, "**/*.xml" if place.name in _PLACES else "*.xml")
+    return [file for file in files if not file.name.lower().endswith(".aux.xml")]
 
 
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
@@ -100,20 +111,25 @@ def _read(root: Path, places: Sequence[Path], split: str, list_file: Path | None
     trees, broken = parsed[place]
     all_trees = [tree for own, _ in parsed.values() for tree in own.values()]
     builder = SetBuilder(list_file or root, "voc", split, _classes(root, all_trees))
-    finder = ImageFinder(root / name for name in ("JPEGImages", "images", "data", ""))
-    images = {path.stem: path for path in finder.files(builder.image_files)}
+    folders = (root / name for name in ("JPEGImages", "images", "data", ""))
+    finder = ImageFinder(folders, map(_file_name, trees.values()))
+    files = finder.files(builder.image_files)
+    images, without = _match(finder, files, trees, trees.keys() | broken.keys())
+    wrong = broken | without
+    matched = {path for _, path in images.values()}
+    spare = {_stem(name) for name, path in files.items() if path not in matched}
     stems = (
         [line.strip() for line in read_lines(list_file)]
         if list_file
-        else sorted(images.keys() | trees.keys() | broken.keys())
+        else sorted(images.keys() | wrong.keys() | spare)
     )
     for image_id, stem in enumerate(filter(None, stems), start=1):
         file = place / f"{stem}.xml"
-        if stem in trees:
-            _add(builder, finder, image_id, images.get(stem), file, trees[stem])
-        elif stem in broken or stem in images:
+        if stem in images:
+            _add(builder, image_id, *images[stem], file, trees[stem])
+        elif stem in wrong or stem in spare:
             what = "there is no such annotation file; one without objects says that there are none"
-            builder.fault(broken.get(stem, what), file=file, image_id=image_id)
+            builder.fault(wrong.get(stem, what), file=file, image_id=image_id)
         else:
             builder.fault(f"missing image: there is no {stem}.jpg", image_id=image_id)
     if list_file and (unused := trees.keys() - _listed(root)):
@@ -128,14 +144,18 @@ def _listed(root: Path) -> set[str]:
 
 
 def _parse_all(place: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:
-    """The annotations of a folder by stem (only those of all splits name all classes), and what is broken."""
+    """The annotations of a folder by stem (only those of all splits name all classes), and what is broken.
+
+    Stems are relative to the folder.
+    """
     trees: dict[str, ET.Element] = {}
     broken: dict[str, str] = {}
-    for file in files_like(place, "*.xml"):
+    for file in _files(place):
+        stem = file.relative_to(place).with_suffix("").as_posix()
         try:
-            trees[file.stem] = read_xml(file)
+            trees[stem] = read_xml(file)
         except InputError as error:
-            broken[file.stem] = str(error).removeprefix(f"{file}: ")
+            broken[stem] = str(error).removeprefix(f"{file}: ")
     return trees, broken
 
 
@@ -145,18 +165,60 @@ def _classes(root: Path, trees: Sequence[ET.Element]) -> tuple[str, ...]:
     return tuple(sorted({_name(node) for tree in trees for node in tree.iter("object")} - {""}))
 
 
-def _add(
-    builder: SetBuilder, finder: ImageFinder, image_id: int, image: Path | None, file: Path, tree: ET.Element
-) -> None:
-    """Add an image, found by the name of the annotation file or else by the one that it says."""
-    try:
-        image = image or finder.find(tree.findtext("filename", "").strip() or file.stem)[1]
-    except ValueError as error:
-        builder.fault(str(error), file=file, image_id=image_id)
-        return
+def _match(
+    finder: ImageFinder, files: Mapping[str, Path], trees: Mapping[str, ET.Element], known: Collection[str]
+) -> tuple[dict[str, tuple[str, Path]], dict[str, str]]:
+    """Name and file of the image of each annotation file, by stem, and why others have none.
+
+    It is that of the same stem, of several the one that the annotations name. Without any it is the one that
+    they name, unless that has annotations of its own stem: names are often those of another copy.
+
+    Args:
+        finder: where names are looked for.
+        files: all images by name.
+        trees: the annotations by stem.
+        known: stems of all annotations, also of those that are broken.
+    """
+    stems = grouped(files, _stem)
+    taken = {files[name] for stem in known for name in stems.get(stem, ())}
+    elsewhere = grouped(
+        (name for name in files if _stem(name) not in known), lambda name: PurePosixPath(name).stem
+    )
+    alike = Counter(PurePosixPath(stem).name for stem in known)
+    asked = Counter(map(_file_name, trees.values()))
+    images: dict[str, tuple[str, Path]] = {}
+    wrong: dict[str, str] = {}
+    for stem, tree in trees.items():
+        base, said = PurePosixPath(stem).name, _file_name(tree)
+        near = stems.get(stem) or (elsewhere.get(base, []) if alike[base] == 1 else [])
+        exact = {own_name(said), own_name(f"{tree.findtext('folder', '').strip()}/{said}")}
+        fitting = [name for name in near if name in exact] or near
+        if len(fitting) > 1:
+            wrong[stem] = f"{several(fitting)}, or say in <filename> which is meant"
+            continue
+        try:
+            images[stem] = (fitting[0], files[fitting[0]]) if fitting else finder.find(said or stem)
+        except ValueError as error:
+            wrong[stem] = str(error)
+            continue
+        if not fitting and (images[stem][1] in taken or asked[said] > 1):
+            wrong[stem] = f"missing image: {images.pop(stem)[0]} has other annotations"
+    return images, wrong
+
+
+def _stem(name: str) -> str:
+    """A name without its ending, with the folders in it."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _file_name(tree: ET.Element) -> str:
+    return tree.findtext("filename", "").strip()
+
+
+def _add(builder: SetBuilder, image_id: int, name: str, image: Path, file: Path, tree: ET.Element) -> None:
     items = [(f"object {number}", node) for number, node in enumerate(tree.iter("object"), start=1)]
     parse = partial(_mark, labels={name: label for label, name in enumerate(builder.classes)})
-    builder.add_items(image_id, image.name, image, items, parse, file=file, size=_size(tree))
+    builder.add_items(image_id, name, image, items, parse, file=file, size=_size(tree))
 
 
 def _size(tree: ET.Element) -> tuple[int, int] | None:
