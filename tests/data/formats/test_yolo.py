@@ -186,6 +186,13 @@ def test_lines_as_tools_write_them(tmp_path, make_split, line):
     assert record.boxes.tolist() == [pytest.approx([28.8, 19.2, 35.2, 28.8])]
 
 
+def test_a_number_that_is_a_class_is_not_the_name_of_another(tmp_path, make_split):
+    text = "".join(f"{number} 0.5 0.{number % 9 + 2} 0.1 0.1\n" for number in (0, 1, 2, 10))
+    make_split(tmp_path / "images", tmp_path / "labels", text=text)
+    (tmp_path / "classes.txt").write_text("1\n2\n10\n")
+    assert data.read(tmp_path).require_sound().records[0].labels.tolist() == [0, 1, 2, 2]
+
+
 def test_texts_beside_images_and_in_labels_are_read_alike(tmp_path, make_split):
     make_split(tmp_path / "images", tmp_path / "labels")
     make_split(tmp_path / "images", tmp_path / "images", "b")

@@ -259,9 +259,8 @@ def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
         raise ValueError(f"has commas in its numbers where YOLO has points, such as {strange!r}")
     numbers = [to_number(value) for value in values[1:]]
     name = values[0]
-    label = int(float(name)) if _is_label(name, len(classes)) else -1
-    if name in classes:
-        label = classes.index(name)
+    named = classes.index(name) if name in classes else -1
+    label = int(float(name)) if _is_label(name, len(classes)) else named
     unknown = f"unknown category {name}; there are {len(classes)} classes, counted from 0"
     if len(numbers) in (_COLUMNS - 1, _COLUMNS):
         x, y, width, height = (value * side for value, side in zip(numbers, size * 2, strict=False))
