@@ -90,6 +90,10 @@ def test_image_without_text_has_no_objects(tmp_path, make_split, make_image):
         ("0 0.5 0.5 0 0.1", "has zero or negative size"),
         ("0 30 40 10 10", "lies outside the image"),
         ("0 0.9 0.5 0.4 0.1", "reaches out of the image"),
+        ("0 50 40 120 90", "lies outside the image: 50 is no fraction of its width or height"),
+        ("0 10 10 20 10 20 20", "lies outside the image: 10 is no fraction"),
+        ("0 0.5 0.5 0.1 0.1 0.9 7", "ends in the number of a track, 7: keep only the class and the box"),
+        ("0 0.5 0.5 0.1 0.1 0.9 1", "ends in the number of a track, 1"),
     ],
 )
 def test_bad_line(tmp_path, make_split, line, message):
@@ -113,6 +117,7 @@ def test_bad_line(tmp_path, make_split, line, message):
         ("train: images\nnames: {0: cat, 2: dog}\n", "data.yaml: 'names' must be a list"),
         ("train: pictures\nnames: [cat, dog]\n", "data.yaml: 'pictures' is not there"),
         ("train: /usr\nnames: [cat, dog]\n", "data.yaml: '/usr' leaves the folder, which is refused"),
+        ("kpt_shape: 17\nnames: [cat, dog]\n", "'kpt_shape' must be two whole numbers, such as [17, 3]"),
         ("train: images\n", "no class names (key 'names'); add classes.txt"),
     ],
 )
@@ -184,6 +189,32 @@ def test_lines_as_tools_write_them(tmp_path, make_split, line):
     (record,) = data.read(tmp_path).require_sound().records
     assert record.labels.tolist() == [1]
     assert record.boxes.tolist() == [pytest.approx([28.8, 19.2, 35.2, 28.8])]
+
+
+@pytest.mark.parametrize("line", ["0 50 40 120 90", "0 0.5 0.5 0.1 0.1 0.9 7", "0 0.5 0.4 0.1"])
+def test_an_object_without_a_place_costs_its_image(tmp_path, make_split, line):
+    make_split(tmp_path / "images", tmp_path / "labels", text=f"{LABEL}{line}\n")
+    make_split(tmp_path / "images", tmp_path / "labels", "b")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["b.jpg"]
+    assert [record.file_name for record in annotated.left_out] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "points", "wrong"),
+    [
+        ("[4, 2]", " 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9", "has 11 columns where YOLO has 13"),
+        ("[2, 3]", " 0.1 0.1 2 0.9 0.1 2", "has 9 columns where YOLO has 11"),
+    ],
+)
+def test_keypoints_are_not_read_and_widen_no_box(tmp_path, make_split, shape, points, wrong):
+    make_split(tmp_path / "images", tmp_path / "labels", text=LABEL.strip() + points)
+    (tmp_path / "data.yaml").write_text(f"train: images\nkpt_shape: {shape}\nnames: [cat, dog]\n")
+    (record,) = data.read(tmp_path).require_sound().records
+    assert record.boxes.tolist() == [[28, 0, 36, 24]] and record.attributes == ({},)
+    make_split(tmp_path / "images", tmp_path / "labels", text=LABEL.strip() + points[:-8])
+    assert wrong in data.read(tmp_path).faults[0].what
 
 
 def test_a_number_that_is_a_class_is_not_the_name_of_another(tmp_path, make_split):

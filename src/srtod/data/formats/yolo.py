@@ -5,7 +5,7 @@ Where there is none, ``classes.txt`` or ``obj.names`` names the classes and the 
 ``images/train`` beside ``labels/train``, ``train/images`` beside ``train/labels``, ``images`` beside
 ``labels``, or texts beside their images. An image without a text file has no objects
 (https://docs.ultralytics.com/datasets/detect/). Of a polygon the enclosing box is taken; a sixth column is a
-score.
+score. Where ``kpt_shape`` says how many numbers of keypoints follow each box, there are no polygons.
 """
 
 import glob
@@ -41,6 +41,7 @@ _CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _NAMES_FILES = (CLASSES_FILE, "obj.names", "*.names")
 _COLUMNS = 5
 _NUMBER = re.compile(r"(?<=[\s,])-?\d*\.?\d+(?:e-?\d+)?(?=[\s,]|$)")
+_FARTHEST = 2.0  # a fraction that a box may have which reaches out of its image; pixels are larger
 _DIGITS = 12  # of a fraction: 1e-7 px in an image 65,536 px wide
 
 
@@ -65,8 +66,10 @@ def find(path: Path) -> Splits:
     else:
         places = {}
     classes = partial(_classes, root, config_file, config)
-    source = config_file or root
-    return {split: partial(_read, source, split, classes, place, notes) for split, place in places.items()}
+    source, shape = config_file or root, config.get("kpt_shape")
+    return {
+        split: partial(_read, source, split, classes, shape, place, notes) for split, place in places.items()
+    }
 
 
 def _config_file(path: Path) -> Path | None:
@@ -191,17 +194,28 @@ def _classes(root: Path, config_file: Path | None, config: Mapping[str, Any]) ->
     return read_class_names(found)
 
 
+def _keypoints(source: Path, shape: Any) -> int:
+    """How many numbers follow each box: ``shape`` is the keypoints of an object and the numbers of each."""
+    if not shape:
+        return 0
+    found = re.fullmatch(r"\D*(\d{1,6})\D+(\d)\D*", str(shape))
+    if found is None:
+        raise InputError(f"{source}: 'kpt_shape' must be two whole numbers, such as [17, 3], got {shape!r}")
+    return int(found[1]) * int(found[2])
+
+
 def _read(
     source: Path,
     split: str,
     classes: Callable[[], tuple[str, ...]],
+    shape: Any,
     places: Sequence[Path],
     notes: Sequence[str],
 ) -> AnnotatedSet:
     builder = SetBuilder(source, "yolo", split, classes())
     for note in notes:
         builder.note(note)
-    parse = partial(_parse, classes=builder.classes)
+    parse = partial(_parse, classes=builder.classes, keypoints=_keypoints(source, shape))
     root = source if source.is_dir() else source.parent
     used: set[Path] = set()
     images = (image for place in places for image in _images(builder, place, root))
@@ -250,28 +264,46 @@ def _texts_of(image: Path) -> Iterator[Path]:
     yield image.with_suffix(".txt")
 
 
-def _parse(line: str, size: tuple[int, int], classes: Sequence[str]) -> Mark:
+def _parse(line: str, size: tuple[int, int], classes: Sequence[str], keypoints: int) -> Mark:
     values = line.split()
     if len(values) == 1 or all(value.endswith(",") for value in values[:-1]):
         values = line.replace(",", " ").split()
     strange = next((value for value in values[1:] if "," in value), "" if values else ",")
     if strange:
         raise ValueError(f"has commas in its numbers where YOLO has points, such as {strange!r}")
-    numbers = [to_number(value) for value in values[1:]]
     name = values[0]
     named = classes.index(name) if name in classes else -1
     label = int(float(name)) if _is_label(name, len(classes)) else named
     unknown = f"unknown category {name}; there are {len(classes)} classes, counted from 0"
-    if len(numbers) in (_COLUMNS - 1, _COLUMNS):
-        x, y, width, height = (value * side for value, side in zip(numbers, size * 2, strict=False))
-        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    elif len(numbers) > _COLUMNS and len(numbers) % 2 == 0:
-        xs, ys = numbers[::2], numbers[1::2]
-        box = (min(xs) * size[0], min(ys) * size[1], max(xs) * size[0], max(ys) * size[1])
-    else:
-        raise ValueError(f"has {len(values)} columns where YOLO has {_COLUMNS}: {line.strip()[:60]!r}")
-    attributes = {"score": numbers[4]} if len(numbers) == _COLUMNS else {}
+    attributes = {"score": to_number(values[_COLUMNS])} if len(values) == _COLUMNS + 1 else {}
+    box = _box(values[1:], size, keypoints)
     return Mark(box, label, attributes=attributes, wrong="" if label >= 0 else unknown)
+
+
+def _box(values: Sequence[str], size: tuple[int, int], keypoints: int) -> tuple[float, float, float, float]:
+    """Read the words after the class: x1 y1 x2 y2 in pixels of an image of this width and height.
+
+    Raises:
+        ValueError: they give no place. The text says so, ready for a fault.
+    """
+    numbers = [to_number(value) for value in values]
+    boxed = len(numbers) in (_COLUMNS - 1, _COLUMNS, _COLUMNS - 1 + keypoints)
+    if not boxed and (keypoints or len(numbers) <= _COLUMNS or len(numbers) % 2):
+        found = f"has {len(numbers) + 1} columns where YOLO has {_COLUMNS + keypoints}"
+        raise ValueError(f"{found}: {' '.join(values)[:60]!r} after the class")
+    scored = len(numbers) == _COLUMNS + 1 and max(numbers[:_COLUMNS]) <= 1
+    if not boxed and scored and numbers[-1] >= 1 and values[-1].isdecimal():
+        raise ValueError(f"ends in the number of a track, {values[-1]}: keep only the class and the box")
+    places = numbers[: _COLUMNS - 1] if boxed else numbers
+    far = next((value for value in places if abs(value) > _FARTHEST), None)
+    if far is not None:
+        what = f"{far:g} is no fraction of its width or height; divide pixels by them"
+        raise ValueError(f"lies outside the image: {what}")
+    if not boxed:
+        xs, ys = places[::2], places[1::2]
+        return min(xs) * size[0], min(ys) * size[1], max(xs) * size[0], max(ys) * size[1]
+    x, y, width, height = (value * side for value, side in zip(places, size * 2, strict=True))
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _is_label(text: str, classes: int) -> bool:
