@@ -244,6 +244,19 @@ def test_names_that_would_clash_are_changed_and_counted(tmp_path, make_coco, mak
     assert kept == ["x/a.png", "x_a.png", "x/A.jpg"]
 
 
+@pytest.mark.parametrize("to", WRITERS)
+def test_folders_called_images_lose_no_object(tmp_path, make_coco, to):
+    names = ("images/a.png", "b.png", "day/Images/c.png", "images/b.png")
+    marks = [
+        {"id": number, "image_id": number, "category_id": 3, "bbox": [number, 1, 5, 5]}
+        for number in range(1, len(names) + 1)
+    ]
+    make_coco(tmp_path / "source", images=names, annotations=marks)
+    convert(tmp_path / "source", tmp_path / "target", to)
+    annotated = data.read(tmp_path / "target").require_sound()
+    assert sorted(record.boxes[:, 0].tolist() for record in annotated.records) == [[1], [2], [3], [4]]
+
+
 def test_links_share_the_file(tmp_path):
     write_coco(tmp_path / "source", [((1, 1, 3, 3), 0, False)])
     convert(tmp_path / "source", tmp_path / "target", "yolo", link=True)

@@ -83,17 +83,17 @@ def _config_file(path: Path) -> Path | None:
 def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[str]:
     """Write ``data.yaml``, ``images/<split>/`` and ``labels/<split>/``.
 
-    A set without splits gets no line for one in ``data.yaml``, only ``images/`` and ``labels/``.
+    A set without splits gets no line for one in ``data.yaml``, only ``images/`` and ``labels/``. A further
+    folder called ``images`` is left out of the names: texts are looked for beside the last one.
     """
     lost: Counter[str] = Counter()
     for annotated in sets:
-        names = NameGiver()
+        names = NameGiver(without="images")
         for record in annotated.records:
-            name = names.name(record, annotated.split)
-            place(record, folder / "images" / annotated.split / name)
-            text = (folder / "labels" / annotated.split / name).with_suffix(".txt")
+            image = folder / "images" / annotated.split / names.name(record, annotated.split)
+            place(record, image)
             objects = np.flatnonzero(~record.ignore)
-            write_text(text, "".join(_line(record, index) for index in objects))
+            write_text(next(_texts_of(image)), "".join(_line(record, index) for index in objects))
             lost["regions to ignore (left out: they become background)"] += int(record.ignore.sum())
             lost.update(f"attribute '{key}'" for index in objects for key in record.attributes[index])
         names.count(lost, annotated)
