@@ -14,8 +14,9 @@ from PIL import Image
 
 from srtod import data
 from srtod.data import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.data.conversion import convert
+from srtod.data.conversion import convert, write_sets
 from srtod.data.formats import WRITERS, coco
+from srtod.data.splitting import divide
 from srtod.support.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
@@ -230,6 +231,22 @@ def test_all_splits_and_image_files_to_the_byte(tmp_path):
             assert not found.path.samefile(source)
     convert(tmp_path / "source", tmp_path / "one", "yolo", split="val")
     assert data.splits(tmp_path / "one") == ("val",)
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_splits_keep_their_names(tmp_path, make_coco, to):
+    for split in ("fold_0", "fold_1"):
+        make_coco(tmp_path / "source", f"{split}.json")
+    convert(tmp_path / "source", tmp_path / "target", to)
+    assert data.splits(tmp_path / "target") == ("fold_0", "fold_1")
+
+
+@pytest.mark.parametrize("to", ["yolo", "voc"])
+def test_a_split_that_is_named_after_a_usual_one_is_not_that(tmp_path, make_coco, to):
+    whole = data.read(make_coco(tmp_path / "source"))
+    parts = divide(whole, {"my_train": 0.5, "val": 0.5})
+    write_sets(parts, tmp_path / "target", to, link=False, progress=False)
+    assert data.splits(tmp_path / "target") == ("my_train", "val")
 
 
 def test_names_that_would_clash_are_changed_and_counted(tmp_path, make_coco, make_image):

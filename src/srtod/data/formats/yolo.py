@@ -50,7 +50,7 @@ def find(path: Path) -> Splits:
     root = path.parent if path.is_file() else path
     config_file = _config_file(path)
     config = _read_config(config_file) if config_file else {}
-    values = {split_name(key): config[key] for key in config if is_split_name(key) and config[key]}
+    values = {split: value for key, value in config.items() if value and (split := _split_of(key, value))}
     notes: list[str] = []
     if config_file and values:
         named = config_file if path.is_file() else None
@@ -70,6 +70,15 @@ def find(path: Path) -> Splits:
     return {
         split: partial(_read, source, split, classes, shape, place, notes) for split, place in places.items()
     }
+
+
+def _split_of(key: str, value: Any) -> str:
+    """The split that a key of a file stands for: one of the usual, or one that :func:`write` has written."""
+    return split_name(key) if is_split_name(key) else key if value == _images_of(key) else ""
+
+
+def _images_of(split: str) -> str:
+    return f"images/{split}"
 
 
 def _config_file(path: Path) -> Path | None:
@@ -97,7 +106,7 @@ def write(sets: Sequence[AnnotatedSet], folder: Path, place: Place) -> Counter[s
             lost["regions to ignore (left out: they become background)"] += int(record.ignore.sum())
             lost.update(f"attribute '{key}'" for index in objects for key in record.attributes[index])
         names.count(lost, annotated)
-    splits = {annotated.split: f"images/{annotated.split}" for annotated in sets if annotated.split}
+    splits = {annotated.split: _images_of(annotated.split) for annotated in sets if annotated.split}
     config = {"names": dict(enumerate(sets[0].classes)), **splits}
     write_text(folder / "data.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return +lost
