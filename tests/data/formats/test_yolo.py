@@ -53,7 +53,20 @@ def test_folders_name_the_splits(tmp_path, make_split, images, labels, split):
 def test_roboflow_writes_a_folder_too_high(tmp_path, make_split):
     make_split(tmp_path / "train" / "images", tmp_path / "train" / "labels")
     (tmp_path / "data.yaml").write_text("train: ../train/images\nnames: [cat, dog]\n")
-    assert data.read(tmp_path).require_sound().records[0].file_name == "a.jpg"
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.records[0].file_name == "a.jpg" and len(annotated.notes) == 1
+
+
+@pytest.mark.parametrize("name", ["", "data.yaml"])
+def test_a_folder_beside_the_file_comes_before_one_above_and_is_told(tmp_path, make_split, name):
+    make_split(tmp_path / "set" / "train" / "images", tmp_path / "set" / "train" / "labels")
+    make_split(tmp_path / "train" / "images", tmp_path / "train" / "labels", "foreign")
+    (tmp_path / "set" / "data.yaml").write_text("train: ../train/images\nnames: [cat, dog]\n")
+    annotated = data.read(tmp_path / "set" / name).require_sound()
+    assert [record.file_name for record in annotated.records] == ["a.jpg"]
+    own, other = tmp_path / "set/train/images", tmp_path / "train/images"
+    told = f"'../train/images' is read as {own}; there is {other}, too: look which is meant"
+    assert annotated.notes[0].partition(": ")[2] == told
 
 
 def test_list_of_images(tmp_path, make_split):

@@ -54,13 +54,15 @@ def find(path: Path) -> Splits:
     notes: list[str] = []
     if config_file and values:
         named = config_file if path.is_file() else None
-        resolved = {split: _resolve(config_file, config, value, named) for split, value in values.items()}
+        resolved = {
+            split: _resolve(config_file, config, value, named, notes) for split, value in values.items()
+        }
         places = {split: found for split, found in resolved.items() if isinstance(found, list)}
         missing = {split: found for split, found in resolved.items() if isinstance(found, str)}
         if not places:
             what = next(iter(missing.values()))
             raise InputError(f"{config_file}: {what}; give folders relative to this file")
-        notes = [f"the split {split!r} is left out: {what}" for split, what in missing.items()]
+        notes += [f"the split {split!r} is left out: {what}" for split, what in missing.items()]
     elif config_file or path.is_dir():
         places = {split: [folder] for split, folder in _split_folders(root).items()}
     else:
@@ -152,26 +154,29 @@ def _has_boxes(text: Path) -> bool | None:
 
 
 def _resolve(
-    config_file: Path, config: Mapping[str, Any], value: Any, named: Path | None
+    config_file: Path, config: Mapping[str, Any], value: Any, named: Path | None, notes: list[str]
 ) -> list[Path] | str:
     """Turn what a file says of a split into folders and lists of images, or say what is not there.
 
     Roboflow writes ``../train/images`` and means ``train/images``; ``path`` often is a folder of the computer
-    the file was made on. So a place is looked for beside the file and above it, too, and without a leading
-    ``..``. Only a file that the user named may lead out of its folder.
+    the file was made on. So a place is looked for beside the file and above it, too, and first without a
+    leading ``..``. Only a file that the user named may lead out of its folder. ``notes`` takes which of two
+    places is read.
     """
     root = config_file.parent
     found = []
     for entry in value if isinstance(value, list) else [value]:
         name = str(entry).replace("\\", "/")
         bases = (root / Path(str(config.get("path") or "")).expanduser(), root, root.parent)
-        spellings = dict.fromkeys((name, re.sub(r"^(\.\./)+", "", name), name.removeprefix("data/")))
+        spellings = dict.fromkeys((re.sub(r"^(\.\./)+", "", name), name, name.removeprefix("data/")))
         places = [Path(os.path.abspath(base / one)) for base in bases for one in spellings]  # noqa: PTH100  links stay
-        there = [place for place in places if place.exists()]
+        there = [place for place in dict.fromkeys(places) if place.exists()]
         inside = [place for place in there if named or place.is_relative_to(os.path.abspath(root))]  # noqa: PTH100
         if not inside:
             return f"{entry!r} " + ("leaves the folder, which is refused" if there else "is not there")
         found.append(inside[0])
+        if name.startswith("..") and (others := [place for place in there if place != inside[0]]):
+            notes.append(f"{entry!r} is read as {inside[0]}; there is {others[0]}, too: look which is meant")
     return found
 
 
