@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from srtod import data
@@ -242,6 +244,54 @@ def test_texts_beside_images_and_in_labels_are_read_alike(tmp_path, make_split):
     make_split(tmp_path / "images", tmp_path / "images", "b")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     assert [len(record.boxes) for record in data.read(tmp_path).require_sound().records] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "split"),
+    [
+        ("images/a.jpg", "labels/a.TXT", ""),
+        ("images/train/IMG_1.JPG", "labels/train/img_1.txt", "train"),
+        ("images/\u00fc.jpg", "labels/u\u0308.txt", ""),
+        ("Images/a.jpg", "Labels/a.txt", ""),
+        ("Images/Train/a.jpg", "labels/train/A.txt", "train"),
+        ("Val/Images/a.jpg", "Val/Labels/a.txt", "val"),
+        ("IMG_1.JPG", "img_1.TXT", ""),
+    ],
+)
+def test_capitals_of_texts_and_folders_are_seen_through(tmp_path, make_image, image, text, split):
+    make_image(tmp_path / image, format="jpeg")
+    (tmp_path / text).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / text).write_text(LABEL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert data.splits(tmp_path) == (split,)
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.records[0].boxes.tolist() == [[28, 0, 36, 24]]
+    (tmp_path / "data.yaml").write_text(f"train: {Path(image).parent}\nnames: [cat, dog]\n")
+    assert len(data.read(tmp_path).require_sound().records[0].boxes) == 1
+    assert f"1 texts are found by other capitals, such as {tmp_path / text}" in annotated.notes[0]
+
+
+def test_a_text_is_that_of_the_image_of_its_own_name(tmp_path, make_split, make_image):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_image(tmp_path / "images" / "A.png")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    records = data.read(tmp_path).require_sound().records
+    assert {record.file_name: len(record.boxes) for record in records} == {"a.jpg": 1, "A.png": 0}
+
+
+@pytest.mark.parametrize("texts", [["labels/c.txt"], ["labels/B.txt", "images/B.TXT"]])
+def test_an_image_whose_text_may_be_one_that_is_not_read_is_left_out(tmp_path, make_split, make_image, texts):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_image(tmp_path / "images" / "b.jpg")
+    for text in texts:
+        (tmp_path / text).write_text(LABEL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["a.jpg"]
+    assert [record.file_name for record in annotated.left_out] == ["b.jpg"]
+    *unread, lost = map(str, annotated.faults)
+    assert len(unread) == len(texts) and all("its boxes are not read" in fault for fault in unread)
+    assert f"{tmp_path / 'labels' / 'b.txt'}, image 2: there is no such annotation file" in lost
 
 
 def test_a_flat_folder_of_labelimg(tmp_path, make_split):

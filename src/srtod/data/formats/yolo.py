@@ -4,14 +4,16 @@
 Where there is none, ``classes.txt`` or ``obj.names`` names the classes and the folders name the splits:
 ``images/train`` beside ``labels/train``, ``train/images`` beside ``train/labels``, ``images`` beside
 ``labels``, or texts beside their images. An image without a text file has no objects
-(https://docs.ultralytics.com/datasets/detect/). Of a polygon the enclosing box is taken; a sixth column is a
-score. Where ``kpt_shape`` says how many numbers of keypoints follow each box, there are no polygons.
+(https://docs.ultralytics.com/datasets/detect/), unless there are texts that no image has. Of a polygon the
+enclosing box is taken; a sixth column is a score. Where ``kpt_shape`` says how many numbers of keypoints
+follow each box, there are no polygons.
 """
 
 import glob
 import os
 import re
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,7 @@ from srtod.support.errors import InputError
 from srtod.support.files import write_text
 from srtod.support.yaml_text import parse_yaml
 
+_Held = dict[Path, defaultdict[str, list[Path]]]
 _CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _NAMES_FILES = (CLASSES_FILE, "obj.names", "*.names")
 _COLUMNS = 5
@@ -129,21 +132,28 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """Image folders by split, where the folders alone name the splits."""
-    pairs = [(folder.name, root / "images" / folder.name) for folder in files_like(root, "labels/*/")]
-    pairs += [(folder.parent.name, folder.parent / "images") for folder in files_like(root, "*/labels/")]
+    pairs = [
+        (images.name, images)
+        for labels in files_like(root, "labels/*/")
+        for images in files_like(root, f"images/{glob.escape(labels.name)}/")
+    ]
+    pairs += [
+        (labels.parent.name, images)
+        for labels in files_like(root, "*/labels/")
+        for images in files_like(labels.parent, "images/")
+    ]
     pairs += [(folder.name, folder) for folder in files_like(root, "*/") if _is_flat(folder)]
-    found = {
-        split_name(name): images for name, images in sorted(pairs) if split_name(name) and images.is_dir()
-    }
-    if not found and (root / "images").is_dir() and files_like(root / "labels", "**/*.txt"):
-        return {"": root / "images"}
+    found = {split_name(name): images for name, images in sorted(pairs) if split_name(name)}
+    if not found and (images := files_like(root, "images/")) and files_like(root, "labels/**/*.txt"):
+        return {"": images[-1]}
     return found or ({"": root} if _is_flat(root) else {})
 
 
 def _is_flat(folder: Path) -> bool:
     """Whether texts with boxes lie beside images of the same names."""
-    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() in IMAGES}
-    return any(text.stem in stems and _has_boxes(text) is not False for text in files_like(folder, "*.txt"))
+    stems = {_folded(path.stem) for path in folder.iterdir() if path.suffix.lower() in IMAGES}
+    texts = files_like(folder, "*.txt")
+    return any(_folded(text.stem) in stems and _has_boxes(text) is not False for text in texts)
 
 
 def _has_boxes(text: Path) -> bool | None:
@@ -231,28 +241,43 @@ def _read(
         builder.note(note)
     parse = partial(_parse, classes=builder.classes, keypoints=_keypoints(source, shape))
     root = source if source.is_dir() else source.parent
-    used: set[Path] = set()
-    images = (image for place in places for image in _images(builder, place, root))
+    images = [image for place in places for image in _images(builder, place, root)]
+    texts = _texts([image for _, image in images])
+    unread = _report_unread(builder, [place for place in places if place.is_dir()], set(texts.values()))
+    other = [(text, image) for image, text in texts.items() if text not in _texts_of(image)]
+    if other:
+        text, image = other[0]
+        builder.note(f"{len(other):,} texts are found by other capitals, such as {text} for {image.name!r}")
     for image_id, (file_name, image) in enumerate(images, start=1):
-        text = next((text for text in _texts_of(image) if text.is_file()), None)
-        used.update([text] if text else [])
-        builder.add_text(image_id, file_name, image, text, parse)
-    _report_unused(builder, [place for place in places if place.is_dir()], used)
+        text = texts.get(image)
+        if lost := unread and text is None:
+            what = "there is no such annotation file, and others have no image; an empty one says no objects"
+            builder.fault(what, file=next(_texts_of(image)), image_id=image_id)
+        builder.add_text(image_id, file_name, image, text, parse, lost=lost)
     return builder.build()
 
 
-def _report_unused(builder: SetBuilder, places: Sequence[Path], used: set[Path]) -> None:
-    """Complain of texts with boxes that no image of these folders has."""
-    folders = {text.parent for place in places for text in _texts_of(place / "x.txt")}
-    texts = {text for folder in folders if folder.is_dir() for text in files_like(folder, "**/*.txt")}
-    for text in sorted(texts - used):
-        if text.name not in _NAMES_FILES and _has_boxes(text):
-            near = (
-                path for place in (*places, text.parent) for path in place.glob(f"{glob.escape(text.stem)}.*")
-            )
-            others = [path.name for path in near if path.suffix.lower() not in (".txt", *IMAGES)]
-            seen = f" (there is {others[0]!r})" if others else ""
-            builder.fault(f"its boxes are not read: there is no image of that name{seen}", file=text)
+def _report_unread(builder: SetBuilder, places: Sequence[Path], read: set[Path]) -> bool:
+    """Complain of texts with boxes that no image of these folders has, and say whether there are any."""
+    held: _Held = {}
+    folders = {
+        folder
+        for place in places
+        for text in _texts_of(place / "x")
+        for folder in _folders(text.parent, held)
+    }
+    texts = {text for folder in folders for text in files_like(folder, "**/*.txt")}
+    unread = [
+        text for text in sorted(texts - read) if text.name.lower() not in _NAMES_FILES and _has_boxes(text)
+    ]
+    for text in unread:
+        near = (
+            path for place in (*places, text.parent) for path in place.glob(f"{glob.escape(text.stem)}.*")
+        )
+        others = [path.name for path in near if path.suffix.lower() not in (".txt", *IMAGES)]
+        seen = f" (there is {others[0]!r})" if others else ""
+        builder.fault(f"its boxes are not read: there is no image of that name{seen}", file=text)
+    return bool(unread)
 
 
 def _images(builder: SetBuilder, place: Path, root: Path) -> Iterator[tuple[str, Path]]:
@@ -269,13 +294,54 @@ def _images(builder: SetBuilder, place: Path, root: Path) -> Iterator[tuple[str,
     builder.note_names(finder)
 
 
+def _texts(images: Sequence[Path]) -> dict[Path, Path]:
+    """The text of each image that has one: by its own name, else the only free one by other capitals."""
+    held: _Held = {}
+    alike = {image: [text for one in _texts_of(image) for text in _alike(one, held)] for image in images}
+    own = {
+        image: found[0]
+        for image, texts in alike.items()
+        if (found := [text for text in _texts_of(image) if text in texts])
+    }
+    read = set(own.values())
+    free = {image: set(texts) - read for image, texts in alike.items() if image not in own}
+    return own | {image: texts.pop() for image, texts in free.items() if len(texts) == 1}
+
+
 def _texts_of(image: Path) -> Iterator[Path]:
     """Where the text of an image may lie: ``labels`` for the last folder called ``images``, or beside it."""
-    parts = list(image.with_suffix(".txt").parts)
-    if "images" in parts[:-1]:
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-        yield Path(*parts)
+    *folders, name = image.with_suffix(".txt").parts
+    for called in (folders, [folder.lower() for folder in folders]):
+        if "images" in called:
+            last = len(called) - 1 - called[::-1].index("images")
+            yield Path(*folders[:last], "labels", *folders[last + 1 :], name)
     yield image.with_suffix(".txt")
+
+
+def _alike(path: Path, held: _Held) -> list[Path]:
+    """What is there by a name, or by names that differ in capitals and Unicode forms alone.
+
+    ``held`` keeps what each folder holds, so that it is listed once.
+    """
+    found = []
+    for folder in _folders(path.parent, held):
+        if folder not in held:
+            held[folder] = defaultdict(list)
+            for entry in folder.glob("*"):
+                held[folder][_folded(entry.name)].append(entry)
+        found += held[folder][_folded(path.name)]
+    return found
+
+
+def _folders(path: Path, held: _Held) -> list[Path]:
+    """The folder of a name, or else those whose names differ in capitals alone."""
+    if path in held or path.is_dir():
+        return [path]
+    return [folder for folder in _alike(path, held) if folder.is_dir()]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _parse(line: str, size: tuple[int, int], classes: Sequence[str], keypoints: int) -> Mark:
@@ -290,21 +356,21 @@ def _parse(line: str, size: tuple[int, int], classes: Sequence[str], keypoints: 
     label = int(float(name)) if _is_label(name, len(classes)) else named
     unknown = f"unknown category {name}; there are {len(classes)} classes, counted from 0"
     attributes = {"score": to_number(values[_COLUMNS])} if len(values) == _COLUMNS + 1 else {}
-    box = _box(values[1:], size, keypoints)
+    box = _box(values, size, keypoints)
     return Mark(box, label, attributes=attributes, wrong="" if label >= 0 else unknown)
 
 
 def _box(values: Sequence[str], size: tuple[int, int], keypoints: int) -> tuple[float, float, float, float]:
-    """Read the words after the class: x1 y1 x2 y2 in pixels of an image of this width and height.
+    """Read what stands after the class: x1 y1 x2 y2 in pixels of an image of this width and height.
 
     Raises:
         ValueError: they give no place. The text says so, ready for a fault.
     """
-    numbers = [to_number(value) for value in values]
+    numbers = [to_number(value) for value in values[1:]]
     boxed = len(numbers) in (_COLUMNS - 1, _COLUMNS, _COLUMNS - 1 + keypoints)
     if not boxed and (keypoints or len(numbers) <= _COLUMNS or len(numbers) % 2):
-        found = f"has {len(numbers) + 1} columns where YOLO has {_COLUMNS + keypoints}"
-        raise ValueError(f"{found}: {' '.join(values)[:60]!r} after the class")
+        found = f"has {len(values)} columns where YOLO has {_COLUMNS + keypoints}"
+        raise ValueError(f"{found}: {' '.join(values)[:60]!r}")
     scored = len(numbers) == _COLUMNS + 1 and max(numbers[:_COLUMNS]) <= 1
     if not boxed and scored and numbers[-1] >= 1 and values[-1].isdecimal():
         raise ValueError(f"ends in the number of a track, {values[-1]}: keep only the class and the box")
