@@ -14,8 +14,9 @@ from PIL import Image
 
 from srtod import data
 from srtod.data import ANY_CLASS, AnnotatedSet, ImageRecord
-from srtod.data.conversion import convert
+from srtod.data.conversion import convert, write_sets
 from srtod.data.formats import WRITERS, coco
+from srtod.data.splitting import divide
 from srtod.support.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
@@ -232,6 +233,22 @@ def test_all_splits_and_image_files_to_the_byte(tmp_path):
     assert data.splits(tmp_path / "one") == ("val",)
 
 
+@pytest.mark.parametrize("to", WRITERS)
+def test_splits_keep_their_names(tmp_path, make_coco, to):
+    for split in ("fold_0", "fold_1"):
+        make_coco(tmp_path / "source", f"{split}.json")
+    convert(tmp_path / "source", tmp_path / "target", to)
+    assert data.splits(tmp_path / "target") == ("fold_0", "fold_1")
+
+
+@pytest.mark.parametrize("to", ["yolo", "voc"])
+def test_a_split_that_is_named_after_a_usual_one_is_not_that(tmp_path, make_coco, to):
+    whole = data.read(make_coco(tmp_path / "source"))
+    parts = divide(whole, {"my_train": 0.5, "val": 0.5})
+    write_sets(parts, tmp_path / "target", to, link=False, progress=False)
+    assert data.splits(tmp_path / "target") == ("my_train", "val")
+
+
 def test_names_that_would_clash_are_changed_and_counted(tmp_path, make_coco, make_image):
     make_coco(tmp_path / "source", images=("x/a.png", "x_a.png", "x/A.jpg"))
     for to in ("voc", "visdrone"):
@@ -242,6 +259,19 @@ def test_names_that_would_clash_are_changed_and_counted(tmp_path, make_coco, mak
     convert(tmp_path / "source", tmp_path / "coco", "coco")
     kept = [record.file_name for record in data.read(tmp_path / "coco").records]
     assert kept == ["x/a.png", "x_a.png", "x/A.jpg"]
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_folders_called_images_lose_no_object(tmp_path, make_coco, to):
+    names = ("images/a.png", "b.png", "day/Images/c.png", "images/b.png")
+    marks = [
+        {"id": number, "image_id": number, "category_id": 3, "bbox": [number, 1, 5, 5]}
+        for number in range(1, len(names) + 1)
+    ]
+    make_coco(tmp_path / "source", images=names, annotations=marks)
+    convert(tmp_path / "source", tmp_path / "target", to)
+    annotated = data.read(tmp_path / "target").require_sound()
+    assert sorted(record.boxes[:, 0].tolist() for record in annotated.records) == [[1], [2], [3], [4]]
 
 
 def test_links_share_the_file(tmp_path):

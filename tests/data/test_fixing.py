@@ -106,6 +106,23 @@ def test_the_layout_stays_where_it_holds_everything(tmp_path, make_coco, layout,
     assert counts(tmp_path / "copy") == counts(tmp_path / "set")
 
 
+@pytest.mark.parametrize(
+    ("text", "content", "name"),
+    [
+        ("b.txt", "0 50 40 10 10", "unusable-entry"),
+        ("c.txt", "0 0.5 0.4 0.1 0.1", "image-without-annotation"),
+    ],
+)
+def test_no_object_of_yolo_becomes_background(tmp_path, make_coco, text, content, name):
+    make_coco(tmp_path / "first", annotations=[SOUND])
+    convert(tmp_path / "first", tmp_path / "set", "yolo")
+    own = next((tmp_path / "set").rglob("b.txt"))
+    own.rename(own.with_name(text)).write_text(content)
+    fixed = fix(tmp_path / "set", tmp_path / "copy")
+    assert name in {change.name for change in fixed.changes}
+    assert [record.file_name for record in data.read(tmp_path / "copy").require_sound().records] == ["a.png"]
+
+
 def test_nothing_is_written_where_nothing_is_sound(tmp_path, make_coco):
     make_coco(tmp_path / "set", images=("a.png",), annotations=[SOUND])
     (tmp_path / "set" / "images" / "a.png").write_bytes(b"")

@@ -131,11 +131,12 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def files_like(folder: Path, *patterns: str) -> list[Path]:
-    """List what matches a pattern below a folder, sorted.
+    """List what matches a pattern below a folder in small or capital letters, sorted.
 
     Left out is what :func:`list_folder` leaves out, and what is neither file nor folder.
     """
-    found = {path for pattern in patterns for path in Path(folder).glob(pattern)}
+    either = (re.sub("[a-zA-Z]", lambda at: f"[{at[0].lower()}{at[0].upper()}]", one) for one in patterns)
+    found = {path for pattern in either for path in Path(folder).glob(pattern)}
     return sorted(path for path in found if not junk(path.relative_to(folder).parts) and not is_special(path))
 
 

@@ -54,6 +54,7 @@ def test_lists_are_splits_and_classes_are_those_of_all(make_voc):
     (lists / "train.txt").write_text("a\n")
     (lists / "val.txt").write_text("b\n")
     (lists / "cat_val.txt").write_text("b 1\n")
+    (lists / "dog_val.txt").write_text("b -1\n")
     assert data.splits(root) == ("train", "val")
     train = data.read(root, split="train")
     assert train.classes == ("cat", "dog")

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from srtod import data
@@ -53,7 +55,20 @@ def test_folders_name_the_splits(tmp_path, make_split, images, labels, split):
 def test_roboflow_writes_a_folder_too_high(tmp_path, make_split):
     make_split(tmp_path / "train" / "images", tmp_path / "train" / "labels")
     (tmp_path / "data.yaml").write_text("train: ../train/images\nnames: [cat, dog]\n")
-    assert data.read(tmp_path).require_sound().records[0].file_name == "a.jpg"
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.records[0].file_name == "a.jpg" and len(annotated.notes) == 1
+
+
+@pytest.mark.parametrize("name", ["", "data.yaml"])
+def test_a_folder_beside_the_file_comes_before_one_above_and_is_told(tmp_path, make_split, name):
+    make_split(tmp_path / "set" / "train" / "images", tmp_path / "set" / "train" / "labels")
+    make_split(tmp_path / "train" / "images", tmp_path / "train" / "labels", "foreign")
+    (tmp_path / "set" / "data.yaml").write_text("train: ../train/images\nnames: [cat, dog]\n")
+    annotated = data.read(tmp_path / "set" / name).require_sound()
+    assert [record.file_name for record in annotated.records] == ["a.jpg"]
+    own, other = tmp_path / "set/train/images", tmp_path / "train/images"
+    told = f"'../train/images' is read as {own}; there is {other}, too: look which is meant"
+    assert annotated.notes[0].partition(": ")[2] == told
 
 
 def test_list_of_images(tmp_path, make_split):
@@ -90,6 +105,10 @@ def test_image_without_text_has_no_objects(tmp_path, make_split, make_image):
         ("0 0.5 0.5 0 0.1", "has zero or negative size"),
         ("0 30 40 10 10", "lies outside the image"),
         ("0 0.9 0.5 0.4 0.1", "reaches out of the image"),
+        ("0 50 40 120 90", "lies outside the image: 50 is no fraction of its width or height"),
+        ("0 10 10 20 10 20 20", "lies outside the image: 10 is no fraction"),
+        ("0 0.5 0.5 0.1 0.1 0.9 7", "ends in the number of a track, 7: keep only the class and the box"),
+        ("0 0.5 0.5 0.1 0.1 0.9 1", "ends in the number of a track, 1"),
     ],
 )
 def test_bad_line(tmp_path, make_split, line, message):
@@ -113,6 +132,7 @@ def test_bad_line(tmp_path, make_split, line, message):
         ("train: images\nnames: {0: cat, 2: dog}\n", "data.yaml: 'names' must be a list"),
         ("train: pictures\nnames: [cat, dog]\n", "data.yaml: 'pictures' is not there"),
         ("train: /usr\nnames: [cat, dog]\n", "data.yaml: '/usr' leaves the folder, which is refused"),
+        ("kpt_shape: 17\nnames: [cat, dog]\n", "'kpt_shape' must be two whole numbers, such as [17, 3]"),
         ("train: images\n", "no class names (key 'names'); add classes.txt"),
     ],
 )
@@ -186,11 +206,92 @@ def test_lines_as_tools_write_them(tmp_path, make_split, line):
     assert record.boxes.tolist() == [pytest.approx([28.8, 19.2, 35.2, 28.8])]
 
 
+@pytest.mark.parametrize("line", ["0 50 40 120 90", "0 0.5 0.5 0.1 0.1 0.9 7", "0 0.5 0.4 0.1"])
+def test_an_object_without_a_place_costs_its_image(tmp_path, make_split, line):
+    make_split(tmp_path / "images", tmp_path / "labels", text=f"{LABEL}{line}\n")
+    make_split(tmp_path / "images", tmp_path / "labels", "b")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["b.jpg"]
+    assert [record.file_name for record in annotated.left_out] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "points", "wrong"),
+    [
+        ("[4, 2]", " 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9", "has 11 columns where YOLO has 13"),
+        ("[2, 3]", " 0.1 0.1 2 0.9 0.1 2", "has 9 columns where YOLO has 11"),
+    ],
+)
+def test_keypoints_are_not_read_and_widen_no_box(tmp_path, make_split, shape, points, wrong):
+    make_split(tmp_path / "images", tmp_path / "labels", text=LABEL.strip() + points)
+    (tmp_path / "data.yaml").write_text(f"train: images\nkpt_shape: {shape}\nnames: [cat, dog]\n")
+    (record,) = data.read(tmp_path).require_sound().records
+    assert record.boxes.tolist() == [[28, 0, 36, 24]] and record.attributes == ({},)
+    make_split(tmp_path / "images", tmp_path / "labels", text=LABEL.strip() + points[:-8])
+    assert wrong in data.read(tmp_path).faults[0].what
+
+
+def test_a_number_that_is_a_class_is_not_the_name_of_another(tmp_path, make_split):
+    text = "".join(f"{number} 0.5 0.{number % 9 + 2} 0.1 0.1\n" for number in (0, 1, 2, 10))
+    make_split(tmp_path / "images", tmp_path / "labels", text=text)
+    (tmp_path / "classes.txt").write_text("1\n2\n10\n")
+    assert data.read(tmp_path).require_sound().records[0].labels.tolist() == [0, 1, 2, 2]
+
+
 def test_texts_beside_images_and_in_labels_are_read_alike(tmp_path, make_split):
     make_split(tmp_path / "images", tmp_path / "labels")
     make_split(tmp_path / "images", tmp_path / "images", "b")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     assert [len(record.boxes) for record in data.read(tmp_path).require_sound().records] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "split"),
+    [
+        ("images/a.jpg", "labels/a.TXT", ""),
+        ("images/train/IMG_1.JPG", "labels/train/img_1.txt", "train"),
+        ("images/\u00fc.jpg", "labels/u\u0308.txt", ""),
+        ("Images/a.jpg", "Labels/a.txt", ""),
+        ("Images/Train/a.jpg", "labels/train/A.txt", "train"),
+        ("Val/Images/a.jpg", "Val/Labels/a.txt", "val"),
+        ("IMG_1.JPG", "img_1.TXT", ""),
+    ],
+)
+def test_capitals_of_texts_and_folders_are_seen_through(tmp_path, make_image, image, text, split):
+    make_image(tmp_path / image, format="jpeg")
+    (tmp_path / text).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / text).write_text(LABEL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert data.splits(tmp_path) == (split,)
+    annotated = data.read(tmp_path).require_sound()
+    assert annotated.records[0].boxes.tolist() == [[28, 0, 36, 24]]
+    (tmp_path / "data.yaml").write_text(f"train: {Path(image).parent}\nnames: [cat, dog]\n")
+    assert len(data.read(tmp_path).require_sound().records[0].boxes) == 1
+    assert f"1 texts are found by other capitals, such as {tmp_path / text}" in annotated.notes[0]
+
+
+def test_a_text_is_that_of_the_image_of_its_own_name(tmp_path, make_split, make_image):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_image(tmp_path / "images" / "A.png")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    records = data.read(tmp_path).require_sound().records
+    assert {record.file_name: len(record.boxes) for record in records} == {"a.jpg": 1, "A.png": 0}
+
+
+@pytest.mark.parametrize("texts", [["labels/c.txt"], ["labels/B.txt", "images/B.TXT"]])
+def test_an_image_whose_text_may_be_one_that_is_not_read_is_left_out(tmp_path, make_split, make_image, texts):
+    make_split(tmp_path / "images", tmp_path / "labels")
+    make_image(tmp_path / "images" / "b.jpg")
+    for text in texts:
+        (tmp_path / text).write_text(LABEL)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    annotated = data.read(tmp_path)
+    assert [record.file_name for record in annotated.records] == ["a.jpg"]
+    assert [record.file_name for record in annotated.left_out] == ["b.jpg"]
+    *unread, lost = map(str, annotated.faults)
+    assert len(unread) == len(texts) and all("its boxes are not read" in fault for fault in unread)
+    assert f"{tmp_path / 'labels' / 'b.txt'}, image 2: there is no such annotation file" in lost
 
 
 def test_a_flat_folder_of_labelimg(tmp_path, make_split):

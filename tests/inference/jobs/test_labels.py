@@ -19,7 +19,7 @@ def asked(layout):
 
 @pytest.fixture
 def images(tmp_path, write_image):
-    write_image(tmp_path / "in" / "day" / "a.jpg", width=64)
+    write_image(tmp_path / "in" / "images" / "a.jpg", width=64)
     write_image(tmp_path / "in" / "night" / "b.jpg", width=80, seed=1)
     return collect_images([tmp_path / "in"])
 

@@ -169,6 +169,7 @@ class SetBuilder:
         *,
         file: Path | None,
         size: tuple[int, int] | None = None,
+        lost: bool = False,
     ) -> None:
         """Add an image of a layout that does not number annotations: they are counted from 1.
 
@@ -180,13 +181,14 @@ class SetBuilder:
             parse: reads an item, given the image's width and height; raises ValueError saying what is wrong.
             file: where the items stand.
             size: width and height in pixels; ``None`` reads them from the header of the image.
+            lost: as in :meth:`add`.
         """
         try:
             size = size or image_size(path)
         except InputError as error:
             self.reject(error, image_id)
             return
-        marks, lost = [], False
+        marks = []
         for where, item in items:
             self._annotation_id += 1
             try:
@@ -203,6 +205,8 @@ class SetBuilder:
         path: Path,
         text: Path | None,
         parse: Callable[[str, tuple[int, int]], Mark],
+        *,
+        lost: bool = False,
     ) -> None:
         """Add an image with a text file, a line a box, or without one; see :meth:`add_items`."""
         try:
@@ -212,7 +216,7 @@ class SetBuilder:
             return
         told = [(f"line {number}", line) for number, line in enumerate(lines, start=1)]
         items = [(where, line) for where, line in told if line.partition("#")[0].strip()]
-        self.add_items(image_id, file_name, path, items, parse, file=text)
+        self.add_items(image_id, file_name, path, items, parse, file=text, lost=lost)
 
     def build(self) -> AnnotatedSet:
         """Return the split; one without images or annotations has that as a fault."""

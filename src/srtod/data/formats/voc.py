@@ -44,8 +44,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 def find(path: Path) -> Splits:
     """Find the splits at ``path``, the folder above ``Annotations`` or that of the files."""
     if (found := _place(path)) is not None:
-        # Lists of one class ("car_train.txt") have a second column.
-        lists = [file for file in files_like(path / "ImageSets" / "Main", "*.txt") if "_" not in file.stem]
+        lists = [file for file in files_like(path / "ImageSets" / "Main", "*.txt") if not _of_a_class(file)]
         names = {file.stem: file for file in lists} or {split_name(path.name) if found == path else "": None}
         return {split: partial(_read, path, [found], split, file) for split, file in names.items()}
     folders = {
@@ -56,6 +55,13 @@ def find(path: Path) -> Splits:
     return {
         split: partial(_read, folders[split], [place, *both], split, None) for split, place in places.items()
     }
+
+
+def _of_a_class(file: Path) -> bool:
+    """Whether a list such as ``car_train.txt`` says of each image if one class is in it: 1, 0 or -1."""
+    return "_" in file.stem and all(
+        line.split()[1:] in (["1"], ["0"], ["-1"]) for line in read_lines(file) if line.strip()
+    )
 
 
 def _place(folder: Path) -> Path | None:

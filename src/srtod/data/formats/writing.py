@@ -19,19 +19,22 @@ class NameGiver:
     Args:
         by_stem: names must differ without their endings too, because annotation files are named after them.
         flat: sub-folders become part of the name.
+        without: sub-folders of this name (in small letters) are left out of it.
     """
 
-    def __init__(self, *, by_stem: bool = True, flat: bool = False) -> None:
+    def __init__(self, *, by_stem: bool = True, flat: bool = False, without: str = "") -> None:
         self.renamed = 0  # files since the last count
         self._by_stem = by_stem
-        self._flat = flat
+        self._separator = "_" if flat else "/"
+        self._without = without
         self._given: dict[Path, str] = {}
         self._used: set[str] = set()
 
     def name(self, record: ImageRecord, split: str) -> str:
         """Return the name for a record's file; the same file gets the same name again."""
         if record.path not in self._given:
-            own = record.file_name.replace("/", "_") if self._flat else record.file_name
+            *folders, base = record.file_name.split("/")
+            own = self._separator.join([one for one in folders if one.lower() != self._without] + [base])
             path = PurePosixPath(own)
             wider = (
                 f"{path.stem}_{split}{path.suffix}",
