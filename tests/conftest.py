@@ -4,11 +4,17 @@ Test processes share the cores, so each computes with one thread; sums do not de
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
+with suppress(ImportError):  # tools/gpu.sh goes without
+    from hypothesis import settings
+
+    settings.register_profile("shared cores", deadline=None)  # an example may wait for its turn
+    settings.load_profile("shared cores")
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 

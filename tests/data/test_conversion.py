@@ -95,7 +95,7 @@ def assert_same(before: list, after: list, tolerance: float, *, without_regions:
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(WRITERS, 2)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(one=marks(), two=marks())
 def test_every_pair_and_back(first, second, one, two):
     anchor = ((3.0, 4.0, 9.0, 8.0), 0, False)  # a set without any box is refused
@@ -111,7 +111,7 @@ def test_every_pair_and_back(first, second, one, two):
         assert_same(before, content(root / "c"), tolerance, without_regions="yolo" in (first, second))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(found=marks())
 def test_visdrone_rounds_to_the_nearest_pixel(found):
     wide = [mark for mark in found if min(mark[0][2] - mark[0][0], mark[0][3] - mark[0][1]) > 1]

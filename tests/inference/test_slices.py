@@ -89,7 +89,7 @@ def scenes(draw, largest):
     return (width, height), boxes
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(scenes(largest=16), st.sampled_from([0.0, 0.3]), st.sampled_from([1, 3]))
 def test_scenes_of_objects_smaller_than_the_overlap(found, sees_all, scene, slip, batch_size):
     size, boxes = scene

@@ -90,7 +90,7 @@ result = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(annotations=st.lists(annotation, max_size=12), results=st.lists(result, min_size=1, max_size=25))
 def test_boxes_on_a_grid(benchmark, annotations, results):
     truth = {

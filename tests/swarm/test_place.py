@@ -25,7 +25,7 @@ def dark_square(side: int = 40) -> np.ndarray:
     return drawing
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 60),
     width=st.integers(1, 60),

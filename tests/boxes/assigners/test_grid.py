@@ -148,7 +148,7 @@ coordinates = st.floats(-50, 300, width=32) | st.integers(-10, 60).map(lambda ce
 lengths = st.sampled_from([0.0, 1e-3, 1.0, 8.0, 16.0, 1e4]) | st.floats(0, 64, width=32)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(CASES)),
     st.sampled_from(sorted(GENERATORS)),

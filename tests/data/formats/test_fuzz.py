@@ -175,7 +175,7 @@ arguments = given(
     at=st.floats(0, 1),
     token=TOKENS,
 )
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

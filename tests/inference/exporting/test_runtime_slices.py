@@ -33,7 +33,7 @@ def scene(chance, size, windows, count, largest):
         yield boxes[shown].astype(np.float32), scores.astype(np.float32), labels[shown]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1), lengths, lengths, sides, overlaps, st.integers(0, 60), st.integers(3, 300))
 def test_what_windows_show_is_merged_as_by_srtod(seed, width, height, side, overlap, count, largest):
     size, chance = (width, height), np.random.default_rng(seed)
