@@ -165,11 +165,11 @@ def images_of(source: object) -> Sequence[ImageFile | GivenImage]:
     if not isinstance(source, list | tuple):
         return [GivenImage.of(source)]
     if all(isinstance(item, str | Path) for item in source):
-        found = collect_images(source)
-        if len(set(map(str, source))) == len(source):
-            return found
-        known = {image.path: image for image in found}
-        images = [known[place] for item in source for place in search([item]).images]
+        known = {image.path: image for image in collect_images(source)}
+        named = [known.get(_absolute(Path(item))) for item in source]
+        images = [image for image in named if image is not None]
+        if len(images) < len(named):  # a folder, a pattern, an address
+            return list(known.values())
         return [replace(image, image_id=number) for number, image in enumerate(images, start=1)]
     images: list[ImageFile | GivenImage] = []
     for number, item in enumerate(source, start=1):
