@@ -92,9 +92,9 @@ def test_what_a_killed_process_was_writing_goes(tiny_recipe, tmp_path):
     prepare_output(tmp_path, tiny_recipe(), resume=False)
     for name in (
         ".state.0123abc1.pt",
-        ".last.x2.safetensors",
-        ".best.x3.safetensors",
-        ".config.x4.yaml",
+        ".last.0123abc2.safetensors",
+        ".best.0123abc3",
+        ".config.0123abc4.yaml",
         ".mine",
     ):
         (tmp_path / name).touch()

@@ -117,7 +117,7 @@ class RCNNConfig(FPNTwoStageConfig):
         if given:
             out = " ".join(f"--set model.{name}=null" for name in given)
             raise ValueError(
-                f"{self.system}: {', '.join(given)}: not for receptive-field anchors, which have no scales "
+                f"{self.system}: {given[0]} is not for receptive-field anchors, which have no scales "
                 f"(but rfla.fraction, rfla.fields) and an assignment of their own; leave it out ({out})"
             )
         return self
