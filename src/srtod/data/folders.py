@@ -125,6 +125,12 @@ def list_folder(folder: Path) -> Listing:
     return listing
 
 
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Return a sort key that counts numbers as numbers: ``2.jpg`` before ``10.jpg``."""
+    parts = re.split(r"(\d+)", path.as_posix().casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the image files under ``folder`` and its sub-folders, in the order of their names."""
     return list_folder(folder).images

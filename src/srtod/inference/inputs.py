@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,16 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from srtod.data import read
-from srtod.data.folders import IMAGES, VIDEOS, Listing, beginning, kind_of, kind_of_content, list_folder
+from srtod.data.folders import (
+    IMAGES,
+    VIDEOS,
+    Listing,
+    beginning,
+    kind_of,
+    kind_of_content,
+    list_folder,
+    natural_key,
+)
 from srtod.data.images import is_deep, open_pixels, read_image, to_rgb
 from srtod.data.pixels import LoadedPixels, Pixels
 from srtod.data.records import AnnotatedSet, ImageRecord, told
@@ -330,12 +338,6 @@ def ids_of_classes(classes: Sequence[str], annotated: AnnotatedSet) -> list[int]
     own = {name: annotated.category_id_of(label) for label, name in enumerate(annotated.classes)}
     above = max(own.values(), default=0) + 1
     return [own.get(name, above + label) for label, name in enumerate(classes)]
-
-
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Return a sort key that counts numbers as numbers: ``2.jpg`` before ``10.jpg``."""
-    parts = re.split(r"(\d+)", path.as_posix().casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _listing(path: Path) -> Listing:

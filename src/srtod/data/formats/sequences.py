@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from srtod.data.folders import files_like, image_files
+from srtod.data.folders import files_like, image_files, natural_key
 from srtod.data.formats import visdrone
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import Splits, name_splits, read_lines, split_name, to_number
@@ -53,7 +53,7 @@ def _read(folder: Path, split: str) -> AnnotatedSet:
         for number, line in enumerate(read_lines(text), start=1):
             if line.strip():
                 lines[line.split(",")[0].strip().lstrip("0") or "0"].append((f"line {number}", line))
-        images = sorted(image_files(frames), key=_in_order)
+        images = sorted(image_files(frames), key=natural_key)
         for frame, image in zip(_numbers(images, set(lines)), images, strict=True):
             image_id += 1
             name = image.relative_to(folder).as_posix()
@@ -73,11 +73,6 @@ def _numbers(images: Sequence[Path], said: set[str]) -> list[str]:
     from_zero = called == [str(number) for number in range(len(images))]
     may_count = from_zero or not all(image.stem.isdecimal() for image in images)
     return counted if may_count and said <= set(counted) and not said <= set(called) else called
-
-
-def _in_order(image: Path) -> list[str | int]:
-    """What sorts images by the numbers in their names, whether or not these have zeros in front."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", image.as_posix())]
 
 
 def _visdrone_mark(line: str, size: tuple[int, int]) -> Mark:
