@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import OneGpu, Overwrite, Precision, parse_size
+from srtod.cli import options as opt
 
 
 def benchmark(
@@ -19,8 +19,8 @@ def benchmark(
         typer.Option("--batch-size", "--batch", help="Images that go through the network together.", min=1),
     ] = 1,
     backbone: Annotated[str, typer.Option(help="timm backbone.")] = "resnet50",
-    device: OneGpu = "auto",
-    precision: Precision = "fp32",
+    device: opt.OneGpu = "auto",
+    precision: opt.Precision = "fp32",
     fuse: Annotated[bool, typer.Option(help="Fold BatchNorm into convolutions.")] = True,
     channels_last: Annotated[
         bool | None, typer.Option(help="Channels of a cell together in memory; default: where it is faster.")
@@ -28,7 +28,7 @@ def benchmark(
     compiled: Annotated[bool, typer.Option("--compile", help="Compile pyramid and reconstruction.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's choice.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table as JSON, too.", metavar="FILE")] = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """What each system costs plain, with the paper's head and with the lite head, in one run.
 
@@ -48,7 +48,7 @@ def benchmark(
     require_precision(precision, chosen)
     kind = chosen.type
     setting = Setting(
-        *parse_size(size),
+        *opt.parse_size(size),
         runs=runs,
         batch=batch_size,
         device=kind,

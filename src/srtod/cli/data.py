@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srtod.assets import SHIPPED
+from srtod.cli import options as opt
 from srtod.cli.inspect import inspect
-from srtod.cli.options import (
-    BatchSize,
-    Device,
-    FinderWeights,
-    HeldOutSplit,
-    Layout,
-    OneSplit,
-    Precision,
-    SkipBad,
-    TrustWeights,
-)
 from srtod.cli.synthesize import synthesize
 from srtod.defaults import LabelLayout
 from srtod.support.errors import InputError
@@ -44,10 +34,10 @@ def convert(
     target: Target,
     *,
     to: Annotated[LabelLayout, typer.Option(help="Layout to write.", show_default=False)],
-    format: Layout = None,
-    split: OneSplit = None,
+    format: opt.Layout = None,
+    split: opt.OneSplit = None,
     link: Link = False,
-    skip_bad: SkipBad = False,
+    skip_bad: opt.SkipBad = False,
 ) -> None:
     """Write a data set in another layout, whole or not at all, and list what that layout cannot hold."""
     from srtod.data.conversion import convert as convert_set
@@ -69,8 +59,8 @@ def fix(
         LabelLayout | None,
         typer.Option(help="Layout to write; else that of the source where it holds everything, or coco."),
     ] = None,
-    format: Layout = None,
-    split: OneSplit = None,
+    format: opt.Layout = None,
+    split: opt.OneSplit = None,
     link: Link = False,
 ) -> None:
     """Write a sound copy of a data set, and list every change in its changes.json.
@@ -117,12 +107,12 @@ def split_set(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the splits; same seed, same splits.")] = 0,
     to: Annotated[LabelLayout, typer.Option(help="Layout to write.")] = "coco",
-    format: Layout = None,
+    format: opt.Layout = None,
     split: Annotated[
         str | None, typer.Option(help="Divide this split of the source.", show_default=False)
     ] = None,
     link: Link = False,
-    skip_bad: SkipBad = False,
+    skip_bad: opt.SkipBad = False,
 ) -> None:
     """Divide a data set into splits by share, with groups kept whole and classes balanced."""
     from srtod.data import read
@@ -146,15 +136,15 @@ def audit(
     source: Source,
     target: Target,
     *,
-    weights: FinderWeights = SHIPPED,
-    trust_weights: TrustWeights = False,
-    split: HeldOutSplit = None,
-    format: Layout = None,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    batch_size: BatchSize = 1,
+    weights: opt.FinderWeights = SHIPPED,
+    trust_weights: opt.TrustWeights = False,
+    split: opt.HeldOutSplit = None,
+    format: opt.Layout = None,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    batch_size: opt.BatchSize = 1,
     least: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which on to doubt.")] = 0.3,
-    skip_bad: SkipBad = False,
+    skip_bad: opt.SkipBad = False,
 ) -> None:
     """Rank labels that are likely missing, of a wrong class or out of place: those that weights contradict.
 

@@ -8,31 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import (
-    BatchSize,
-    Device,
-    FinderWeights,
-    Flips,
-    Focus,
-    FocusBy,
-    FullImage,
-    HeldOutSplit,
-    Layout,
-    Merge,
-    MergeClasses,
-    Overlap,
-    Overwrite,
-    Precision,
-    Scales,
-    SkipBad,
-    Slice,
-    StretchOption,
-    TrustWeights,
-    Zoom,
-    given_options,
-    slicing_of,
-    views_of,
-)
+from srtod.cli import options as opt
 from srtod.defaults import DETECTIONS_PER_IMAGE
 from srtod.support.errors import InputError
 
@@ -81,25 +57,25 @@ def evaluate(
     context: typer.Context,
     data: Data = None,
     *,
-    weights: FinderWeights = SHIPPED,
-    trust_weights: TrustWeights = False,
-    split: HeldOutSplit = None,
-    format: Layout = None,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    stretch: StretchOption = None,
-    batch_size: BatchSize = 1,
-    slice: Slice = None,
-    overlap: Overlap = None,
-    full_image: FullImage = False,
-    merge: Merge = None,
-    merge_classes: MergeClasses = False,
-    focus: Focus = None,
-    focus_by: FocusBy = None,
-    zoom: Zoom = None,
-    scales: Scales = "1",
-    flips: Flips = False,
-    skip_bad: SkipBad = False,
+    weights: opt.FinderWeights = SHIPPED,
+    trust_weights: opt.TrustWeights = False,
+    split: opt.HeldOutSplit = None,
+    format: opt.Layout = None,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
+    batch_size: opt.BatchSize = 1,
+    slice: opt.Slice = None,
+    overlap: opt.Overlap = None,
+    full_image: opt.FullImage = False,
+    merge: opt.Merge = None,
+    merge_classes: opt.MergeClasses = False,
+    focus: opt.Focus = None,
+    focus_by: opt.FocusBy = None,
+    zoom: opt.Zoom = None,
+    scales: opt.Scales = "1",
+    flips: opt.Flips = False,
+    skip_bad: opt.SkipBad = False,
     save_detections: SaveDetections = None,
     annotations: TruthFile = None,
     detections: ResultsFile = None,
@@ -108,7 +84,7 @@ def evaluate(
     report: Report = None,
     against: Against = None,
     calibrate: Calibrate = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Print AI-TOD metrics, of weights on a data set or of two files.
 
@@ -167,7 +143,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     from srtod.inference.operating import operating_point
 
     asked = context.params
-    views = views_of(asked["scales"], flips=asked["flips"])
+    views = opt.views_of(asked["scales"], flips=asked["flips"])
     if asked["calibrate"] is not None:
         if len(members_of(asked["weights"])) > 1:
             raise InputError("--calibrate writes scores into one file of weights, and not into several")
@@ -176,7 +152,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
             raise InputError(
                 "--calibrate writes scores of one view into the weights; leave --scales and --flips out"
             )
-    slicing = slicing_of(given_options(context))
+    slicing = opt.slicing_of(opt.given_options(context))
     loaded = load_finder(
         asked["weights"],
         device=asked["device"],
@@ -235,7 +211,7 @@ def _print(tables: "Iterable[Table]") -> None:
 def _refuse_options_of_weights(context: typer.Context) -> None:
     of_files = {"annotations", "detections", "detections_per_image", "json", "overwrite", "skip_bad"}
     of_files |= {"report", "against"}
-    given = [name for name in given_options(context) if name not in of_files]
+    given = [name for name in opt.given_options(context) if name not in of_files]
     if given:
         option = "DATA" if given[0] == "data" else f"--{given[0].replace('_', '-')}"
         raise InputError(

@@ -6,16 +6,7 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import (
-    Annotations,
-    AnnotationsSplit,
-    Device,
-    MapWeights,
-    PictureScore,
-    Precision,
-    SkipBad,
-    StretchOption,
-)
+from srtod.cli import options as opt
 from srtod.defaults import PICTURE_SCORE
 from srtod.support.errors import InputError
 
@@ -23,15 +14,15 @@ from srtod.support.errors import InputError
 def explain(
     image: Annotated[str, typer.Argument(help="The image.", metavar="IMAGE")],
     *,
-    weights: MapWeights = SHIPPED,
+    weights: opt.MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="New folder for explain.png, the maps and maps.npz.")],
-    annotations: Annotations = None,
-    split: AnnotationsSplit = None,
-    skip_bad: SkipBad = False,
-    picture_score: PictureScore = PICTURE_SCORE,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    stretch: StretchOption = None,
+    annotations: opt.Annotations = None,
+    split: opt.AnnotationsSplit = None,
+    skip_bad: opt.SkipBad = False,
+    picture_score: opt.PictureScore = PICTURE_SCORE,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
 ) -> None:
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
     from srtod.data.depth import parse_stretch

@@ -6,16 +6,16 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Overwrite, ScoreThreshold, Weights
+from srtod.cli import options as opt
 from srtod.defaults import ExportFormat, ExportPrecision
 
 
 def export(
     *,
-    weights: Weights = SHIPPED,
+    weights: opt.Weights = SHIPPED,
     format: Annotated[ExportFormat, typer.Option(help="For which runtime.")],
     output: Annotated[Path, typer.Option(help="File to write: .onnx, .xml (and .bin), or .pt2.")],
-    score_threshold: ScoreThreshold = None,
+    score_threshold: opt.ScoreThreshold = None,
     precision: Annotated[
         ExportPrecision, typer.Option(help="Of most layers; fp16 and int8 with --format onnx.")
     ] = "fp32",
@@ -28,7 +28,7 @@ def export(
     most_loss: Annotated[
         float | None, typer.Option(min=0, help="Refuse to lose more points of AP (of 100) there.")
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Write a detector into a file for ONNX Runtime, OpenVINO or PyTorch, choice of detections included."""
     from rich.console import Console

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srtod.cli import options as opt
 from srtod.cli.advice import print_advice
-from srtod.cli.options import Layout, OneSplit, Overwrite
 from srtod.support.errors import shown
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def inspect(
     data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", show_default=False)],
     *,
-    format: Layout = None,
-    split: OneSplit = None,
+    format: opt.Layout = None,
+    split: opt.OneSplit = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
     ] = None,
@@ -43,7 +43,7 @@ def inspect(
         Path | None,
         typer.Option(help="Write numbers, findings and all faults there.", show_default=False),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Print statistics and findings of a data set and what to do, and draw a picture sheet of it.
 

@@ -29,7 +29,7 @@ from srtod.cli import (
     train,
     visibility,
 )
-from srtod.cli.options import RecipeCommand
+from srtod.cli import options as opt
 from srtod.support.errors import InputError, SrtodError, first_line, shown
 from srtod.support.signals import EndingSignals
 
@@ -49,7 +49,7 @@ app = typer.Typer(
 app.command()(quickstart.quickstart)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipes")
-app.command(cls=RecipeCommand)(train.train)
+app.command(cls=opt.RecipeCommand)(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(explain.explain)

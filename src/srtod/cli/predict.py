@@ -6,32 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import (
-    Annotations,
-    AnnotationsSplit,
-    BatchSize,
-    Device,
-    FinderWeights,
-    Flips,
-    Focus,
-    FocusBy,
-    FullImage,
-    Merge,
-    MergeClasses,
-    Overlap,
-    PictureScore,
-    Precision,
-    Scales,
-    ScoreThreshold,
-    SkipBad,
-    Slice,
-    StretchOption,
-    TrustWeights,
-    Zoom,
-    given_options,
-    slicing_of,
-    views_of,
-)
+from srtod.cli import options as opt
 from srtod.defaults import PICTURE_SCORE, SHARD_SIZE, LabelLayout
 
 if TYPE_CHECKING:
@@ -60,30 +35,30 @@ def predict(
     context: typer.Context,
     inputs: Inputs,
     *,
-    weights: FinderWeights = SHIPPED,
-    trust_weights: TrustWeights = False,
+    weights: opt.FinderWeights = SHIPPED,
+    trust_weights: opt.TrustWeights = False,
     output: Output = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what the same command began and did not finish.")
     ] = False,
-    annotations: Annotations = None,
-    split: AnnotationsSplit = None,
-    score_threshold: ScoreThreshold = None,
-    picture_score: PictureScore = PICTURE_SCORE,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    stretch: StretchOption = None,
-    batch_size: BatchSize = 1,
-    slice: Slice = None,
-    overlap: Overlap = None,
-    full_image: FullImage = False,
-    merge: Merge = None,
-    merge_classes: MergeClasses = False,
-    focus: Focus = None,
-    focus_by: FocusBy = None,
-    zoom: Zoom = None,
-    scales: Scales = "1",
-    flips: Flips = False,
+    annotations: opt.Annotations = None,
+    split: opt.AnnotationsSplit = None,
+    score_threshold: opt.ScoreThreshold = None,
+    picture_score: opt.PictureScore = PICTURE_SCORE,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
+    batch_size: opt.BatchSize = 1,
+    slice: opt.Slice = None,
+    overlap: opt.Overlap = None,
+    full_image: opt.FullImage = False,
+    merge: opt.Merge = None,
+    merge_classes: opt.MergeClasses = False,
+    focus: opt.Focus = None,
+    focus_by: opt.FocusBy = None,
+    zoom: opt.Zoom = None,
+    scales: opt.Scales = "1",
+    flips: opt.Flips = False,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at each EVERY-th frame.")] = 1,
     track: Annotated[bool, typer.Option("--track", help="Number the objects of a video.")] = False,
     pictures: Annotated[
@@ -98,19 +73,19 @@ def predict(
     ] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of --engine ray.")] = 1,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard of --engine ray.")] = SHARD_SIZE,
-    skip_bad: SkipBad = False,
+    skip_bad: opt.SkipBad = False,
 ) -> None:
     """Find objects in images (COCO results, annotated pictures) or videos (a line of JSON a frame)."""
     from srtod.data.depth import parse_stretch
     from srtod.inference.jobs import VIDEOS, JobOptions, run_job
     from srtod.support.files import next_free
 
-    given = given_options(context)
-    slicing = slicing_of(given)
+    given = opt.given_options(context)
+    slicing = opt.slicing_of(given)
     about_job = {name: value for name, value in given.items() if name in JobOptions.model_fields}
     if stretch is not None:
         about_job["stretch"] = parse_stretch(stretch)
-    options = JobOptions.of(**about_job, slicing=slicing, views=views_of(scales, flips=flips))
+    options = JobOptions.of(**about_job, slicing=slicing, views=opt.views_of(scales, flips=flips))
     folder = output or next_free(OUTPUT, taken=resume)
     done = run_job(
         inputs, folder, options, weights=weights, trust_weights=trust_weights, in_shards=engine == "ray"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import OneGpu, Settings
+from srtod.cli import options as opt
 
 
 def quickstart(
@@ -13,8 +13,8 @@ def quickstart(
         "quickstart"
     ),
     seed: Annotated[int, typer.Option(help="Of the scenes and the training.", min=0)] = 0,
-    device: OneGpu = "auto",
-    set_: Settings = None,
+    device: opt.OneGpu = "auto",
+    set_: opt.Settings = None,
 ) -> None:
     """Make scenes, train a small detector, evaluate it and write report.html; minutes on two cores."""
     from rich.console import Console

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from srtod.cli.options import Settings
+from srtod.cli import options as opt
 
 
 class NamesAsCommands(TyperGroup):
@@ -46,7 +46,7 @@ def recipes(context: typer.Context) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A shipped recipe or a YAML file.")],
-    set_: Settings = None,
+    set_: opt.Settings = None,
 ) -> None:
     """Show a recipe with every key, the defaults included."""
     from srtod.recipes import load_recipe, recipe_text

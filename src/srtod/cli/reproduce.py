@@ -8,20 +8,7 @@ import typer
 
 from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import (
-    Annotations,
-    AnnotationsSplit,
-    Device,
-    HeldOutSplit,
-    Layout,
-    MapWeights,
-    OneGpu,
-    Overwrite,
-    PictureScore,
-    Precision,
-    Settings,
-    SkipBad,
-)
+from srtod.cli import options as opt
 
 if TYPE_CHECKING:
     from srtod.reproduce.plan import Options
@@ -99,11 +86,11 @@ def _table(
         typer.Option("--matched", help="Base rows take all settings of the rows with SR-TOD but SR-TOD."),
     ] = False,
     scale: Scale = None,
-    set_: Settings = None,
-    split: HeldOutSplit = None,
-    format: Layout = None,
-    skip_bad: SkipBad = False,
-    device: OneGpu = "auto",
+    set_: opt.Settings = None,
+    split: opt.HeldOutSplit = None,
+    format: opt.Layout = None,
+    skip_bad: opt.SkipBad = False,
+    device: opt.OneGpu = "auto",
     precision: TrainingPrecision = None,
     batch_size: TrainingBatchSize = None,
 ) -> None:
@@ -130,11 +117,11 @@ def matched(
     epochs: Epochs = None,
     fraction: Fraction = None,
     scale: Scale = "full",
-    set_: Settings = None,
-    split: HeldOutSplit = None,
-    format: Layout = None,
-    skip_bad: SkipBad = False,
-    device: OneGpu = "auto",
+    set_: opt.Settings = None,
+    split: opt.HeldOutSplit = None,
+    format: opt.Layout = None,
+    skip_bad: opt.SkipBad = False,
+    device: opt.OneGpu = "auto",
     precision: TrainingPrecision = None,
     batch_size: TrainingBatchSize = None,
 ) -> None:
@@ -148,19 +135,19 @@ def _figure(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="Images; each is a row.", metavar="IMAGE")],
     *,
-    weights: MapWeights = SHIPPED,
+    weights: opt.MapWeights = SHIPPED,
     output: Annotated[Path, typer.Option(help="A .png, .pdf or .svg file, or a folder.")],
-    annotations: Annotations = None,
-    split: AnnotationsSplit = None,
-    skip_bad: SkipBad = False,
+    annotations: opt.Annotations = None,
+    split: opt.AnnotationsSplit = None,
+    skip_bad: opt.SkipBad = False,
     at: Annotated[
         list[str] | None,
         typer.Option(metavar="X,Y", help="Enlarge this place, in pixels; once for each image."),
     ] = None,
-    picture_score: PictureScore = defaults.PICTURE_SCORE,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    overwrite: Overwrite = False,
+    picture_score: opt.PictureScore = defaults.PICTURE_SCORE,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    overwrite: opt.Overwrite = False,
 ) -> None:
     from srtod.inference import collect_images, load_detector, with_truth
     from srtod.reproduce.figures import draw_figure, read_place

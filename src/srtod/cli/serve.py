@@ -7,28 +7,21 @@ import typer
 
 from srtod import defaults
 from srtod.assets import SHIPPED
-from srtod.cli.options import (
-    Device,
-    FinderWeights,
-    Precision,
-    ScoreThreshold,
-    StretchOption,
-    TrustWeights,
-)
+from srtod.cli import options as opt
 
 
 def serve(
     *,
-    weights: FinderWeights = SHIPPED,
-    trust_weights: TrustWeights = False,
+    weights: opt.FinderWeights = SHIPPED,
+    trust_weights: opt.TrustWeights = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than loopback let others in, without password.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
-    score_threshold: ScoreThreshold = None,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    stretch: StretchOption = None,
+    score_threshold: opt.ScoreThreshold = None,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
     max_upload: Annotated[float, typer.Option(help="Largest file, in MB.")] = defaults.UPLOAD_MEGABYTES,
     max_megapixels: Annotated[
         float | None,

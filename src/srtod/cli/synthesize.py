@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import parse_size
+from srtod.cli import options as opt
 
 
 def synthesize(
@@ -66,7 +66,7 @@ def synthesize(
     made = make(
         output,
         splits={"train": images, "test": test_images},
-        size=parse_size(size),
+        size=opt.parse_size(size),
         seed=seed,
         workers=workers,
         sprites=sprites,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from srtod.cli.options import Layout, OneGpu, Settings, SkipBad
+from srtod.cli import options as opt
 
 
 def train(
@@ -19,14 +19,14 @@ def train(
             show_default=False,
         ),
     ] = None,
-    set_: Settings = None,
+    set_: opt.Settings = None,
     epochs: Annotated[int | None, typer.Option(help="Short for --set train.epochs=N.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Short for --set train.batch_size=N.")] = None,
     lr: Annotated[float | None, typer.Option(help="Short for --set train.lr=X.")] = None,
     crop: Annotated[int | None, typer.Option(help="Short for --set data.crop=PIXELS.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
-    format: Layout = None,
-    skip_bad: SkipBad = False,
+    format: opt.Layout = None,
+    skip_bad: opt.SkipBad = False,
     init: Annotated[
         str | None, typer.Option(help="Weights to start from: a file, a hub id, or drones.")
     ] = None,
@@ -37,7 +37,7 @@ def train(
         Path | None, typer.Option(help="Data to validate on; else the split val or test of DATA.")
     ] = None,
     val_split: Annotated[str | None, typer.Option(help="Split to validate on; else val, or test.")] = None,
-    device: OneGpu = "auto",
+    device: opt.OneGpu = "auto",
 ) -> None:
     """Train a detector; in N processes: torchrun --nproc-per-node N -m srtod.cli.main train ..."""
     from srtod.engine.launch import train_from_paths

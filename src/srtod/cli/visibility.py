@@ -6,22 +6,22 @@ from typing import Annotated
 import typer
 
 from srtod.assets import SHIPPED
-from srtod.cli.options import Device, Layout, MapWeights, Overwrite, SkipBad
+from srtod.cli import options as opt
 
 
 def visibility(
     data: Annotated[Path, typer.Argument(help="Folder or file in a known layout.", metavar="DATA")],
     *,
-    weights: MapWeights = SHIPPED,
+    weights: opt.MapWeights = SHIPPED,
     split: Annotated[str | None, typer.Option(help="Split of DATA; else val, test or the only one.")] = None,
-    format: Layout = None,
+    format: opt.Layout = None,
     images: Annotated[int | None, typer.Option(min=1, help="At most so many, evenly spaced.")] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Of the images, for the intervals.")] = 200,
-    device: Device = "auto",
-    skip_bad: SkipBad = False,
+    device: opt.Device = "auto",
+    skip_bad: opt.SkipBad = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.", metavar="FILE")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw them there.", metavar="FILE.png")] = None,
-    overwrite: Overwrite = False,
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Measure how well self-reconstruction shows objects, and what its mask is good for.
 
