@@ -32,7 +32,7 @@ from srtod.detectors.detector import Detector
 from srtod.engine.evaluate import columns_of, joined, labels_of
 from srtod.engine.sets import Source, evaluation_set
 from srtod.inference import SlicedFinder, Slicing, load_detector
-from srtod.inference.focus import Evidence
+from srtod.inference.focus import Evidence, count_of
 from srtod.support.files import atomic_file, write_json
 from srtod.support.provenance import provenance
 from srtod.types import Detections
@@ -109,9 +109,7 @@ def measure(
 
     rows = [
         row("slices", 0.0),
-        row(
-            "first look", 0.01, patch.object(Evidence, "of", lambda _, windows, __: torch.zeros(len(windows)))
-        ),
+        row("first look", 0.01, patch.object(Evidence, "best", lambda *_: [])),
         row("all windows", 1.0),
     ]
     rows[1]["share"] = 0.0
@@ -126,21 +124,24 @@ def measure(
 
 def _random(seed: int) -> AbstractContextManager[Any]:
     generator = torch.Generator().manual_seed(seed)
-    return patch.object(
-        Evidence, "of", lambda _, windows, __: 0.5 + torch.rand(len(windows), generator=generator)
-    )
+
+    def best(_: Evidence, windows: Sequence[Window], share: float, __: Sightings) -> list[Window]:
+        drawn = torch.randperm(len(windows), generator=generator)[: count_of(windows, share)]
+        return [windows[index] for index in sorted(drawn.tolist())]
+
+    return patch.object(Evidence, "best", best)
 
 
 def _by_truth(finder: Remembering) -> AbstractContextManager[Any]:
     """Windows with most true objects first: by scores, had the first look seen each of them surely."""
-    by_scores = Evidence.of
+    by_scores = Evidence.best
 
-    def of(evidence: Evidence, windows: Sequence[Window], _: Sightings) -> Tensor:
+    def best(evidence: Evidence, windows: Sequence[Window], share: float, _: Sightings) -> list[Window]:
         boxes = finder.truth
         surely = Sightings(boxes, torch.ones(len(boxes)), torch.zeros(len(boxes)), torch.zeros_like(boxes))
-        return by_scores(evidence, windows, surely)
+        return by_scores(evidence, windows, share, surely)
 
-    return patch.object(Evidence, "of", of)
+    return patch.object(Evidence, "best", best)
 
 
 def _look(finder: Remembering, annotated: AnnotatedSet, slicing: Slicing) -> dict[str, float]:

@@ -96,8 +96,9 @@ class ShowsDim(SeesLarge):
     self_reconstruction = object()
 
     def explain(self, image):
-        cells = torch.nn.functional.max_pool2d(image.mean(dim=0, keepdim=True), 4, ceil_mode=True)
-        return {"mask": (cells > 0.1).float()}
+        grey = image.mean(dim=0, keepdim=True)
+        cells = torch.nn.functional.max_pool2d(grey, 4, ceil_mode=True)
+        return {"mask": (cells > 0.1).float(), "difference": grey}
 
 
 def test_what_the_first_look_did_not_see_is_found_by_the_mask():
@@ -208,3 +209,24 @@ def test_scores_are_expected_objects_and_chosen_windows_keep_their_order():
     assert evidence.of(windows, seen).tolist() == [0.75, 0.0, 0.875]
     assert evidence.best(windows, 0.34, seen) == windows[2:]
     assert evidence.best(windows, 0.9, seen) == [windows[0], windows[2]]
+
+
+@pytest.mark.parametrize("by", ["scores", "mask", "both"])
+def test_what_a_chosen_window_shows_counts_in_no_other(by):
+    windows = [Window(0, 0, 64, 64), Window(32, 0, 96, 64), Window(96, 0, 160, 64)]
+    squares = [
+        (36, 8, 40, 12),
+        (44, 8, 48, 12),
+        (52, 8, 56, 12),
+        (4, 8, 8, 12),
+        (100, 8, 104, 12),
+        (108, 8, 112, 12),
+    ]
+    pixels = torch.from_numpy(scene(*squares, size=(160, 64))).permute(2, 0, 1) / 255
+    boxes = torch.tensor(squares, dtype=torch.float)
+    seen = Sightings(boxes, torch.full((6,), 0.5), torch.zeros(6).long(), torch.full((6, 4), torch.inf))
+    evidence = Evidence(ShowsDim(), (160, 64), by)
+    list(evidence.noted([(Window(0, 0, 160, 64), pixels)]))
+    values = evidence.of(windows, seen)
+    assert values[0] > values[1] > values[2] > 0
+    assert evidence.best(windows, 0.67, seen) == [windows[0], windows[2]]

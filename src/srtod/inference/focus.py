@@ -39,6 +39,7 @@ class Evidence:
         self.by, self._shrunk, self._map_of = by, shrunk, _map_of(finder, by)
         width, height = (-(-length // (CELL * shrunk)) for length in size)
         self._cells = torch.zeros((height, width) if self._map_of else (0, 0))
+        self._largest: Tensor | None = None
 
     def noted(self, pieces: Iterable[tuple[Window, Tensor]]) -> Iterator[tuple[Window, Tensor]]:
         """Pass on the pieces of the first look, and keep what the map shows of each."""
@@ -49,30 +50,44 @@ class Evidence:
             yield window, piece
 
     def best(self, windows: Sequence[Window], share: float, seen: Sightings) -> list[Window]:
-        """The share of the windows with most to see, in their order; at least one, and none without evidence.
+        """The windows with most to see, at most this share of them, in their order; none without evidence.
+
+        One after the other is chosen, and what it shows counts in no other: windows overlap.
 
         Args:
             windows: to choose among.
-            share: of them, 0..1; with 1 all of them, whatever the evidence.
+            share: of them, 0..1, at least one; with 1 all of them, whatever the evidence.
             seen: every object of the first look once.
         """
         if share == 1:
             return list(windows)
+        edges = torch.tensor(windows)
         values = self.of(windows, seen)
-        best = values.argsort(descending=True, stable=True)[: count_of(windows, share)]
-        return [windows[index] for index in best[values[best] > 0].sort().values.tolist()]
+        chosen: list[int] = []
+        while len(chosen) < count_of(windows, share) and values.max() > 0:
+            best = int(values.argmax())
+            chosen.append(best)
+            seen = seen[~_centred_in(windows[best], seen)]
+            self._cells[self._place(windows[best])] = 0
+            beside = (edges[:, :2] < edges[best, 2:]) & (edges[:, 2:] > edges[best, :2])
+            near = beside.all(dim=1).nonzero()[:, 0]
+            values[near] = self.of([windows[index] for index in near.tolist()], seen)
+        return [windows[index] for index in sorted(chosen)]
 
     def of(self, windows: Sequence[Window], seen: Sightings) -> Tensor:
         """The evidence in each window ``[W]``, 0 for nothing: expected objects, or the brightest of the map.
 
-        By both, it is the mean of the two as shares of their largest value.
+        By both, it is the mean of the two as shares of their largest value when first asked.
         """
         if self.by == "scores":
             return _expected(windows, seen)
         shown = torch.stack([self._shown(window) for window in windows])
         if self.by != "both":
             return shown
-        return (_relative(shown) + _relative(_expected(windows, seen))) / 2
+        both = torch.stack([shown, _expected(windows, seen)])
+        if self._largest is None:
+            self._largest = both.amax(dim=1, keepdim=True).clamp(min=1e-9)
+        return (both / self._largest).mean(dim=0)
 
     def _note(self, window: Window, values: Tensor) -> None:
         column, row = window.left // self._shrunk, window.top // self._shrunk
@@ -86,11 +101,14 @@ class Evidence:
         torch.maximum(place, cells[: place.shape[0], : place.shape[1]], out=place)
 
     def _shown(self, window: Window) -> Tensor:
+        cells = self._cells[self._place(window)].flatten()
+        return cells.topk(min(BRIGHTEST, len(cells))).values.mean()
+
+    def _place(self, window: Window) -> tuple[slice, slice]:
+        """Rows and columns of the cells that a window shows."""
         side = CELL * self._shrunk
         rows = slice(window.top // side, -(-window.bottom // side))
-        columns = slice(window.left // side, -(-window.right // side))
-        cells = self._cells[rows, columns].flatten()
-        return cells.topk(min(BRIGHTEST, len(cells))).values.mean()
+        return rows, slice(window.left // side, -(-window.right // side))
 
 
 def count_of(windows: Sequence[Window], share: float) -> int:
@@ -135,14 +153,11 @@ def _over(mask: Tensor, piece: Tensor) -> Tensor:
 
 def _expected(windows: Sequence[Window], seen: Sightings) -> Tensor:
     """How many objects each window should hold, the sum of the scores whose centres lie in it, ``[W]``."""
-    if not len(seen.boxes):
-        return torch.zeros(len(windows))
+    return torch.stack([seen.scores[_centred_in(window, seen)].sum() for window in windows])
+
+
+def _centred_in(window: Window, seen: Sightings) -> Tensor:
+    """Which objects have their centre in a window, bool ``[N]``."""
+    edges = torch.tensor(window, dtype=torch.float)
     centres = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
-    edges = torch.tensor(windows, dtype=torch.float)
-    return torch.stack(
-        [seen.scores[((centres >= own[:2]) & (centres < own[2:])).all(dim=1)].sum() for own in edges]
-    )
-
-
-def _relative(values: Tensor) -> Tensor:
-    return values / values.max().clamp(min=1e-9)
+    return ((centres >= edges[:2]) & (centres < edges[2:])).all(dim=1)
