@@ -37,7 +37,7 @@ def test_what_is_dropped_and_shifted_is_told_shown_and_marked(squares, tmp_path)
     shifted[0] += 5
     records[1] = replace(records[1], boxes=shifted)
     wrong = replace(squares, records=tuple(records), split="val")
-    annotated, doubts = audit(Knows(squares), wrong, precision="fp32", batch_size=2, least=0.1)
+    annotated, doubts = audit(Knows(squares), wrong, batch_size=2, least=0.1)
     assert [doubt.kind for doubt in doubts] == ["missing", "place"]
     write_audit(tmp_path, doubts, annotated)
     missing, place = json.loads((tmp_path / "audit.json").read_text())["doubts"]
@@ -53,7 +53,7 @@ def test_what_is_dropped_and_shifted_is_told_shown_and_marked(squares, tmp_path)
 
 
 def test_a_set_without_doubts_has_no_sheet(squares, tmp_path):
-    annotated, doubts = audit(Knows(squares), squares, precision="fp32", batch_size=2, least=0.1)
+    annotated, doubts = audit(Knows(squares), squares, batch_size=2, least=0.1)
     assert doubts == []
     write_audit(tmp_path, doubts, annotated)
     assert not (tmp_path / "sheet.png").exists() and (tmp_path / "labels").is_dir()

@@ -197,12 +197,39 @@ def test_a_loss_that_is_not_finite_stops_with_the_images_and_keeps_the_last_good
         train(squares, tmp_path / "run", "train.batch_size=1", build=spoiled)
     assert caught.value.exit_code == 1
     step = int(str(caught.value).split()[1].rstrip(":"))
-    assert f"step {step}: loss_class nan in the batch of images 104; the state before it is saved" in str(
+    assert f"step {step}: loss_class nan in the batch of images 104; a state before it is saved" in str(
         caught.value
     )
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     assert state["step"] == step - 1
     assert all(tensor.isfinite().all() for tensor in state["detector"].values())
+
+
+class Poisoned(Spoiled):
+    """A detector whose forward pass spoils the statistics of BatchNorm, too, as infinite features do."""
+
+    def forward(self, images, targets):
+        losses = super().forward(images, targets)
+        if not losses["loss_class"].isfinite():
+            moved = [own for name, own in self.detector.named_buffers() if name.endswith("running_var")]
+            moved[0].data = torch.full_like(moved[0], math.nan)
+        return losses
+
+
+def test_a_state_whose_statistics_are_spoiled_does_not_replace_a_sound_one(train, squares, tmp_path):
+    def poisoned(*given, **options):
+        return Poisoned(new_detector(*given, **options), 104)
+
+    with pytest.raises(NotFiniteError):
+        train(squares, tmp_path / "run", "train.batch_size=1", build=poisoned)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in state["detector"].values())
+
+
+def test_anchors_from_boxes_need_boxes(tiny_recipe, squares, tmp_path):
+    empty = replace(squares, records=squares.records[:1])
+    with pytest.raises(InputError, match="auto needs boxes to choose from, and no image has one"):
+        fit(tiny_recipe("model.anchor_scale=auto"), empty, None, tmp_path / "run", quiet=True)
 
 
 @pytest.fixture

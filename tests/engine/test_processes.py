@@ -87,3 +87,14 @@ def test_a_batch_that_cannot_be_split_is_told(command, training, tmp_path):
     codes = command.run_together(*training(tmp_path / "out", *more), processes=2, log=tmp_path / "log")
     assert codes == [2, 2]
     assert "train.batch_size 3 cannot be split over 2 processes" in (tmp_path / "log.0").read_text()
+
+
+def test_data_that_one_process_does_not_have_end_both_and_are_told_once(
+    command, training, squares_folder, tmp_path
+):
+    words = training(tmp_path / "out")
+    elsewhere = [tmp_path / "missing" if word == squares_folder else word for word in words]
+    started = command.start_together([words, elsewhere], log=tmp_path / "log")
+    assert [command.ended(process) for process in started] == [2, 2]
+    assert re.search(r"^error: .*missing", (tmp_path / "log.0").read_text(), re.MULTILINE)
+    assert "error" not in (tmp_path / "log.1").read_text()

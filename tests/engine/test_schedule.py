@@ -1,8 +1,11 @@
+import copy
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from srtod.engine.schedule import Average, build_optimizer, learning_rate
+from srtod.engine.schedule import Average, build_optimizer, learning_rate, restore_optimizer
 from srtod.recipes import load_recipe
 
 
@@ -114,3 +117,48 @@ def test_the_warm_up_takes_a_tenth_of_the_training_at_most():
     assert found[0] == pytest.approx(0.005 * 0.001)
     assert found[1] < 0.005
     assert found[2:] == pytest.approx([0.005, 0.005])
+
+
+def on_gpu(optimizer):
+    """Let an optimizer compute as on a GPU, by fused kernels, and skip the next step if told so."""
+    for group in optimizer.param_groups:
+        group["fused"] = True
+    return optimizer
+
+
+def step(optimizer, parameter, gradient, *, skip=False):
+    parameter.grad = torch.full_like(parameter, gradient)
+    optimizer.found_inf, optimizer.grad_scale = torch.tensor(float(skip)), None
+    optimizer.step()
+
+
+def test_a_first_step_that_a_fused_optimizer_skips_leaves_no_trace(tiny_recipe):
+    layer = nn.Linear(1, 64, bias=False)
+    before = layer.weight.detach().clone()
+    recipe = tiny_recipe("train.optimizer=sgd", "train.lr=1", "train.weight_decay=0").train
+    optimizer = on_gpu(build_optimizer(layer, recipe))
+    freed = [torch.full((64,), 1e6) for _ in range(200)]
+    del freed
+    step(optimizer, layer.weight, math.inf, skip=True)
+    step(optimizer, layer.weight, 1.0)
+    torch.testing.assert_close(layer.weight.detach(), before - 1)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_state_of_a_cpu_goes_on_as_a_gpu_has_it(tiny_recipe, name):
+    recipe = tiny_recipe(f"train.optimizer={name}").train
+    before, after = nn.Conv2d(4, 3, 3), nn.Conv2d(4, 3, 3).to(memory_format=torch.channels_last)
+    after.load_state_dict(before.state_dict())
+    own, other = build_optimizer(before, recipe), on_gpu(build_optimizer(after, recipe))
+    before.weight.grad = torch.randn(before.weight.shape)
+    own.step()
+    after.load_state_dict(before.state_dict())
+    restore_optimizer(other, copy.deepcopy(own.state_dict()))
+    held = [one for one in other.state[after.weight].values() if one.shape == after.weight.shape]
+    assert held and all(one.stride() == after.weight.stride() for one in held)
+    step(other, after.weight, math.nan, skip=True)
+    assert torch.equal(after.weight, before.weight)
+    before.weight.grad = torch.full_like(before.weight, 0.5)
+    own.step()
+    step(other, after.weight, 0.5)
+    torch.testing.assert_close(after.weight, before.weight)

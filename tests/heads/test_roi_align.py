@@ -1,9 +1,12 @@
 """RoIAlign gives torchvision's features and gradients."""
 
+import importlib
+
 import pytest
 import torch
 from torchvision import ops
 
+from srtod.heads import roi_align as ours
 from srtod.heads.roi_align import roi_align
 
 SCALE = 0.25
@@ -82,3 +85,23 @@ def test_the_gradient_is_of_single_precision_under_autocast():
     (usual,) = torch.autograd.grad(ops.roi_align(level, rois, 7, SCALE, aligned=True).sum(), level)
     assert made.dtype == own.dtype == torch.float32
     torch.testing.assert_close(own, usual)
+
+
+def test_where_torchvision_computes_in_python_boxes_without_area_have_gradients_that_are_numbers(monkeypatch):
+    in_python = importlib.import_module("torchvision.ops.roi_align")._roi_align.__wrapped__
+    rois = torch.tensor([[0.0, 0, 0, 0, 0], [0, 4, 4, 20, 20], [0, 9, 3, 9, 30]])
+    usual = gradients(rois, (1, 2, 8, 8))[1]
+    level = torch.randn((1, 2, 8, 8), generator=torch.Generator().manual_seed(0)).requires_grad_()
+    monkeypatch.setattr(ours, "_by_matrices", lambda _: False)
+    monkeypatch.setattr(ours, "_by_python", lambda _: True)
+
+    def roi_align_in_python(level, rois, size, scale, *, aligned):
+        return in_python(level, rois, scale, size, size, -1, aligned)
+
+    monkeypatch.setattr(ops, "roi_align", roi_align_in_python)
+    made = roi_align(level, rois, 7, SCALE)
+    assert not made[[0, 2]].any()
+    draw = torch.Generator().manual_seed(0)
+    torch.randn(level.shape, generator=draw)
+    gradient = torch.autograd.grad(made, level, torch.randn(made.shape, generator=draw))[0]
+    torch.testing.assert_close(gradient, usual, rtol=1e-4, atol=1e-4)

@@ -188,6 +188,14 @@ def test_half_precision_finds_nearly_the_same(detector, tmp_path, path):
         srtod.predict(path, detector, precision="fp16")
 
 
+def test_how_much_fits_into_memory_is_known_of_every_kind_of_detector(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda _: 10**9)
+    wide = srtod.build_detector("tridentnet", num_classes=1, backbone="test_resnet")
+    thin = srtod.build_detector("faster-rcnn", num_classes=1, backbone="test_resnet", pyramid_channels=8)
+    assert memory.fitting_pixels(wide) < memory.fitting_pixels(thin)
+    assert len(list(srtod.predict(np.zeros((32, 32, 3), np.uint8), wide))) == 1
+
+
 def test_an_image_that_needs_more_memory_than_is_free_is_looked_at_in_slices(
     detector, tmp_path, write_image, monkeypatch, capsys
 ):

@@ -68,3 +68,8 @@ def test_reliability_by_hand():
     assert bins.precision[8:].tolist() == [0.5, 1.0] and bins.scores[8:] == pytest.approx([0.86, 0.975])
     assert bins.error == pytest.approx((2 * 0.36 + 2 * 0.025) / 4)
     assert np.isnan(Reliability.of(np.zeros(0), np.zeros(0, bool)).error)
+
+
+def test_scores_that_are_no_probabilities_fall_into_the_bins_at_the_ends():
+    bins = Reliability.of(np.array([-0.5, 0.05, 3.0]), np.array([False, True, True]))
+    assert bins.counts.tolist() == [2, 0, 0, 0, 0, 0, 0, 0, 0, 1]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torchvision import ops
 
-from srtod.nn.deformable import by_operator, deform_conv2d
+from srtod.nn.deformable import by_operator, deform_conv2d, offsets_of
 
 
 def random_inputs():
@@ -126,3 +126,12 @@ def test_half_precision_is_computed_in_float32(dtype):
     assert torch.equal(found, exact.to(dtype))
     found.float().sum().backward()
     assert weight.grad.isfinite().all()
+
+
+def test_offsets_keep_their_fractions_under_autocast():
+    convolution = torch.nn.Conv2d(4, 18, 3, padding=1)
+    inputs, _ = random_inputs()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolution(inputs).dtype == torch.bfloat16
+        found = offsets_of(convolution, inputs)
+    assert torch.equal(found, convolution(inputs))

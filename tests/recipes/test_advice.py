@@ -75,3 +75,8 @@ def test_anchors_follow_the_median_but_reach_the_smallest_tenth():
     assert anchor_scales(np.full(10, 12.0), (8, 16)) == (1.5,)
     assert anchor_scales(np.array([8.0] * 3 + [40.0] * 7), (4, 8)) == (2.5,)
     assert anchor_scales(np.array([8.0, 64, 128]), (16,)) == pytest.approx((1.25, 4, 7.25))
+
+
+def test_a_gpu_that_only_emulates_bfloat16_is_advised_float16():
+    old = Machine(gpu=True, memory=24 * 10**9, precision="fp16")
+    assert [advised(numbers(20), own)["train.precision"] for own in (GPU, old)] == ["bf16", "fp16"]

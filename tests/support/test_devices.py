@@ -6,6 +6,7 @@ from srtod.support.devices import (
     choose_device,
     in_precision,
     require_precision,
+    sent,
     trains_channels_last,
 )
 from srtod.support.errors import InputError
@@ -68,7 +69,7 @@ def test_a_network_runs_in_the_precision_asked_for():
     ],
 )
 def test_what_a_device_does_not_do_is_one_line(precision, device, message, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old GPU")
     with pytest.raises(InputError) as error:
         require_precision(precision, torch.device(device))
@@ -80,3 +81,11 @@ def test_the_layout_of_training_is_that_of_the_processor(capability, together, m
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert trains_channels_last(torch.device("cpu")) is together
     assert trains_channels_last(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("device", "at_once"), [("cpu", True), ("meta", False)])
+def test_nobody_reads_what_is_still_on_its_way_to_the_host(device, at_once, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda _, *given, **options: asked.append((given, options)))
+    sent(torch.zeros(1), torch.device(device))
+    assert asked == [((torch.device(device),), {"non_blocking": not at_once})]

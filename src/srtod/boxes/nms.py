@@ -17,6 +17,9 @@ _TOGETHER = {"cpu": 256}
 _TOGETHER_ON_ACCELERATORS = 25_000
 """Its table of pairs then has 80 MB; more boxes are taken a few groups at a time."""
 
+_WITHOUT_DOUBLES = {"mps"}
+"""Devices that compute in single precision alone, whose boxes are compared on the host."""
+
 _LARGE_GROUP = 10_000
 """A group of more boxes than this is compared by place, since looking at all pairs takes too long."""
 
@@ -43,6 +46,8 @@ def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Te
     Returns:
         Indices of what stays, int64 ``[K]``, by descending score.
     """
+    if boxes.device.type in _WITHOUT_DOUBLES:
+        return grouped_nms(boxes.cpu(), scores.cpu(), groups.cpu(), iou).to(boxes.device)
     most = _TOGETHER.get(boxes.device.type, _TOGETHER_ON_ACCELERATORS)
     if len(boxes) <= most:
         return nms_in_one_plane(boxes, scores, groups, iou)
@@ -111,6 +116,8 @@ def decayed_scores(boxes: Tensor, scores: Tensor, groups: Tensor, *, sigma: floa
     Returns:
         ``[N]``, none larger than before.
     """
+    if boxes.device.type in _WITHOUT_DOUBLES:
+        return decayed_scores(boxes.cpu(), scores.cpu(), groups.cpu(), sigma=sigma).to(boxes.device)
     one, other = overlapping_pairs(boxes, groups)
     factors = (-paired_iou(boxes[one], boxes[other]).double().square() / sigma).exp().clamp(min=_LEAST_FACTOR)
     one, other, factors = torch.cat([one, other]), torch.cat([other, one]), factors.repeat(2)

@@ -161,11 +161,11 @@ def audit(
     from srtod.support.files import atomic_folder
 
     with atomic_folder(target) as scratch:
-        finder = load_finder(weights, device=device, trust_weights=trust_weights, calibrated=False)
-        images = evaluation_set(Images(source, split, format, skip_bad, stretch_of(finder)))
-        annotated, doubts = audit_labels(
-            finder, images, precision=precision, batch_size=batch_size, least=least
+        finder = load_finder(
+            weights, device=device, precision=precision, trust_weights=trust_weights, calibrated=False
         )
+        images = evaluation_set(Images(source, split, format, skip_bad, stretch_of(finder)))
+        annotated, doubts = audit_labels(finder, images, batch_size=batch_size, least=least)
         write_audit(scratch, doubts, annotated)
     kinds = Counter(doubt.kind for doubt in doubts)
     counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()) or "none"

@@ -156,6 +156,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     loaded = load_finder(
         asked["weights"],
         device=asked["device"],
+        precision=asked["precision"],
         stretch=parse_stretch(asked["stretch"]),
         trust_weights=asked["trust_weights"],
         calibrated=False,
@@ -167,7 +168,6 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     return Evaluated.of_weights(
         finder,
         evaluation_set(source),
-        precision=asked["precision"],
         batch_size=asked["batch_size"],
         save=[file for file in files if file is not None],
         point=operating_point(loaded),

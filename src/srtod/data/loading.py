@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from srtod.data.dataset import SampleTarget
+from srtod.support.devices import sent
 from srtod.support.errors import SrtodError
 from srtod.support.signals import serve_parent
 
@@ -104,7 +105,7 @@ def sound(items: Sequence[Item | SrtodError]) -> list[Item]:
 
 def on_device(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Send images, uint8 ``[3, H, W]``, to the device and return them as floats in 0..1 there."""
-    return [image.to(device, non_blocking=True).float().div_(255) for image in images]
+    return [sent(image, device).float().div_(255) for image in images]
 
 
 def spare_cores() -> int:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srtod.boxes.candidates import Candidates
+from srtod.support.devices import sent
 from srtod.support.errors import InputError
 from srtod.types import Detections, ImageBatch
 
@@ -48,7 +49,7 @@ class Preprocess(nn.Module):
                 f"detector: it was cast to {self.mean.dtype}, but has to stay torch.float32; build or load "
                 "it anew, and for lower precision call it under torch.autocast"
             )
-        moved = [image.to(self.mean.device, non_blocking=True) for image in images]
+        moved = [sent(image, self.mean.device) for image in images]
         resized = [
             self._resized(image.float() if image.is_floating_point() else image / 255) for image in moved
         ]

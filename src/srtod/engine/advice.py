@@ -16,6 +16,7 @@ from srtod.engine.assignment import Assignment
 from srtod.recipes import Recipe, read_values
 from srtod.recipes.advice import BASE, Machine, Numbers, Setting, advise, slice_to_predict_in
 from srtod.recipes.load import recipe_from
+from srtod.support.devices import computes_bf16
 from srtod.support.errors import InputError
 from srtod.support.memory import free_memory
 
@@ -137,7 +138,9 @@ def _numbers(annotated: AnnotatedSet) -> Numbers:
 
 
 def _machine(device: torch.device) -> Machine:
-    return Machine(gpu=device.type == "cuda", memory=free_memory(device))
+    gpu = device.type == "cuda"
+    precision = "bf16" if not gpu or computes_bf16(device) else "fp16"
+    return Machine(gpu=gpu, memory=free_memory(device), precision=precision)
 
 
 def _variants(system: str) -> Iterator[dict[str, Any]]:

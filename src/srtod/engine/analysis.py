@@ -64,7 +64,6 @@ class Evaluated:
         finder: Finder,
         annotated: AnnotatedSet,
         *,
-        precision: str,
         batch_size: int,
         save: Sequence[Path],
         point: OperatingPoint | None,
@@ -72,14 +71,13 @@ class Evaluated:
         """Find what is in a data set.
 
         Args:
-            finder: what finds; see :func:`~srtod.engine.evaluate.detect`, as ``precision``, ``batch_size``.
+            finder: what finds; see :func:`~srtod.engine.evaluate.detect`, as ``batch_size``.
             annotated: the data set.
-            precision: of the network's arithmetic.
             batch_size: images a forward pass.
             save: files for the detections.
             point: the operating point of the weights.
         """
-        annotated, found = detect_common(finder, annotated, precision=precision, batch_size=batch_size)
+        annotated, found = detect_common(finder, annotated, batch_size=batch_size)
         for file in save:
             write_detections(file, found, annotated)
         if point is not None:

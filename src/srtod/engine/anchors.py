@@ -12,6 +12,7 @@ from srtod.detectors.config import DetectorConfig, Parts
 from srtod.detectors.preprocess import Preprocess
 from srtod.recipes import Recipe, differing_keys
 from srtod.recipes.advice import anchor_scales
+from srtod.support.errors import InputError
 
 
 def outline(model: DetectorConfig) -> Parts:
@@ -21,7 +22,11 @@ def outline(model: DetectorConfig) -> Parts:
 
 
 def with_anchor_scale(recipe: Recipe, records: Sequence[ImageRecord]) -> Recipe:
-    """Choose the anchor scale from the boxes, as the detector sees them, where the recipe says ``auto``."""
+    """Choose the anchor scale from the boxes, as the detector sees them, where the recipe says ``auto``.
+
+    Raises:
+        InputError: there are no boxes to choose from.
+    """
     if recipe.model.anchor_scale != "auto":
         return recipe
     strides = outline(recipe.model.changed({"anchor_scale": None}, where="model")).pyramid.strides
@@ -43,4 +48,7 @@ def _sizes_seen(recipe: Recipe, records: Sequence[ImageRecord]) -> NDArray[np.fl
     for record in records:
         height, width = (min(side, recipe.data.piece or side) for side in (record.height, record.width))
         sizes.append(object_sizes(record.boxes[~record.ignore]) * preprocess.factor(height, width))
-    return np.concatenate(sizes)
+    seen = np.concatenate(sizes) if sizes else np.zeros(0)
+    if not len(seen):
+        raise InputError("model.anchor_scale: auto needs boxes to choose from, and no image has one")
+    return seen

@@ -80,6 +80,8 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
         recipe: what is to be trained.
         progress: show a bar on stderr.
     """
+    if not any((~record.ignore).any() for record in annotated.records):
+        return
     recipe = with_anchor_scale(recipe, annotated.records)
     assignment, lines, count, objects = Assignment(recipe), [], 0, 0
     records = annotated.evenly(IMAGES).records

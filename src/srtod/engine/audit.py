@@ -66,16 +66,15 @@ class Doubt:
 
 
 def audit(
-    finder: Finder, annotated: AnnotatedSet, *, precision: str, batch_size: int, least: float
+    finder: Finder, annotated: AnnotatedSet, *, batch_size: int, least: float
 ) -> tuple[AnnotatedSet, list[Doubt]]:
     """Rank the labels of a data set that a detector contradicts.
 
     See :func:`~srtod.metrics.suspicion.suspect`.
 
     Args:
-        finder: what finds; see :func:`~srtod.engine.evaluate.detect`, as ``precision``, ``batch_size``.
+        finder: what finds; see :func:`~srtod.engine.evaluate.detect`, as ``batch_size``.
         annotated: the data set, best one that the detector has not learned from.
-        precision: of the network's arithmetic.
         batch_size: images a forward pass.
         least: confidence from which on a label is in doubt.
 
@@ -85,7 +84,7 @@ def audit(
     Raises:
         InputError: as :func:`~srtod.engine.evaluate.detect`.
     """
-    annotated, found = detect_common(finder, annotated, precision=precision, batch_size=batch_size)
+    annotated, found = detect_common(finder, annotated, batch_size=batch_size)
     tables = tables_of_set(annotated, found)
     suspicions = suspect(tables.truth, tables.found, detections_per_image=DETECTIONS_PER_IMAGE)
     doubts = _doubts(annotated, tables, suspicions)

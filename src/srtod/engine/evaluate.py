@@ -109,7 +109,12 @@ def evaluate(
 
 
 def detect_common(
-    detector: Finder, annotated: AnnotatedSet, *, precision: str, batch_size: int, progress: bool = True
+    detector: Finder,
+    annotated: AnnotatedSet,
+    *,
+    precision: str = "fp32",
+    batch_size: int,
+    progress: bool = True,
 ) -> tuple[AnnotatedSet, SetDetections]:
     """:func:`detect` objects of the classes that detector and data set have in common, and mark no others."""
     annotated = on_common_classes(annotated, detector.classes)

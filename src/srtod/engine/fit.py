@@ -24,6 +24,7 @@ from srtod.engine.state import (
     BEST,
     LAST,
     Run,
+    buffers_are_finite,
     check_output,
     clear_output,
     load_state,
@@ -171,7 +172,8 @@ def _train_epoch(
             try:
                 values, stopping = steps.read(stop=stop.asked, error=batches.error)
             except NotFiniteError as error:
-                save_state(run)
+                if on_main(run.accelerator, lambda: buffers_are_finite(run.detector)):
+                    save_state(run)
                 raise told_once(run.accelerator, error) from None
             log.train(epoch + 1, values, write=run.step % train.log_every == 0)
             if stopping:

@@ -12,7 +12,7 @@ from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
 from srtod.engine.advice import advised_recipe, advised_settings
 from srtod.engine.fit import FitResult, fit
-from srtod.engine.processes import claimed_together, on_main, together
+from srtod.engine.processes import PATIENCE, claimed_together, on_main, together
 from srtod.engine.report import write_training_report
 from srtod.engine.sets import Source, TrainingSets, common_stretch, training_sets, training_split
 from srtod.engine.state import CONFIG, STATE
@@ -57,15 +57,14 @@ def train_from_paths(
     chosen = choose_device(device, among=ONE_GPU)
     if recipe is not None or resume:
         settings = load_recipe(recipe or _own_recipe(output), overrides)
-    processes = PartialState(cpu=chosen.type == "cpu")
+    processes = PartialState(cpu=chosen.type == "cpu", timeout=PATIENCE)
     if recipe is None and not resume:
         settings = on_main(processes, lambda: _advised(source, overrides, chosen, init))
     with claimed_together(processes, output):
         resumed = on_main(processes, lambda: resume and (output / STATE).exists())
+        source = replace(source, stretch=settings.model.stretch)
+        sets = training_sets(source, *validation, decode=source.skip_bad or not resumed, quiet=quiet)
         with together(processes):
-            decode = source.skip_bad or not resumed
-            source = replace(source, stretch=settings.model.stretch)
-            sets = training_sets(source, *validation, decode=decode, quiet=quiet)
             settings, sets = _stretched(settings, sets, quiet=quiet)
         try:
             result = fit(settings, *sets, output, resume=resume, init=init, device=device)

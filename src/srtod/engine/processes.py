@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,6 +14,9 @@ from srtod.support.claims import claimed
 from srtod.support.errors import SrtodError
 
 T = TypeVar("T")
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for one that reads, checks or measures for all of them."""
+
 Processes = Accelerator | PartialState
 """What knows how many processes there are, and which one this is."""
 

@@ -22,10 +22,29 @@ def build_optimizer(model: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimi
     one can be told there to skip a step.
     """
     groups = _groups(model, recipe)
-    fused = any(parameter.is_cuda for group in groups for parameter in group["params"])
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    fused = any(parameter.is_cuda for parameter in parameters)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    for parameter in parameters:  # which a fused first step leaves as the memory was if it is skipped
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def restore_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
+    """Take over the state of an optimizer of the same groups, on whatever device and layout it was built.
+
+    How it computes stays its own, and so does the order of numbers in memory, which fused kernels want to be
+    that of the parameters.
+    """
+    own = [{name: group[name] for name in ("fused", "foreach")} for group in optimizer.param_groups]
+    groups = [saved | how for saved, how in zip(state["param_groups"], own, strict=False)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, held in optimizer.state.items():
+        for name, value in held.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                held[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _groups(model: nn.Module, recipe: TrainRecipe) -> list[dict[str, Any]]:

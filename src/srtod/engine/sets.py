@@ -16,6 +16,7 @@ from srtod.data.images import stretched
 from srtod.data.records import SOME, AnnotatedSet, Fault, ImageRecord, empty_record, told
 from srtod.data.slicing import sliced
 from srtod.defaults import Stretch
+from srtod.engine.processes import together
 from srtod.recipes import DataRecipe
 from srtod.support.errors import InputError
 from srtod.support.progress import say
@@ -88,6 +89,13 @@ def training_sets(
         InputError: a fault in the data (unless it is skipped), other classes in the two sets, or a
             ``val_split`` that is learned from.
     """
+    with together(PartialState()):
+        train, val = _read_both(source, val_data, val_split, quiet=quiet)
+    sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
+    return sound(train), None if val is None else sound(val)
+
+
+def _read_both(source: Source, val_data: Path | None, val_split: str | None, *, quiet: bool) -> TrainingSets:
     names = source.splits
     split = training_split(source)
     if split in ("val", "test") and source.split is None and not quiet:
@@ -114,8 +122,7 @@ def training_sets(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
             f"({', '.join(train.classes)}); validate on data with the same classes"
         )
-    sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
-    return sound(train), None if val is None else sound(val)
+    return train, val
 
 
 def training_split(source: Source) -> str | None:
@@ -232,13 +239,15 @@ def checked(
     """
     processes = PartialState()
     share = annotated.records[processes.process_index :: processes.num_processes] if decode else ()
-    mine = check_images(replace(annotated, records=share, faults=()), progress=not quiet)
+    with together(processes):
+        mine = check_images(replace(annotated, records=share, faults=()), progress=not quiet)
     faults = gather_object(list(mine.faults))
     bad = {fault.image_id for fault in faults}
     records = tuple(record for record in annotated.records if record.image_id not in bad)
     sound = replace(annotated, records=records, faults=(*annotated.faults, *faults))
-    if not skip_bad:
-        sound.require_sound()
+    with together(processes):
+        if not skip_bad:
+            sound.require_sound()
     notes = [*sound.notes, *(f"left out: {line}" for line in told(sound.faults))]
     for note in () if quiet else [*notes, *(sound.stretch_notes() if decode else ())]:
         say(note)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor, nn
 
 from srtod.data.dataset import DetectionDataset
@@ -20,11 +20,13 @@ from srtod.detectors.detector import Detector
 from srtod.detectors.systems import options_of
 from srtod.detectors.zoo import load
 from srtod.engine.batches import Batches
+from srtod.engine.processes import PATIENCE
 from srtod.engine.schedule import Average, build_optimizer
 from srtod.engine.sets import training_records
 from srtod.engine.state import BEST, LAST, Run
 from srtod.nn.modes import batch_norms
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
+from srtod.selfrec.filtration import Filtration
 from srtod.support.devices import ONE_GPU, choose_device, require_precision, trains_channels_last
 from srtod.support.errors import InputError, did_you_mean
 
@@ -67,7 +69,10 @@ def start_accelerator(recipe: TrainRecipe, device: str, output: Path) -> Acceler
         gradient_accumulation_steps=recipe.accumulation,
         log_with="tensorboard",
         project_dir=output,
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(gradient_as_bucket_view=True),
+            InitProcessGroupKwargs(timeout=PATIENCE),
+        ],
     )
 
 
@@ -187,7 +192,7 @@ def start_run(
         _Losses(detector, accelerator.device), build_optimizer(detector, recipe.train)
     )
     if isinstance(model, nn.parallel.DistributedDataParallel):
-        model.broadcast_buffers = _updates_statistics(model.module)
+        model.broadcast_buffers = _moves_buffers(model.module)
     average = None if recipe.train.ema is None else Average(detector, recipe.train.ema)
     run = Run(accelerator, detector, model, optimizer, average, output, data)
     if state is not None:
@@ -195,10 +200,11 @@ def start_run(
     return run
 
 
-def _updates_statistics(model: nn.Module) -> bool:
-    """Tell whether a BatchNorm follows its batches in training, so that processes have to agree on it."""
+def _moves_buffers(model: nn.Module) -> bool:
+    """Tell whether training moves buffers that processes agree on: BatchNorm's or a threshold."""
     model.train()
-    return any(norm.training and norm.track_running_stats for _, norm in batch_norms(model))
+    follows = any(isinstance(own, Filtration) and own.kind == "quantile" for own in model.modules())
+    return follows or any(norm.training and norm.track_running_stats for _, norm in batch_norms(model))
 
 
 def training_dataset(

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from srtod.engine.processes import on_main
-from srtod.engine.schedule import Average
+from srtod.engine.schedule import Average, restore_optimizer
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
 from srtod.support.claims import remove_scratch, scratch_in
 from srtod.support.errors import InputError
@@ -127,7 +127,7 @@ class Run:
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
@@ -148,6 +148,11 @@ def save_state(run: Run) -> None:
 
     on_main(run.accelerator, write)
     run.saved = run.step
+
+
+def buffers_are_finite(detector: nn.Module) -> bool:
+    """Tell whether the statistics that a forward pass moves, as BatchNorm's, are still numbers."""
+    return all(bool(buffer.isfinite().all()) for buffer in detector.buffers())
 
 
 def save_weights(run: Run, name: str) -> None:

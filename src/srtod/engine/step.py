@@ -137,14 +137,15 @@ class Steps:
             finite = finite & norm.isfinite()
         least = accelerator.reduce(finite.float(), reduction="mean") == 1
         self._sound = self._sound * least
+        scaler = accelerator.scaler
+        scale = None if scaler is None else scaler.get_scale()
         if self._defer:
             run.optimizer.optimizer.found_inf = 1 - self._sound  # which fused optimizers read on the device
             run.optimizer.step()
         elif self._sound:
             run.optimizer.step()
-        if run.average is not None and (
-            self._defer or (self._sound and not accelerator.optimizer_step_was_skipped)
-        ):
+        skipped = scaler is not None and scaler.get_scale() < scale  # as fused optimizers do unseen
+        if run.average is not None and (self._defer or (self._sound and not skipped)):
             run.average.update(run.step, done=self._sound if self._defer else None)
         run.optimizer.zero_grad()
 
@@ -174,7 +175,7 @@ class Steps:
         )
         what = ", ".join(f"{name} {values[name]}" for name in bad)
         return NotFiniteError(
-            f"step {self._run.step + 1}: {what} in the batch of images {', '.join(map(str, images))}; the "
+            f"step {self._run.step + 1}: {what} in the batch of images {', '.join(map(str, images))}; a "
             "state before it is saved; look at these images and their boxes, or start again with a lower "
             "train.lr or with train.clip_norm"
         )

@@ -30,7 +30,16 @@ def roi_align(level: Tensor, rois: Tensor, size: int, scale: float) -> Tensor:
     """
     if torch.is_grad_enabled() and level.requires_grad and _by_matrices(level.device):
         return _Align.apply(level, rois, size, scale)
-    return ops.roi_align(level, rois, size, scale, aligned=True)
+    if not _by_python(level.device):
+        return ops.roi_align(level, rois, size, scale, aligned=True)
+    area = (rois[:, 3:] > rois[:, 1:3]).all(dim=1)
+    read = torch.where(area[:, None], rois, rois.new_tensor([0.0, 0.0, 0.0, 1.0, 1.0]))
+    return ops.roi_align(level, read, size, scale, aligned=True) * area[:, None, None, None]
+
+
+def _by_python(device: torch.device) -> bool:
+    """Whether torchvision computes in Python, where boxes without area have gradients that are no numbers."""
+    return device.type != "cpu" and torch.are_deterministic_algorithms_enabled()
 
 
 def _by_matrices(device: torch.device) -> bool:

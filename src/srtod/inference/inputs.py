@@ -31,6 +31,7 @@ from srtod.data.records import AnnotatedSet, ImageRecord, told
 from srtod.defaults import Stretch
 from srtod.detectors.border.images import check_image
 from srtod.inference.addresses import Address, is_address, kind_at, without_secrets
+from srtod.support.devices import sent
 from srtod.support.errors import InputError
 
 _STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt"))
@@ -145,7 +146,7 @@ def to_tensor(image: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor
         device: where to.
     """
     tensor = image if isinstance(image, Tensor) else torch.from_numpy(image).permute(2, 0, 1)
-    moved = tensor.to(device, non_blocking=True)
+    moved = sent(tensor, device)
     return (
         moved if moved.is_floating_point() else torch.empty(moved.shape, device=device).copy_(moved).div_(255)
     )

@@ -27,9 +27,10 @@ def fitting_pixels(finder: Finder) -> float:
         return min(map(fitting_pixels, finder.members))
     if isinstance(finder, ViewedFinder):
         return fitting_pixels(finder.finder) / max(finder.views.scales) ** 2
+    finder = getattr(finder, "finder", finder)  # of a detector at hand
     needed = 2.0 * _BYTES_A_PIXEL
     if isinstance(finder, Detector):
-        channels, switches = finder.config["pyramid_channels"], finder.config["self_reconstruction"]
+        channels, switches = finder.pyramid.channels, finder.config["self_reconstruction"]
         needed = _BYTES_A_PIXEL + channels
         if switches and switches["head"] == "paper":
             needed += 2 * torch.float32.itemsize * channels / finder.pyramid.strides[0]

@@ -165,8 +165,8 @@ class Reliability:
 
     @classmethod
     def of(cls, scores: Values, hits: Mask, bins: int = 10) -> "Reliability":
-        """From columns ``[M]`` of the detections that are right or wrong."""
-        number = np.minimum((scores * bins).astype(int), bins - 1)
+        """From columns ``[M]`` of detections, right or wrong; the end bins hold scores beyond 0..1."""
+        number = (scores * bins).astype(int).clip(0, bins - 1)
         counts = np.bincount(number, minlength=bins)
         sums = [np.bincount(number, own, minlength=bins) for own in (scores, hits * 1.0)]
         with np.errstate(invalid="ignore"):

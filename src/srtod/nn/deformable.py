@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import ops
 
 Pair = int | tuple[int, int]
@@ -28,6 +28,12 @@ def by_operator() -> Generator[None]:
         yield
     finally:
         _by_operator.reset(token)
+
+
+def offsets_of(convolution: nn.Conv2d, inputs: Tensor) -> Tensor:
+    """What a convolution gives, in float32 under autocast too, for offsets to keep their fractions."""
+    with torch.autocast(inputs.device.type, enabled=False):
+        return convolution(inputs.to(convolution.weight.dtype))
 
 
 def deform_conv2d(

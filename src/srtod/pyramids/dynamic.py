@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d
+from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d, offsets_of
 from srtod.nn.initialisation import near_zero, zero
 from srtod.pyramids.backbone import Backbone
 from srtod.pyramids.fpn import FeaturePyramid
@@ -95,7 +95,7 @@ class DynamicBlock(nn.Module):
 
     def _level(self, levels: Sequence[Tensor], index: int) -> Tensor:
         level = levels[index]
-        offset, mask = self.offsets(level).tensor_split((OFFSETS,), dim=1)
+        offset, mask = offsets_of(self.offsets, level).tensor_split((OFFSETS,), dim=1)
         mask = mask.sigmoid()
         seen = [self.same(level, offset, mask)]
         if index > 0:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d, pair
+from srtod.nn.deformable import EXPORT_OBSTACLE, deform_conv2d, offsets_of, pair
 from srtod.nn.initialisation import zero
 from srtod.pyramids.backbone import Backbone
 
@@ -125,8 +125,8 @@ class SwitchableAtrousConv2d(StandardisedConv2d):
         around = _neighbourhood_mean(x)
         switch = self.switch(around)
         weight = self.standardised_weight()
-        fine = self._convolve(x, self.offset_s(around), weight, 1)
-        coarse = self._convolve(x, self.offset_l(around), weight + self.weight_diff, COARSER)
+        fine = self._convolve(x, offsets_of(self.offset_s, around), weight, 1)
+        coarse = self._convolve(x, offsets_of(self.offset_l, around), weight + self.weight_diff, COARSER)
         mixed = switch * fine + (1 - switch) * coarse
         return mixed + self.post_context(mixed.mean((2, 3), keepdim=True))
 

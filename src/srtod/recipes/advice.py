@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import yaml
@@ -44,10 +44,12 @@ class Machine:
     Attributes:
         gpu: whether on a GPU.
         memory: bytes that are free, of the GPU or of the host.
+        precision: in which a GPU is fast.
     """
 
     gpu: bool
     memory: int
+    precision: Literal["bf16", "fp16"] = "bf16"
 
     @property
     def whole_pixels(self) -> float:
@@ -251,4 +253,4 @@ def _train(numbers: Numbers, machine: Machine, factor: int, crop: int | None) ->
     yield Setting("train.epochs", epochs, f"about {machine.steps:,} steps, in 6 to 200 epochs")
     yield Setting("train.evaluate_every", max(1, epochs // 12), "a dozen evaluations in all")
     if machine.gpu:
-        yield Setting("train.precision", "bf16", "faster on a GPU")
+        yield Setting("train.precision", machine.precision, "faster on a GPU")

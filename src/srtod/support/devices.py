@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import get_args
 
 import torch
+from torch import Tensor
 
 from srtod.defaults import Precision
 from srtod.support.errors import InputError
@@ -34,6 +35,11 @@ def choose_device(name: str, *, among: Sequence[str] = ANY) -> torch.device:
     if device.type != "cpu":
         _require_there(device)
     return device
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; only copies to a GPU may be under way, since who computes there waits."""
+    return tensor.to(device, non_blocking=device.type != "cpu")
 
 
 def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -77,9 +83,14 @@ def require_precision(precision: str, device: torch.device) -> None:
         raise InputError(f"precision {precision!r}: not one of {', '.join(get_args(Precision))}")
     if precision == "fp16" and device.type == "cpu":
         raise InputError("precision fp16 needs a GPU; on a CPU take bf16 or fp32")
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and not computes_bf16(device):
         name = torch.cuda.get_device_name(device)
         raise InputError(f"precision bf16: {name} does not do it; take fp16 or fp32")
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a GPU computes in bfloat16 itself; older ones emulate it, slower than float32."""
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _require_there(device: torch.device) -> None:

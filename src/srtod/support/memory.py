@@ -7,6 +7,7 @@ import psutil
 import torch
 
 _STATUS = Path("/proc/self/status")  # of Linux alone
+_CGROUP = Path("/sys/fs/cgroup")  # as a container sees its own
 
 
 def resident_memory() -> int:
@@ -26,8 +27,23 @@ def peak_memory() -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free there."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    """Return the bytes that are free there, with those that torch keeps of a GPU without need."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    return min([psutil.virtual_memory().available, *_left_to_the_container()])
+
+
+def _left_to_the_container() -> list[int]:
+    """Bytes up to the limit of this process's control group (version 2); none without a limit."""
+    try:
+        limit = int((_CGROUP / "memory.max").read_text(encoding="utf-8"))
+        used = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
+        lines = (_CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):  # "max", or no such files
+        return []
+    return [max(limit - used + cached, 0)]
 
 
 def forget_peak() -> None:
