@@ -156,6 +156,12 @@ def test_a_threshold_outside_0_to_1_is_refused(detector, tmp_path, path):
     for weights in (tmp_path / "w.safetensors", detector):
         with pytest.raises(InputError, match="score_threshold"):
             srtod.predict(path, weights, score_threshold=1.5)
+    with pytest.raises(
+        InputError, match=r"score threshold 0\.01: .* at least 0\.05 are given out by a detector at hand"
+    ):
+        srtod.predict(
+            path, srtod.build_detector("atss", num_classes=1, backbone="test_resnet"), score_threshold=0.01
+        )
 
 
 @pytest.mark.parametrize(

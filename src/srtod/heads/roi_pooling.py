@@ -46,10 +46,11 @@ class RoIPooling(nn.Module):
             return self._align(levels[0], rois, self.strides[0])
         if _host_waits(rois.device) and not torch.are_deterministic_algorithms_enabled():
             return self._cut_everywhere(levels, rois)
-        rows_of = self._rows_by_level(rois[:, 1:])
+        level_of = self.level_of(rois[:, 1:])
         shape = (rois.shape[0], levels[0].shape[1], self.output_size, self.output_size)
         pooled = torch.zeros(shape, device=rois.device)  # float32: bfloat16 cannot tell pixel 1499 from 1496
-        for level, rows, stride in zip(levels, rows_of, self.strides, strict=True):
+        for number, (level, stride) in enumerate(zip(levels, self.strides, strict=True)):
+            rows = (level_of == number).nonzero().squeeze(1)
             pooled.index_copy_(0, rows, self._align(level, rois[rows], stride))
         return pooled
 
@@ -64,14 +65,6 @@ class RoIPooling(nn.Module):
             for number, (level, stride) in enumerate(zip(levels, self.strides, strict=True))
         )
         return reduce(torch.add, parts)
-
-    def _rows_by_level(self, boxes: Tensor) -> Sequence[Tensor]:
-        """Which of the boxes read each level."""
-        level_of = self.level_of(boxes)
-        if torch.compiler.is_exporting():  # a program has no host that splits by counts
-            return [(level_of == number).nonzero().squeeze(1) for number in range(len(self.strides))]
-        counts = level_of.bincount(minlength=len(self.strides))
-        return level_of.argsort(stable=True).split(counts.tolist())
 
     def _align(self, level: Tensor, rois: Tensor, stride: int) -> Tensor:
         return roi_align(level, rois, self.output_size, 1 / stride)

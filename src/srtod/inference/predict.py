@@ -108,6 +108,7 @@ def predict(
     else:
         finder = in_views(_AtHand(weights, precision), views)
         finder.least = scores_to_reach(finder, score_threshold, otherwise=finder.least)
+        _require_reachable([weights], score_threshold)
     return predictions(finder, images, batch_size=batch_size, slicing=slicing, stretch=stretch)
 
 
@@ -183,12 +184,13 @@ def load_finder(
 
 
 def _require_reachable(finders: Sequence[Finder], score_threshold: float | None) -> None:
-    """Refuse a threshold below that of what is fused, which gives nothing out below its own."""
+    """Refuse a threshold below that of finders which give out nothing below their own."""
     own = max(config_of(finder).get("score_threshold", 0.0) for finder in finders)
     if score_threshold is not None and score_threshold < own:
         raise InputError(
-            f"score threshold {score_threshold:g}: several views or weights are fused from detections of at "
-            f"least {own:g}, as these weights say; save them with a lower score_threshold"
+            f"score threshold {score_threshold:g}: detections of at least {own:g} are given out by a detector "
+            "at hand, several views or weights, as these weights say; load or save them with a lower "
+            "score_threshold"
         )
 
 
