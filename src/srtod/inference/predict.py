@@ -188,9 +188,9 @@ def _require_reachable(finders: Sequence[Finder], score_threshold: float | None)
     own = max(config_of(finder).get("score_threshold", 0.0) for finder in finders)
     if score_threshold is not None and score_threshold < own:
         raise InputError(
-            f"score threshold {score_threshold:g}: detections of at least {own:g} are given out by a detector "
-            "at hand, several views or weights, as these weights say; load or save them with a lower "
-            "score_threshold"
+            f"score threshold {score_threshold:g}: detections of at least {own:g} are given out by a "
+            "detector at hand, several views or weights, as these weights say; load or save them with a "
+            "lower score_threshold"
         )
 
 
