@@ -271,7 +271,13 @@ def test_a_detector_of_ours(squares):
 
     torch.manual_seed(0)
     detector = build_detector(
-        "faster-rcnn", classes=("square",), backbone="test_resnet", pyramid_channels=16, score_threshold=0.0
+        "faster-rcnn",
+        classes=("square",),
+        backbone="test_resnet",
+        pyramid_channels=16,
+        box_channels=16,
+        rpn_proposals=(50, 20),
+        score_threshold=0.0,
     )
     results = detect(detector, data(squares), batch_size=2, progress=False)
 

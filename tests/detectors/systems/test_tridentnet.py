@@ -73,8 +73,9 @@ def test_images_of_all_branches_draw_by_the_seed():
 
 
 def test_bfloat16_trains():
-    images, targets = scene()
-    detector = build(self_reconstruction={"head": "lite"}, backbone="test_resnet").train()
+    images, targets = (of_both[:1] for of_both in scene())
+    few = {"rpn_proposals": (20, 10), "box_samples": 4}
+    detector = build(self_reconstruction={"head": "lite"}, backbone="test_resnet", **few).train()
     with torch.autocast("cpu", torch.bfloat16):
         losses = detector(images, targets)
     sum(losses.values()).backward()
