@@ -89,7 +89,7 @@ def test_without_a_validation_set_there_are_no_best_weights(tiny_recipe, squares
     result = fit(tiny_recipe(*ONE), squares, None, tmp_path / "run", device="cpu")
     assert result.best is None
     assert result.scores is None
-    assert "validation: none (no split val or test, no --val-data)" in capsys.readouterr().err
+    assert "validation: none (no images of a split val or test, or of --val-data)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3]), (2, [2, 3]), (0, [])])

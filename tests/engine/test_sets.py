@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from srtod.data.dataset import DetectionDataset
-from srtod.engine.sets import Source, common_stretch, held_out_split, training_records, training_sets
+from srtod.engine.sets import (
+    Source,
+    common_stretch,
+    evaluation_set,
+    held_out_split,
+    training_records,
+    training_sets,
+)
 from srtod.engine.setup import training_dataset
 from srtod.recipes import DataRecipe, Recipe
 from srtod.support.errors import InputError
@@ -228,6 +235,22 @@ def test_images_that_are_learned_from_and_validated_on_are_told(folder, capsys):
 def test_an_empty_split_to_validate_on_is_left_out_where_faults_are(folder):
     change(folder / "val.json", images=[], annotations=[])
     assert training_sets(Source(folder, skip_bad=True))[1] is None
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_split_of_which_no_image_can_be_read_is_told_and_not_validated_on(folder, capsys, damage):
+    for path in folder.glob("images/val*"):
+        damage(path)
+    with pytest.raises(InputError, match=r"val0\.png"):
+        training_sets(Source(folder))
+    capsys.readouterr()
+    assert training_sets(Source(folder, skip_bad=True))[1] is None
+    said = " ".join(capsys.readouterr().err.split())
+    assert "left out: " in said
+    assert "val0.png" in said
+    assert "val.json: no image can be read, so there is no validation" in said
+    with pytest.raises(InputError, match="no image can be read, so there is nothing to evaluate on"):
+        evaluation_set(Source(folder, skip_bad=True))
 
 
 def test_faults_of_one_cause_are_one_line(folder, capsys):

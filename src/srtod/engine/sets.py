@@ -57,10 +57,13 @@ def evaluation_set(source: Source) -> AnnotatedSet:
     """Read what is evaluated on: without a named split ``val``, else ``test``, else the only one.
 
     Raises:
-        InputError: anything wrong in the data.
+        InputError: anything wrong in the data, or none of its images can be read.
     """
     split = source.split or held_out_split(source.splits)
-    return checked(source.read(split), skip_bad=source.skip_bad)
+    sound = checked(source.read(split), skip_bad=source.skip_bad)
+    if not sound.records:
+        raise InputError(f"{sound.source}: no image can be read, so there is nothing to evaluate on")
+    return sound
 
 
 def training_sets(
@@ -75,8 +78,8 @@ def training_sets(
 
     The training set is the split ``train``, or else ``trainval``, where there are splits and none is named.
     The validation set is ``val`` or else ``test`` of ``val_data``, or of the source without it; none where
-    that has neither. What is learned from is never validated on: neither the same split, nor a ``val`` that
-    is part of ``trainval``.
+    that has neither, or, which is told, no image that can be read. What is learned from is never validated
+    on: neither the same split, nor a ``val`` that is part of ``trainval``.
 
     Args:
         source: what to learn from.
@@ -92,7 +95,12 @@ def training_sets(
     with together(PartialState()):
         train, val = _read_both(source, val_data, val_split, quiet=quiet)
     sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
-    return sound(train), None if val is None else sound(val)
+    train, val = sound(train), None if val is None else sound(val)
+    if val is not None and not val.records:
+        if not quiet:
+            say(f"{val.source}: no image can be read, so there is no validation")
+        val = None
+    return train, val
 
 
 def _read_both(source: Source, val_data: Path | None, val_split: str | None, *, quiet: bool) -> TrainingSets:
@@ -113,11 +121,9 @@ def _read_both(source: Source, val_data: Path | None, val_split: str | None, *, 
             )
         held_out = val_split or held_out_split(others)
         val = None if held_out is None else source.read(held_out)
-    if val is not None and source.skip_bad and not val.records:
-        val = None
-    if val is not None:
+    if val is not None and val.records:
         _tell_shared(train, val, quiet=quiet)
-    if val is not None and val.classes != train.classes:
+    if val is not None and val.records and val.classes != train.classes:
         raise InputError(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
             f"({', '.join(train.classes)}); validate on data with the same classes"

@@ -265,7 +265,7 @@ def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedS
         f"{accelerator.device.type}"
     )
     if val_set is None:
-        why = "no split val or test, no --val-data" if train.evaluate_every else "train.evaluate_every is 0"
+        why = "no images of a split val or test, or of --val-data" if train.evaluate_every else "train.evaluate_every is 0"
         yield f"validation: none ({why}), so {LAST} is all there will be"
     else:
         yield f"validation: {len(val_set.records)} images, {BEST} has the highest {train.best_by}"
