@@ -121,6 +121,14 @@ def test_training_stops_early_where_nothing_gets_better_and_stays_stopped(
     assert next(scores) == 0.9
 
 
+def test_patience_counts_evaluations(train, squares, held_out, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.2, 0.4, 0.9])
+    monkeypatch.setattr(fit_module, "_validate", lambda *_, **__: {"AP": next(scores)})
+    changes = ("train.epochs=9", "train.patience=2", "train.evaluate_every=2")
+    assert train(squares, tmp_path / "run", *changes, val=held_out).steps == 3 * 6
+    assert next(scores) == 0.9
+
+
 def test_slices_are_learned_from(train, squares, tmp_path):
     sliced = train(squares, tmp_path / "run", *ONE, "data.crop=null", "data.slice=48", "data.empty_slices=1")
     assert sliced.steps == 6 * 4 // 2

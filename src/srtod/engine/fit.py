@@ -134,7 +134,7 @@ def _train(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: 
     train, stop = recipe.train, StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
-            if run.has_waited(train.patience):
+            if run.has_waited(train.patience, every=train.evaluate_every):
                 log.say(f"stopped early: no better {train.best_by} since epoch {run.best_epoch}")
                 break
             _train_epoch(epoch, train, batches, stop=stop, run=run, log=log)

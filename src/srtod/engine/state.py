@@ -92,11 +92,11 @@ class Run:
         """The detector that is evaluated and saved: the averaged one where there is an average."""
         return self.detector if self.average is None else self.average.detector
 
-    def has_waited(self, patience: int | None) -> bool:
-        """Whether so many epochs went by since the best score."""
-        return (
-            patience is not None and self.best is not None and self.epochs_done >= self.best_epoch + patience
-        )
+    def has_waited(self, patience: int | None, *, every: int) -> bool:
+        """Whether so many evaluations, one in ``every`` epochs, went by since the best score."""
+        if patience is None or self.best is None:
+            return False
+        return self.epochs_done // every - self.best_epoch // every >= patience
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as tensors, numbers, lists and dicts."""
