@@ -75,7 +75,7 @@ def fit(
         val_set: images to evaluate on; without them there are no best weights.
         output: folder of config.yaml, metrics.jsonl, tensorboard/, last and best .safetensors, and state.pt.
         resume: go on from state.pt; start from the beginning where there is none yet.
-        init: weights of an earlier detector to start from.
+        init: weights of an earlier detector to start from; a run that goes on takes no others.
         device: ``auto``, ``cpu`` or ``cuda``.
         quiet: show no progress.
 
@@ -93,9 +93,10 @@ def fit(
         recipe, train_set, val_set, quiet=quiet or not accelerator.is_main_process
     )
     batches = Batches(dataset, recipe.train, accelerator)
-    state = _state_of_all(accelerator, output, data)
+    init = None if init is None else str(init)
+    state = _state_of_all(accelerator, output, data, init)
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
-    run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
+    run = start_run(accelerator, recipe, detector, output=output, data=data, init=init, state=state)
     on_main(accelerator, lambda: write_recipe(output, recipe))
     if run.false_alarms is not None:
         dataset.set_false_alarms(run.false_alarms)
@@ -115,10 +116,12 @@ def fit(
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
 
 
-def _state_of_all(accelerator: Accelerator, output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+def _state_of_all(
+    accelerator: Accelerator, output: Path, data: dict[str, Any], init: str | None
+) -> dict[str, Any] | None:
     """Read the saved state in each process, and make sure that it is the same one."""
     with together(accelerator):
-        state = load_state(output, data)
+        state = load_state(output, data, init)
     steps = gather_object([None if state is None else state["step"]])
     if len(set(steps)) > 1:
         error = InputError(

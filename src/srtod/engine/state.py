@@ -34,6 +34,8 @@ CONFIG, STATE, LOG, LAST, BEST = (
 )
 
 TENSORBOARD = "tensorboard"
+CONTENT = "content"
+"""What data are told from others by where the counts agree."""
 
 _MAY_DIFFER = {
     "about.dataset",
@@ -69,6 +71,7 @@ class Run:
         scores: the last evaluation.
         log_bytes: length of metrics.jsonl at the last saved state.
         false_alarms: what :func:`~srtod.engine.mining.mine` found last; None: nobody looked yet.
+        init: weights that it started from; None: none.
     """
 
     accelerator: Accelerator
@@ -86,6 +89,7 @@ class Run:
     scores: dict[str, float] | None = None
     log_bytes: int = 0
     false_alarms: Tensor | None = None
+    init: str | None = None
 
     @property
     def shown(self) -> Any:
@@ -115,6 +119,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "false_alarms": self.false_alarms,
+            "init": self.init,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -124,6 +129,7 @@ class Run:
         self.best, self.best_epoch = state["best"], state.get("best_epoch", 0)
         self.scores, self.log_bytes = state["scores"], state["log_bytes"]
         self.false_alarms = state.get("false_alarms")
+        self.init = state.get("init", self.init)
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -164,11 +170,11 @@ def save_weights(run: Run, name: str) -> None:
     on_main(run.accelerator, lambda: run.shown.save(run.output / name, overwrite=True))
 
 
-def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+def load_state(output: Path, data: dict[str, Any], init: str | None = None) -> dict[str, Any] | None:
     """Read the state in ``output``; none if there is none. Nothing in the file is executed.
 
     Raises:
-        InputError: the file is damaged, or the run was started on other data.
+        InputError: the file is damaged, or the run was started on other data, or not from ``init``.
     """
     path = output / STATE
     if not path.exists():
@@ -185,11 +191,18 @@ def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
             f"{path}: saved by another version of srtod; end the run with that one or train into a new folder"
         )
     for key, value in data.items():
-        if before.get(key) != value:
+        if (old := before.get(key, value)) != value:  # a state of an earlier version knows less
+            what = "other files, boxes or labels" if key == CONTENT else f"{key} {old}, now it is {value}"
             raise InputError(
-                f"{path}: the run was started on data with {key} {before.get(key)}, now it is {value}; "
-                "resume with the same data or train into a new output folder"
+                f"{path}: the run was started on data with {what}; resume with the same data or train "
+                "into a new output folder"
             )
+    if init is not None and (started := state.get("init", init)) != init:
+        how = "without --init" if started is None else f"with --init {started}"
+        raise InputError(
+            f"{path}: the run was started {how}, and goes on without a look at {init}; leave --init out "
+            "or train into a new output folder"
+        )
     return state
 
 
