@@ -224,6 +224,7 @@ def training_dataset(
         "classes": list(train_set.classes),
         "validation images": len(held_out),
         "validation boxes": sum(len(record.boxes) for record in held_out),
+        "objects": sum(int((~record.ignore).sum()) for record in records),
         CONTENT: _digest([*records, *held_out]),
     }
     dataset = DetectionDataset(
@@ -274,11 +275,13 @@ def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedS
     extra = f"self-reconstruction ({switches.head} head)" if switches else "no self-reconstruction"
     yield f"detector: {model.system}, {model.backbone}, {extra}, {trained:.1f} M trained parameters"
     kind = "images" if recipe.data.slice is None else f"slices of {recipe.data.slice} px"
+    ignored = run.data["boxes"] - run.data["objects"]
+    besides = f" and {ignored} regions to ignore" if ignored else ""
+    where = f"{train.precision}, {accelerator.num_processes} process(es) on {accelerator.device.type}"
     yield (
-        f"training: {run.data['images']} {kind} with {run.data['boxes']} boxes of "
-        f"{', '.join(run.data['classes'])}; {train.epochs} epochs of {batches.steps_per_epoch} steps of "
-        f"{train.batch_size} images; {train.precision}, {accelerator.num_processes} process(es) on "
-        f"{accelerator.device.type}"
+        f"training: {run.data['images']} {kind} with {run.data['objects']} boxes of "
+        f"{', '.join(run.data['classes'])}{besides}; {train.epochs} epochs of "
+        f"{batches.steps_per_epoch} steps of {train.batch_size} images; {where}"
     )
     if val_set is None:
         why = "no images in val, test or --val-data" if train.evaluate_every else "train.evaluate_every is 0"
