@@ -138,6 +138,14 @@ def test_patience_counts_evaluations(train, squares, held_out, tmp_path, monkeyp
     assert next(scores) == 0.9
 
 
+def test_a_metric_that_cannot_be_measured_is_refused_before_the_training(train, squares, held_out, tmp_path):
+    for metric, val in (("APvt", held_out), ("AP", replace(held_out, records=held_out.records[:1]))):
+        with pytest.raises(InputError, match=rf"^train.best_by: no object of .* counts in {metric}, [^\n]*$"):
+            train(squares, tmp_path / "run", f"train.best_by={metric}", val=val)
+        assert not (tmp_path / "run").exists()
+        train(squares, tmp_path / metric, f"train.best_by={metric}", "train.evaluate_every=0", *ONE, val=val)
+
+
 def test_slices_are_learned_from(train, squares, tmp_path):
     sliced = train(squares, tmp_path / "run", *ONE, "data.crop=null", "data.slice=48", "data.empty_slices=1")
     assert sliced.steps == 6 * 4 // 2

@@ -11,9 +11,10 @@ from accelerate.utils import gather_object
 from srtod import metrics
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
+from srtod.defaults import Metric
 from srtod.engine.anchors import chosen_keys, with_anchor_scale
 from srtod.engine.batches import Batches
-from srtod.engine.evaluate import detect
+from srtod.engine.evaluate import detect, joined
 from srtod.engine.log import RunLog
 from srtod.engine.mining import LEAST_SCORE, mine
 from srtod.engine.processes import on_main, together, told_once
@@ -95,6 +96,8 @@ def fit(
     batches = Batches(dataset, recipe.train, accelerator)
     init = None if init is None else str(init)
     state = _state_of_all(accelerator, output, data, init)
+    if state is None and val_set is not None and recipe.train.evaluate_every:
+        on_main(accelerator, lambda: _require_measurable(recipe.train.best_by, val_set))
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
     run = start_run(accelerator, recipe, detector, output=output, data=data, init=init, state=state)
     on_main(accelerator, lambda: write_recipe(output, recipe))
@@ -130,6 +133,15 @@ def _state_of_all(
         )
         raise told_once(accelerator, error)
     return state
+
+
+def _require_measurable(metric: Metric, val_set: AnnotatedSet) -> None:
+    """Refuse a metric that no object of the validation set counts in: no weights would ever be the best."""
+    if metrics.evaluate(val_set, joined([])).summary[metric] < 0:
+        raise InputError(
+            f"train.best_by: no object of {val_set.source} counts in {metric}, so no weights would be best; "
+            "name another metric, validate on other data (--val-data), or train.evaluate_every=0"
+        )
 
 
 def _train(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
