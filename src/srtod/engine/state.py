@@ -23,7 +23,7 @@ from srtod.engine.schedule import Average, restore_optimizer
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
 from srtod.support.claims import remove_scratch, scratch_in
 from srtod.support.errors import InputError
-from srtod.support.files import atomic_file, write_text
+from srtod.support.files import atomic_file, require_writable, write_text
 
 CONFIG, STATE, LOG, LAST, BEST = (
     "config.yaml",
@@ -233,8 +233,13 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
 
 
 def clear_output(output: Path) -> None:
-    """Remove a run that ended before its first step, so that another may take its place."""
+    """Remove a run that ended before its first step, so that another may take its place.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
     if _never_began(output):
+        require_writable(output / CONFIG)
         shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
         remove_scratch(output)
         for name in (STATE, LOG, CONFIG):
