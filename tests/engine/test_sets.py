@@ -44,7 +44,9 @@ def test_one_stretch_is_chosen_for_narrow_images_of_16_bits(folder, capsys):
         Image.fromarray(deep).save(path)
     train, _ = training_sets(Source(folder))
     assert "of 0 to 65535, would be" in " ".join(capsys.readouterr().err.split())
-    low, high = common_stretch(train)
+    stretch = common_stretch(train)
+    assert eval(repr(stretch), {}) == stretch  # plain numbers, which can be typed again
+    low, high = stretch
     assert 50_000 <= low < high <= 50_000 + 255 + 10 * number
     stretched, _ = training_sets(Source(folder, stretch=(low, high)))
     assert {record.stretch for record in stretched.records} == {(low, high)}
