@@ -263,3 +263,14 @@ def test_faults_of_one_cause_are_one_line(folder, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if "has zero or negative size" in line]
     assert len(lines) == 1
     assert "more like this)" in lines[0]
+def test_a_box_across_an_edge_is_clipped_and_told_and_stops_nothing(folder, capsys):
+    content = json.loads((folder / "train.json").read_text())
+    content["annotations"][0]["bbox"] = [60, 1, 9, 5]
+    (folder / "train.json").write_text(json.dumps(content))
+    train, _ = training_sets(Source(folder))
+    assert [60, 1, 64, 6] in np.concatenate([record.boxes for record in train.records]).tolist()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "reaches out of the image" in line]
+    assert "clipped to it" in line
+    assert "left out" not in line
+
+

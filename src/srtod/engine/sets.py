@@ -254,7 +254,8 @@ def checked(
     with together(processes):
         if not skip_bad:
             sound.require_sound()
-    notes = [*sound.notes, *(f"left out: {line}" for line in told(sound.faults))]
+    lost = (f"left out: {line}" for line in told(fault for fault in sound.faults if not fault.mended))
+    notes = [*sound.notes, *lost, *told(fault for fault in sound.faults if fault.mended)]
     for note in () if quiet else [*notes, *(sound.stretch_notes() if decode else ())]:
         say(note)
     return sound
