@@ -211,6 +211,17 @@ def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
         training_records(replace(squares, records=ignoring), DataRecipe(), seed=0)
 
 
+@pytest.mark.parametrize("key", ["crop", "slice"])
+def test_pieces_that_hold_half_of_no_object_are_refused(squares, key):
+    with pytest.raises(
+        InputError, match=rf"^data\.{key}: pieces of 3 px .* nothing to learn; take at least 10,"
+    ):
+        training_records(squares, DataRecipe(**{key: 3}), seed=0)
+    assert any(
+        not record.ignore.all() for record in training_records(squares, DataRecipe(**{key: 12}), seed=0)
+    )
+
+
 @pytest.mark.parametrize("name", ["test", "val"])
 def test_the_only_split_is_not_validated_on_whatever_its_name(folder, name, capsys):
     (folder / "val.json").unlink()
@@ -255,14 +266,6 @@ def test_a_split_of_which_no_image_can_be_read_is_told_and_not_validated_on(fold
         evaluation_set(Source(folder, skip_bad=True))
 
 
-def test_faults_of_one_cause_are_one_line(folder, capsys):
-    content = json.loads((folder / "train.json").read_text())
-    boxes = [annotation | {"bbox": [1, 1, 0, 5]} for annotation in content["annotations"]]
-    change(folder / "train.json", annotations=boxes)
-    training_sets(Source(folder, skip_bad=True))
-    lines = [line for line in capsys.readouterr().err.splitlines() if "has zero or negative size" in line]
-    assert len(lines) == 1
-    assert "more like this)" in lines[0]
 def test_a_box_across_an_edge_is_clipped_and_told_and_stops_nothing(folder, capsys):
     content = json.loads((folder / "train.json").read_text())
     content["annotations"][0]["bbox"] = [60, 1, 9, 5]
@@ -274,3 +277,11 @@ def test_a_box_across_an_edge_is_clipped_and_told_and_stops_nothing(folder, caps
     assert "left out" not in line
 
 
+def test_faults_of_one_cause_are_one_line(folder, capsys):
+    content = json.loads((folder / "train.json").read_text())
+    boxes = [annotation | {"bbox": [1, 1, 0, 5]} for annotation in content["annotations"]]
+    change(folder / "train.json", annotations=boxes)
+    training_sets(Source(folder, skip_bad=True))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "has zero or negative size" in line]
+    assert len(lines) == 1
+    assert "more like this)" in lines[0]

@@ -1,13 +1,16 @@
 """From the paths a user gives to the sets that are trained and validated on."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
@@ -15,6 +18,7 @@ from srtod.data.folders import image_files
 from srtod.data.images import stretched
 from srtod.data.records import SOME, AnnotatedSet, Fault, ImageRecord, empty_record, told
 from srtod.data.slicing import sliced
+from srtod.data.transforms import KEPT_FRACTION
 from srtod.defaults import Stretch
 from srtod.engine.processes import together
 from srtod.recipes import DataRecipe
@@ -169,14 +173,17 @@ def training_records(
         quiet: show nothing.
 
     Raises:
-        InputError: nothing is marked at all that is not to be ignored; or the folder of negatives is not
-            there, holds no image that can be read, or holds one of the training or validation images.
+        InputError: nothing is marked at all that is not to be ignored, or no object fits into a piece or
+            slice; or the folder of negatives is not there, holds no image that can be read, or holds one of
+            the training or validation images.
     """
     marked = tuple(record for record in train.records if (~record.ignore).any())
     if not marked:
         raise InputError(
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
         )
+    if recipe.piece is not None and not _holds_any(recipe.piece, marked, recipe):
+        raise _too_small(recipe.piece, marked, recipe)
     records = train.records if recipe.images_without_boxes else marked
     empty = ()
     if recipe.negatives is not None:
@@ -184,7 +191,33 @@ def training_records(
     if recipe.slice is None:
         return (*records, *empty)
     cut = partial(sliced, side=recipe.slice, overlap=recipe.slice_overlap, seed=seed)
-    return (*cut(records, empty=recipe.empty_slices), *cut(empty, empty=1.0))
+    slices = cut(records, empty=recipe.empty_slices)
+    if not any((~record.ignore).any() for record in slices):
+        raise _too_small(recipe.slice, marked, recipe)
+    return (*slices, *cut(empty, empty=1.0))
+
+
+def _holds_any(piece: int, records: Sequence[ImageRecord], recipe: DataRecipe) -> bool:
+    """Whether pieces may show enough of any object, so that not all are regions to ignore."""
+    sides = _sides(records)
+    largest = int(piece * (1 + recipe.scale_jitter)) if recipe.crop else piece
+    seen = np.minimum(sides, largest).prod(axis=1)
+    return bool((seen >= KEPT_FRACTION * sides.prod(axis=1)).any())
+
+
+def _too_small(piece: int, records: Sequence[ImageRecord], recipe: DataRecipe) -> InputError:
+    least = max(math.ceil(np.median(_sides(records).max(axis=1))), piece + 1)
+    key = "crop" if recipe.crop else "slice"
+    return InputError(
+        f"data.{key}: pieces of {piece} px show less than half of every object, so there is nothing to "
+        f"learn; take at least {least}, which holds half of the objects whole"
+    )
+
+
+def _sides(records: Sequence[ImageRecord]) -> NDArray[np.float64]:
+    """Width and height of the objects, ``[N, 2]``."""
+    boxes = np.concatenate([record.boxes[~record.ignore] for record in records])
+    return boxes[:, 2:] - boxes[:, :2]
 
 
 def _negatives(
