@@ -154,7 +154,7 @@ def test_fix_lists_every_change_with_its_count(run, make_set, tmp_path):
     root = make_set([1, 1, 5, 5], [1, 1, -5, 5], [62, 1, 9, 5], [63, 1, 9, 5])
     code, out, err = run("fix", root, tmp_path / "copy")
     assert code == 0, err
-    assert f"{tmp_path / 'copy'}: train: 1 images, 4 boxes (coco)" in out
+    assert f"{tmp_path / 'copy'}: train: 1 images, 3 boxes and 1 regions to ignore (coco)" in out
     assert f"box-across-edge: 2 in train: clips them; {root / 'train.json'}, image 1, annotation 3: " in out
     assert "box-without-size: 1 in train: makes regions to ignore of them; " in out
     assert out.splitlines()[-1] == f"changes: 2 kinds, all cases in {tmp_path / 'copy' / 'changes.json'}"
@@ -179,6 +179,7 @@ def test_convert_goes_on_without_what_is_damaged(run, make_set, tmp_path):
     root = make_set([1, 1, 5, 5], [1, 1, -5, 5])
     code, out, _ = run("convert", root, tmp_path / "target", "--to", "voc", "--skip-bad", "--link")
     assert code == 0
+    assert f"{tmp_path / 'target'}: train: 1 images, 1 boxes and 1 regions to ignore" in out
     assert "left out or clipped: " in out
     assert (tmp_path / "target" / "JPEGImages" / "a.png").samefile(root / "images" / "a.png")
 

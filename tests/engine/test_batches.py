@@ -48,12 +48,21 @@ def test_processes_share_out_the_same_images_of_each_step(batches):
 def test_the_last_step_is_filled_up_from_the_beginning(batches):
     steps = batches("train.batch_size=4").indices(0)
     assert len(steps) == 2
-    assert steps[1][0][2:] == steps[0][0][:2]
+    assert steps[1][0][2:] == [index + 6 for index in steps[0][0][:2]]
 
 
 def test_fewer_images_than_a_step_takes_are_repeated(batches):
     (step,) = batches("train.batch_size=16").indices(0)
-    assert set(step[0]) == set(range(6))
+    assert {index % 6 for index in step[0]} == set(range(6))
+
+
+def test_no_copy_is_augmented_as_another_one(batches):
+    for changes in (("train.batch_size=16",), ("train.batch_size=16", "train.repeat_below=1")):
+        made = batches(*changes)
+        (step,) = made.indices(0)
+        assert len(set(step[0])) == 16
+        (passes,) = made.epoch(0)
+        assert len({target["seed"] for batch in passes for target in batch.targets}) == 16
 
 
 @pytest.mark.parametrize("workers", [0, 2])

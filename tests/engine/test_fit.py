@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -89,7 +90,15 @@ def test_without_a_validation_set_there_are_no_best_weights(tiny_recipe, squares
     result = fit(tiny_recipe(*ONE), squares, None, tmp_path / "run", device="cpu")
     assert result.best is None
     assert result.scores is None
-    assert "validation: none (no split val or test, no --val-data)" in capsys.readouterr().err
+    assert "validation: none (no images in val, test or --val-data)" in capsys.readouterr().err
+
+
+def test_regions_to_ignore_are_not_told_as_boxes(tiny_recipe, squares, tmp_path, capsys):
+    ignoring = replace(squares.records[1], ignore=np.array([True, False, True]))
+    mixed = replace(squares, records=(ignoring, *squares.records[2:]))
+    fit(tiny_recipe(*ONE), mixed, None, tmp_path / "run", device="cpu")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "training: 5 images with 13 boxes of square and 2 regions to ignore; 1 epochs of 3 steps" in said
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3]), (2, [2, 3]), (0, [])])
@@ -119,6 +128,22 @@ def test_training_stops_early_where_nothing_gets_better_and_stays_stopped(
     assert train(squares, tmp_path / "run", *changes, val=held_out).steps == 12
     assert train(squares, tmp_path / "run", *changes, val=held_out, resume=True).steps == 12
     assert next(scores) == 0.9
+
+
+def test_patience_counts_evaluations(train, squares, held_out, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.2, 0.4, 0.9])
+    monkeypatch.setattr(fit_module, "_validate", lambda *_, **__: {"AP": next(scores)})
+    changes = ("train.epochs=9", "train.patience=2", "train.evaluate_every=2")
+    assert train(squares, tmp_path / "run", *changes, val=held_out).steps == 3 * 6
+    assert next(scores) == 0.9
+
+
+def test_a_metric_that_cannot_be_measured_is_refused_before_the_training(train, squares, held_out, tmp_path):
+    for metric, val in (("APvt", held_out), ("AP", replace(held_out, records=held_out.records[:1]))):
+        with pytest.raises(InputError, match=rf"^train.best_by: no object of .* counts in {metric}, [^\n]*$"):
+            train(squares, tmp_path / "run", f"train.best_by={metric}", val=val)
+        assert not (tmp_path / "run").exists()
+        train(squares, tmp_path / metric, f"train.best_by={metric}", "train.evaluate_every=0", *ONE, val=val)
 
 
 def test_slices_are_learned_from(train, squares, tmp_path):
@@ -429,6 +454,41 @@ def test_resuming_with_another_validation_set_is_refused(train, squares, held_ou
     train(squares, tmp_path / "run", *ONE, val=held_out)
     with pytest.raises(InputError, match="validation images 3, now it is 0"):
         train(squares, tmp_path / "run", *ONE, resume=True)
+
+
+def test_resuming_with_other_labels_or_other_images_is_refused(train, squares, tmp_path):
+    train(squares, tmp_path / "run", *ONE)
+    moved = replace(squares.records[1], boxes=squares.records[1].boxes + 2)
+    ignored = replace(squares.records[1], ignore=~squares.records[1].ignore)
+    for other in (moved, ignored):
+        changed = replace(squares, records=(squares.records[0], other, *squares.records[2:]))
+        with pytest.raises(InputError, match=r"started on data with .*; resume with the same data"):
+            train(changed, tmp_path / "run", *ONE, resume=True)
+    Image.new("RGB", (64, 64)).save(squares.records[1].path)
+    with pytest.raises(InputError, match=r"started on data with other files, boxes or labels"):
+        train(squares, tmp_path / "run", *ONE, resume=True)
+
+
+def test_a_state_that_does_not_know_its_files_is_gone_on_with(train, squares, tmp_path):
+    train(squares, tmp_path / "run", *ONE)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    del state["data"]["content"], state["init"]
+    torch.save(state, tmp_path / "run" / "state.pt")
+    train(squares, tmp_path / "run", *ONE, init="some.safetensors", resume=True)
+
+
+def test_what_goes_on_takes_no_other_weights_to_start_from(train, squares, tmp_path):
+    first = train(squares, tmp_path / "first", *ONE)
+    with pytest.raises(
+        InputError, match=r"started without --init, and goes on without a look at .*last\.safe"
+    ):
+        train(squares, tmp_path / "first", *ONE, init=first.last, resume=True)
+    train(squares, tmp_path / "second", *ONE, init=first.last)
+    train(squares, tmp_path / "second", *ONE, init=first.last, resume=True)
+    with pytest.raises(
+        InputError, match=r"started with --init .*last\.safetensors, and .* at other\.safeten"
+    ):
+        train(squares, tmp_path / "second", *ONE, init="other.safetensors", resume=True)
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from srtod.data.dataset import DetectionDataset
-from srtod.engine.sets import Source, common_stretch, held_out_split, training_records, training_sets
+from srtod.engine.sets import (
+    Source,
+    common_stretch,
+    evaluation_set,
+    held_out_split,
+    training_records,
+    training_sets,
+)
 from srtod.engine.setup import training_dataset
 from srtod.recipes import DataRecipe, Recipe
 from srtod.support.errors import InputError
@@ -37,7 +44,9 @@ def test_one_stretch_is_chosen_for_narrow_images_of_16_bits(folder, capsys):
         Image.fromarray(deep).save(path)
     train, _ = training_sets(Source(folder))
     assert "of 0 to 65535, would be" in " ".join(capsys.readouterr().err.split())
-    low, high = common_stretch(train)
+    stretch = common_stretch(train)
+    assert eval(repr(stretch), {}) == stretch  # plain numbers, which can be typed again
+    low, high = stretch
     assert 50_000 <= low < high <= 50_000 + 255 + 10 * number
     stretched, _ = training_sets(Source(folder, stretch=(low, high)))
     assert {record.stretch for record in stretched.records} == {(low, high)}
@@ -202,6 +211,17 @@ def test_images_with_nothing_but_regions_to_ignore_have_no_boxes(squares):
         training_records(replace(squares, records=ignoring), DataRecipe(), seed=0)
 
 
+@pytest.mark.parametrize("key", ["crop", "slice"])
+def test_pieces_that_hold_half_of_no_object_are_refused(squares, key):
+    with pytest.raises(
+        InputError, match=rf"^data\.{key}: pieces of 3 px .* nothing to learn; take at least 10,"
+    ):
+        training_records(squares, DataRecipe(**{key: 3}), seed=0)
+    assert any(
+        not record.ignore.all() for record in training_records(squares, DataRecipe(**{key: 12}), seed=0)
+    )
+
+
 @pytest.mark.parametrize("name", ["test", "val"])
 def test_the_only_split_is_not_validated_on_whatever_its_name(folder, name, capsys):
     (folder / "val.json").unlink()
@@ -228,6 +248,33 @@ def test_images_that_are_learned_from_and_validated_on_are_told(folder, capsys):
 def test_an_empty_split_to_validate_on_is_left_out_where_faults_are(folder):
     change(folder / "val.json", images=[], annotations=[])
     assert training_sets(Source(folder, skip_bad=True))[1] is None
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_split_of_which_no_image_can_be_read_is_told_and_not_validated_on(folder, capsys, damage):
+    for path in folder.glob("images/val*"):
+        damage(path)
+    with pytest.raises(InputError, match=r"val0\.png"):
+        training_sets(Source(folder))
+    capsys.readouterr()
+    assert training_sets(Source(folder, skip_bad=True))[1] is None
+    said = " ".join(capsys.readouterr().err.split())
+    assert "left out: " in said
+    assert "val0.png" in said
+    assert "val.json: no image can be read, so there is no validation" in said
+    with pytest.raises(InputError, match="no image can be read, so there is nothing to evaluate on"):
+        evaluation_set(Source(folder, skip_bad=True))
+
+
+def test_a_box_across_an_edge_is_clipped_and_told_and_stops_nothing(folder, capsys):
+    content = json.loads((folder / "train.json").read_text())
+    content["annotations"][0]["bbox"] = [60, 1, 9, 5]
+    (folder / "train.json").write_text(json.dumps(content))
+    train, _ = training_sets(Source(folder))
+    assert [60, 1, 64, 6] in np.concatenate([record.boxes for record in train.records]).tolist()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "reaches out of the image" in line]
+    assert "clipped to it" in line
+    assert "left out" not in line
 
 
 def test_faults_of_one_cause_are_one_line(folder, capsys):

@@ -1,4 +1,7 @@
+import errno
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +70,19 @@ def test_nothing_else_is_cleared(tiny_recipe, tmp_path, step):
     assert sorted(folder.iterdir()) == before
     with pytest.raises(InputError, match="not empty"):
         check_output(folder, tiny_recipe(), resume=False)
+
+
+def test_a_folder_that_is_not_to_be_changed_is_refused_in_one_line(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("touch", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(
+        InputError, match=r"config.yaml: cannot be written: Read-only file system; choose ano"
+    ):
+        clear_output(tmp_path / "run")
 
 
 @pytest.mark.parametrize("below", ["file", "file/run"])

@@ -54,6 +54,7 @@ def test_less_memory_makes_smaller_batches_and_more_images_fewer_epochs():
     small = Machine(gpu=True, memory=7 * 10**8)
     assert advised(numbers(20), GPU)["train.batch_size"] == 8
     assert advised(numbers(20), small)["train.batch_size"] == 2
+    assert [advised(numbers(20, images=images), GPU)["train.batch_size"] for images in (1, 5, 9)] == [1, 4, 8]
     epochs = [advised(numbers(20, images=images))["train.epochs"] for images in (10, 2000, 10**6)]
     assert epochs[0] == 200
     assert epochs[0] > epochs[1] > epochs[2] == 6

@@ -189,8 +189,10 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _described(annotated: "AnnotatedSet") -> str:
-    boxes = sum(len(record.boxes) for record in annotated.records)
-    return f"{annotated.split or 'all'}: {len(annotated.records):,} images, {boxes:,} boxes"
+    boxes = sum(int((~record.ignore).sum()) for record in annotated.records)
+    ignored = sum(int(record.ignore.sum()) for record in annotated.records)
+    besides = f" and {ignored:,} regions to ignore" if ignored else ""
+    return f"{annotated.split or 'all'}: {len(annotated.records):,} images, {boxes:,} boxes{besides}"
 
 
 def _classes(annotated: "AnnotatedSet") -> str:

@@ -80,7 +80,7 @@ def ends(sample: NDArray[Any], stretch: Stretch, most: float | None) -> tuple[fl
         return whole
     low, high = map(float, np.percentile(used, PERCENTILES))
     if sample.dtype.kind != "f":
-        low, high = np.floor(low), np.ceil(high)
+        low, high = float(np.floor(low)), float(np.ceil(high))
     if low == high or (stretch == "auto" and high - low >= whole[1] * NARROW / 256):
         return whole if most else (low - 1, low + 1)
     return low, high

@@ -21,7 +21,7 @@ class Batches:
 
     The order is a function of seed and epoch alone. Each step takes ``batch_size`` images, whatever the
     number of processes and accumulation steps they are spread over; the last step of an epoch is filled up
-    with images from the epoch's beginning.
+    with images from the epoch's beginning, which are augmented anew.
 
     Args:
         dataset: the images; its ``set_epoch`` is called before each epoch.
@@ -56,7 +56,9 @@ class Batches:
         """Return this process's images of an epoch: a list a step of a list a pass of dataset indices."""
         items = repeated(self._factors, np.random.default_rng((self.recipe.seed, epoch, 1)))
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(items)
-        filled = np.resize(order, self.steps_per_epoch * self.recipe.batch_size)
+        again, place = np.divmod(np.arange(self.steps_per_epoch * self.recipe.batch_size), len(order))
+        count = len(self.dataset)
+        filled = order[place] + again * (order.max() // count + 1) * count  # copies that are not there yet
         shape = (self.steps_per_epoch, self.recipe.accumulation, self.processes, self.per_pass)
         return filled.reshape(shape)[:, :, self.rank].tolist()
 

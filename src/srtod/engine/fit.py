@@ -11,9 +11,10 @@ from accelerate.utils import gather_object
 from srtod import metrics
 from srtod.data.dataset import DetectionDataset
 from srtod.data.records import AnnotatedSet
+from srtod.defaults import Metric
 from srtod.engine.anchors import chosen_keys, with_anchor_scale
 from srtod.engine.batches import Batches
-from srtod.engine.evaluate import detect
+from srtod.engine.evaluate import detect, joined
 from srtod.engine.log import RunLog
 from srtod.engine.mining import LEAST_SCORE, mine
 from srtod.engine.processes import on_main, together, told_once
@@ -75,7 +76,7 @@ def fit(
         val_set: images to evaluate on; without them there are no best weights.
         output: folder of config.yaml, metrics.jsonl, tensorboard/, last and best .safetensors, and state.pt.
         resume: go on from state.pt; start from the beginning where there is none yet.
-        init: weights of an earlier detector to start from.
+        init: weights of an earlier detector to start from; a run that goes on takes no others.
         device: ``auto``, ``cpu`` or ``cuda``.
         quiet: show no progress.
 
@@ -93,9 +94,12 @@ def fit(
         recipe, train_set, val_set, quiet=quiet or not accelerator.is_main_process
     )
     batches = Batches(dataset, recipe.train, accelerator)
-    state = _state_of_all(accelerator, output, data)
+    init = None if init is None else str(init)
+    state = _state_of_all(accelerator, output, data, init)
+    if state is None and val_set is not None and recipe.train.evaluate_every:
+        on_main(accelerator, lambda: _require_measurable(recipe.train.best_by, val_set))
     detector = new_detector(recipe, train_set.classes, init, bare=state is not None)
-    run = start_run(accelerator, recipe, detector, output=output, data=data, state=state)
+    run = start_run(accelerator, recipe, detector, output=output, data=data, init=init, state=state)
     on_main(accelerator, lambda: write_recipe(output, recipe))
     if run.false_alarms is not None:
         dataset.set_false_alarms(run.false_alarms)
@@ -115,10 +119,12 @@ def fit(
     return FitResult(output / LAST, best if best.exists() else None, run.scores, run.step)
 
 
-def _state_of_all(accelerator: Accelerator, output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+def _state_of_all(
+    accelerator: Accelerator, output: Path, data: dict[str, Any], init: str | None
+) -> dict[str, Any] | None:
     """Read the saved state in each process, and make sure that it is the same one."""
     with together(accelerator):
-        state = load_state(output, data)
+        state = load_state(output, data, init)
     steps = gather_object([None if state is None else state["step"]])
     if len(set(steps)) > 1:
         error = InputError(
@@ -129,12 +135,21 @@ def _state_of_all(accelerator: Accelerator, output: Path, data: dict[str, Any]) 
     return state
 
 
+def _require_measurable(metric: Metric, val_set: AnnotatedSet) -> None:
+    """Refuse a metric that no object of the validation set counts in: no weights would ever be the best."""
+    if metrics.evaluate(val_set, joined([])).summary[metric] < 0:
+        raise InputError(
+            f"train.best_by: no object of {val_set.source} counts in {metric}, so no weights would be best; "
+            "name another metric, validate on other data (--val-data), or train.evaluate_every=0"
+        )
+
+
 def _train(recipe: Recipe, batches: Batches, val_set: AnnotatedSet | None, run: Run, log: RunLog) -> None:
     """Go through the epochs that are left."""
     train, stop = recipe.train, StopSignals()
     with stop.watch():
         for epoch in range(run.epochs_done, train.epochs):
-            if run.has_waited(train.patience):
+            if run.has_waited(train.patience, every=train.evaluate_every):
                 log.say(f"stopped early: no better {train.best_by} since epoch {run.best_epoch}")
                 break
             _train_epoch(epoch, train, batches, stop=stop, run=run, log=log)

@@ -1,13 +1,16 @@
 """From the paths a user gives to the sets that are trained and validated on."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 
 from srtod.data import read, splits
 from srtod.data.checks import check_images
@@ -15,6 +18,7 @@ from srtod.data.folders import image_files
 from srtod.data.images import stretched
 from srtod.data.records import SOME, AnnotatedSet, Fault, ImageRecord, empty_record, told
 from srtod.data.slicing import sliced
+from srtod.data.transforms import KEPT_FRACTION
 from srtod.defaults import Stretch
 from srtod.engine.processes import together
 from srtod.recipes import DataRecipe
@@ -57,10 +61,13 @@ def evaluation_set(source: Source) -> AnnotatedSet:
     """Read what is evaluated on: without a named split ``val``, else ``test``, else the only one.
 
     Raises:
-        InputError: anything wrong in the data.
+        InputError: anything wrong in the data, or none of its images can be read.
     """
     split = source.split or held_out_split(source.splits)
-    return checked(source.read(split), skip_bad=source.skip_bad)
+    sound = checked(source.read(split), skip_bad=source.skip_bad)
+    if not sound.records:
+        raise InputError(f"{sound.source}: no image can be read, so there is nothing to evaluate on")
+    return sound
 
 
 def training_sets(
@@ -75,8 +82,8 @@ def training_sets(
 
     The training set is the split ``train``, or else ``trainval``, where there are splits and none is named.
     The validation set is ``val`` or else ``test`` of ``val_data``, or of the source without it; none where
-    that has neither. What is learned from is never validated on: neither the same split, nor a ``val`` that
-    is part of ``trainval``.
+    that has neither, or, which is told, no image that can be read. What is learned from is never validated
+    on: neither the same split, nor a ``val`` that is part of ``trainval``.
 
     Args:
         source: what to learn from.
@@ -92,7 +99,12 @@ def training_sets(
     with together(PartialState()):
         train, val = _read_both(source, val_data, val_split, quiet=quiet)
     sound = partial(checked, skip_bad=source.skip_bad, decode=decode, quiet=quiet)
-    return sound(train), None if val is None else sound(val)
+    train, val = sound(train), None if val is None else sound(val)
+    if val is not None and not val.records:
+        if not quiet:
+            say(f"{val.source}: no image can be read, so there is no validation")
+        val = None
+    return train, val
 
 
 def _read_both(source: Source, val_data: Path | None, val_split: str | None, *, quiet: bool) -> TrainingSets:
@@ -113,11 +125,9 @@ def _read_both(source: Source, val_data: Path | None, val_split: str | None, *, 
             )
         held_out = val_split or held_out_split(others)
         val = None if held_out is None else source.read(held_out)
-    if val is not None and source.skip_bad and not val.records:
-        val = None
-    if val is not None:
+    if val is not None and val.records:
         _tell_shared(train, val, quiet=quiet)
-    if val is not None and val.classes != train.classes:
+    if val is not None and val.records and val.classes != train.classes:
         raise InputError(
             f"{val.source}: its classes ({', '.join(val.classes)}) are not those of {train.source} "
             f"({', '.join(train.classes)}); validate on data with the same classes"
@@ -163,14 +173,17 @@ def training_records(
         quiet: show nothing.
 
     Raises:
-        InputError: nothing is marked at all that is not to be ignored; or the folder of negatives is not
-            there, holds no image that can be read, or holds one of the training or validation images.
+        InputError: nothing is marked at all that is not to be ignored, or no object fits into a piece or
+            slice; or the folder of negatives is not there, holds no image that can be read, or holds one of
+            the training or validation images.
     """
     marked = tuple(record for record in train.records if (~record.ignore).any())
     if not marked:
         raise InputError(
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
         )
+    if recipe.piece is not None and not _holds_any(recipe.piece, marked, recipe):
+        raise _too_small(recipe.piece, marked, recipe)
     records = train.records if recipe.images_without_boxes else marked
     empty = ()
     if recipe.negatives is not None:
@@ -178,7 +191,33 @@ def training_records(
     if recipe.slice is None:
         return (*records, *empty)
     cut = partial(sliced, side=recipe.slice, overlap=recipe.slice_overlap, seed=seed)
-    return (*cut(records, empty=recipe.empty_slices), *cut(empty, empty=1.0))
+    slices = cut(records, empty=recipe.empty_slices)
+    if not any((~record.ignore).any() for record in slices):
+        raise _too_small(recipe.slice, marked, recipe)
+    return (*slices, *cut(empty, empty=1.0))
+
+
+def _holds_any(piece: int, records: Sequence[ImageRecord], recipe: DataRecipe) -> bool:
+    """Whether pieces may show enough of any object, so that not all are regions to ignore."""
+    sides = _sides(records)
+    largest = int(piece * (1 + recipe.scale_jitter)) if recipe.crop else piece
+    seen = np.minimum(sides, largest).prod(axis=1)
+    return bool((seen >= KEPT_FRACTION * sides.prod(axis=1)).any())
+
+
+def _too_small(piece: int, records: Sequence[ImageRecord], recipe: DataRecipe) -> InputError:
+    least = max(math.ceil(np.median(_sides(records).max(axis=1))), piece + 1)
+    key = "crop" if recipe.crop else "slice"
+    return InputError(
+        f"data.{key}: pieces of {piece} px show less than half of every object, so there is nothing to "
+        f"learn; take at least {least}, which holds half of the objects whole"
+    )
+
+
+def _sides(records: Sequence[ImageRecord]) -> NDArray[np.float64]:
+    """Width and height of the objects, ``[N, 2]``."""
+    boxes = np.concatenate([record.boxes[~record.ignore] for record in records])
+    return boxes[:, 2:] - boxes[:, :2]
 
 
 def _negatives(
@@ -248,7 +287,8 @@ def checked(
     with together(processes):
         if not skip_bad:
             sound.require_sound()
-    notes = [*sound.notes, *(f"left out: {line}" for line in told(sound.faults))]
+    lost = (f"left out: {line}" for line in told(fault for fault in sound.faults if not fault.mended))
+    notes = [*sound.notes, *lost, *told(fault for fault in sound.faults if fault.mended)]
     for note in () if quiet else [*notes, *(sound.stretch_notes() if decode else ())]:
         say(note)
     return sound

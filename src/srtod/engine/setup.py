@@ -1,7 +1,10 @@
 """What a training run is put together from: processes and precision, detector, optimizer, images."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from srtod.data.dataset import DetectionDataset
 from srtod.data.loading import Batch, on_device
 from srtod.data.pasting import PasteCopies
-from srtod.data.records import AnnotatedSet
+from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.data.transforms import ColorJitter, Compose, Degrade, RandomCrop, RandomFlip, ScaleJitter
 from srtod.detectors.detector import Detector
 from srtod.detectors.systems import options_of
@@ -23,12 +26,13 @@ from srtod.engine.batches import Batches
 from srtod.engine.processes import PATIENCE
 from srtod.engine.schedule import Average, build_optimizer
 from srtod.engine.sets import training_records
-from srtod.engine.state import BEST, LAST, Run
+from srtod.engine.state import BEST, CONTENT, LAST, Run
 from srtod.nn.modes import batch_norms
 from srtod.recipes import DataRecipe, Recipe, TrainRecipe
 from srtod.selfrec.filtration import Filtration
 from srtod.support.devices import ONE_GPU, choose_device, require_precision, trains_channels_last
 from srtod.support.errors import InputError, did_you_mean
+from srtod.support.files import file_size
 
 _PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -182,6 +186,7 @@ def start_run(
     *,
     output: Path,
     data: dict[str, Any],
+    init: str | None,
     state: dict[str, Any] | None,
 ) -> Run:
     """Put detector, optimizer and average together on the device, as ``state`` has them if it is given."""
@@ -194,7 +199,7 @@ def start_run(
     if isinstance(model, nn.parallel.DistributedDataParallel):
         model.broadcast_buffers = _moves_buffers(model.module)
     average = None if recipe.train.ema is None else Average(detector, recipe.train.ema)
-    run = Run(accelerator, detector, model, optimizer, average, output, data)
+    run = Run(accelerator, detector, model, optimizer, average, output, data, init=init)
     if state is not None:
         run.restore(state)
     return run
@@ -219,6 +224,8 @@ def training_dataset(
         "classes": list(train_set.classes),
         "validation images": len(held_out),
         "validation boxes": sum(len(record.boxes) for record in held_out),
+        "objects": sum(int((~record.ignore).sum()) for record in records),
+        CONTENT: _digest([*records, *held_out]),
     }
     dataset = DetectionDataset(
         records, classes=train_set.classes, transform=_augmentation(recipe.data), seed=recipe.train.seed
@@ -226,6 +233,16 @@ def training_dataset(
     if recipe.data.mine_every:
         dataset.expect_false_alarms()
     return dataset, data
+
+
+def _digest(records: Sequence[ImageRecord]) -> str:
+    """Tell images and what is marked in them from others; of their files, name and size are looked at."""
+    own, size_of = hashlib.sha256(), cache(file_size)
+    for record in records:
+        own.update(json.dumps([record.image_id, record.file_name, size_of(record.path)]).encode())
+        for column in (record.boxes, record.labels, record.ignore):
+            own.update(column.tobytes())
+    return own.hexdigest()
 
 
 def _augmentation(recipe: DataRecipe) -> Compose:
@@ -258,14 +275,16 @@ def introduction(recipe: Recipe, run: Run, batches: Batches, val_set: AnnotatedS
     extra = f"self-reconstruction ({switches.head} head)" if switches else "no self-reconstruction"
     yield f"detector: {model.system}, {model.backbone}, {extra}, {trained:.1f} M trained parameters"
     kind = "images" if recipe.data.slice is None else f"slices of {recipe.data.slice} px"
+    ignored = run.data["boxes"] - run.data["objects"]
+    besides = f" and {ignored} regions to ignore" if ignored else ""
+    where = f"{train.precision}, {accelerator.num_processes} process(es) on {accelerator.device.type}"
     yield (
-        f"training: {run.data['images']} {kind} with {run.data['boxes']} boxes of "
-        f"{', '.join(run.data['classes'])}; {train.epochs} epochs of {batches.steps_per_epoch} steps of "
-        f"{train.batch_size} images; {train.precision}, {accelerator.num_processes} process(es) on "
-        f"{accelerator.device.type}"
+        f"training: {run.data['images']} {kind} with {run.data['objects']} boxes of "
+        f"{', '.join(run.data['classes'])}{besides}; {train.epochs} epochs of "
+        f"{batches.steps_per_epoch} steps of {train.batch_size} images; {where}"
     )
     if val_set is None:
-        why = "no split val or test, no --val-data" if train.evaluate_every else "train.evaluate_every is 0"
+        why = "no images in val, test or --val-data" if train.evaluate_every else "train.evaluate_every is 0"
         yield f"validation: none ({why}), so {LAST} is all there will be"
     else:
         yield f"validation: {len(val_set.records)} images, {BEST} has the highest {train.best_by}"

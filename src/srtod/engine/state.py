@@ -23,7 +23,7 @@ from srtod.engine.schedule import Average, restore_optimizer
 from srtod.recipes import Recipe, differing_keys, load_recipe, recipe_text
 from srtod.support.claims import remove_scratch, scratch_in
 from srtod.support.errors import InputError
-from srtod.support.files import atomic_file, write_text
+from srtod.support.files import atomic_file, require_writable, write_text
 
 CONFIG, STATE, LOG, LAST, BEST = (
     "config.yaml",
@@ -34,6 +34,8 @@ CONFIG, STATE, LOG, LAST, BEST = (
 )
 
 TENSORBOARD = "tensorboard"
+CONTENT = "content"
+"""What data are told from others by where the counts agree."""
 
 _MAY_DIFFER = {
     "about.dataset",
@@ -69,6 +71,7 @@ class Run:
         scores: the last evaluation.
         log_bytes: length of metrics.jsonl at the last saved state.
         false_alarms: what :func:`~srtod.engine.mining.mine` found last; None: nobody looked yet.
+        init: weights that it started from; None: none.
     """
 
     accelerator: Accelerator
@@ -86,17 +89,18 @@ class Run:
     scores: dict[str, float] | None = None
     log_bytes: int = 0
     false_alarms: Tensor | None = None
+    init: str | None = None
 
     @property
     def shown(self) -> Any:
         """The detector that is evaluated and saved: the averaged one where there is an average."""
         return self.detector if self.average is None else self.average.detector
 
-    def has_waited(self, patience: int | None) -> bool:
-        """Whether so many epochs went by since the best score."""
-        return (
-            patience is not None and self.best is not None and self.epochs_done >= self.best_epoch + patience
-        )
+    def has_waited(self, patience: int | None, *, every: int) -> bool:
+        """Whether so many evaluations, one in ``every`` epochs, went by since the best score."""
+        if patience is None or self.best is None:
+            return False
+        return self.epochs_done // every - self.best_epoch // every >= patience
 
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs, as tensors, numbers, lists and dicts."""
@@ -115,6 +119,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "false_alarms": self.false_alarms,
+            "init": self.init,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -124,6 +129,7 @@ class Run:
         self.best, self.best_epoch = state["best"], state.get("best_epoch", 0)
         self.scores, self.log_bytes = state["scores"], state["log_bytes"]
         self.false_alarms = state.get("false_alarms")
+        self.init = state.get("init", self.init)
         self.detector.load_state_dict(state["detector"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -164,11 +170,11 @@ def save_weights(run: Run, name: str) -> None:
     on_main(run.accelerator, lambda: run.shown.save(run.output / name, overwrite=True))
 
 
-def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
+def load_state(output: Path, data: dict[str, Any], init: str | None = None) -> dict[str, Any] | None:
     """Read the state in ``output``; none if there is none. Nothing in the file is executed.
 
     Raises:
-        InputError: the file is damaged, or the run was started on other data.
+        InputError: the file is damaged, or the run was started on other data, or not from ``init``.
     """
     path = output / STATE
     if not path.exists():
@@ -185,11 +191,18 @@ def load_state(output: Path, data: dict[str, Any]) -> dict[str, Any] | None:
             f"{path}: saved by another version of srtod; end the run with that one or train into a new folder"
         )
     for key, value in data.items():
-        if before.get(key) != value:
+        if (old := before.get(key, value)) != value:  # a state of an earlier version knows less
+            what = "other files, boxes or labels" if key == CONTENT else f"{key} {old}, now it is {value}"
             raise InputError(
-                f"{path}: the run was started on data with {key} {before.get(key)}, now it is {value}; "
-                "resume with the same data or train into a new output folder"
+                f"{path}: the run was started on data with {what}; resume with the same data or train "
+                "into a new output folder"
             )
+    if init is not None and (started := state.get("init", init)) != init:
+        how = "without --init" if started is None else f"with --init {started}"
+        raise InputError(
+            f"{path}: the run was started {how}, and goes on without a look at {init}; leave --init out "
+            "or train into a new output folder"
+        )
     return state
 
 
@@ -220,8 +233,13 @@ def check_output(output: Path, recipe: Recipe, *, resume: bool) -> None:
 
 
 def clear_output(output: Path) -> None:
-    """Remove a run that ended before its first step, so that another may take its place."""
+    """Remove a run that ended before its first step, so that another may take its place.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
     if _never_began(output):
+        require_writable(output / CONFIG)
         shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
         remove_scratch(output)
         for name in (STATE, LOG, CONFIG):

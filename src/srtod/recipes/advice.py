@@ -243,7 +243,8 @@ def _pieces(numbers: Numbers, factor: int, crop: int | None) -> Iterator[Setting
 
 def _train(numbers: Numbers, machine: Machine, factor: int, crop: int | None) -> Iterator[Setting]:
     piece = int(numbers.sides.clip(max=crop or numbers.sides.max()).prod(axis=1).max()) * factor**2
-    batch = next((number for number in (8, 4, 2) if number * piece <= machine.step_pixels), 1)
+    most = min(machine.step_pixels / piece, len(numbers.counts))
+    batch = next((number for number in (8, 4, 2) if number <= most), 1)
     epochs = min(max(math.ceil(machine.steps * batch / len(numbers.counts)), 6), 200)
     yield Setting(
         "train.batch_size",

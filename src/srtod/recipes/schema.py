@@ -138,7 +138,7 @@ class TrainRecipe(Section):
             epoch, by the square root of the ratio (repeat-factor sampling); each copy is augmented anew.
         seed: of the weights, the order of the images and every other choice made at random.
         workers: processes that read images, beside each training process; none: by the number of cores.
-        patience: epochs without a better score after which training stops; none: it goes on to the end.
+        patience: evaluations without a better score after which training stops; none: it goes on to the end.
         evaluate_every: epochs between two evaluations on the validation set; 0: never.
         best_by: metric by which the best weights are told.
         log_every: steps between two lines of metrics.jsonl; on a GPU, between two looks at the losses.

@@ -200,6 +200,14 @@ def is_special(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def file_size(path: Path) -> int | None:
+    """Return the bytes of a file; None where that cannot be told, since whoever reads it says why."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 def is_lfs_pointer(start: bytes) -> bool:
     """Tell whether a file that begins like this is what Git leaves in the place of one that LFS holds."""
     return start.startswith(b"version https://git-lfs")

@@ -111,6 +111,21 @@ def end_by_kill(folder, out, _):
 ENDS = [end_by_a_bad_image, end_by_ctrl_c, end_by_a_full_disk, end_by_kill]
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_image_that_was_replaced_is_looked_at_anew(folder, tmp_path, monkeypatch, finished):
+    out = tmp_path / "out"
+    if finished:
+        go(folder, out)
+    else:
+        end_by_ctrl_c(folder, out, monkeypatch)
+    Image.fromarray(np.full((32, 200, 3), 50, np.uint8)).save(folder / "1.png")
+    _, seen = go(folder, out, resume=True)
+    assert 50 in seen
+    assert finished or 0 not in seen
+    found = json.loads((out / "detections.json").read_text())
+    assert [row["bbox"][0] for row in found] == [0, 50, *range(2, IMAGES)]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_what_was_finished_stays_and_resume_ends_as_if_nothing_had_happened(

@@ -137,7 +137,8 @@ class SetBuilder:
         for index, mark in enumerate(marks):
             if what := mark.wrong or complaints.get(index):
                 name = mark.where or mark.annotation_id
-                self.fault(what, file=file, image_id=image_id, annotation_id=name)
+                clipped = bool(sound[index]) and not mark.wrong
+                self.fault(what, file=file, image_id=image_id, annotation_id=name, mended=clipped)
         ignored = ~sound | np.array([mark.ignore or bool(mark.wrong) for mark in marks], dtype=np.bool_)
         labels = np.where(sound, np.array([mark.label for mark in marks], dtype=np.int64), ANY_CLASS)
         kept = np.flatnonzero(placed)

@@ -1,7 +1,7 @@
 """Images in, one folder with results and pictures out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from srtod.inference.predict import predictions
 from srtod.inference.prediction import Prediction
 from srtod.results import results_file
 from srtod.support.errors import InputError
-from srtod.support.files import atomic_file
+from srtod.support.files import atomic_file, file_size
 from srtod.support.progress import Progress, counting_bar
 from srtod.types import Finder
 
@@ -54,7 +54,8 @@ def predict_images(
     Args:
         finder: a detector in evaluation mode, or what else finds objects.
         images: what to look at.
-        output: a folder that does not exist yet or is empty, or one to go on with.
+        output: a folder that does not exist yet or is empty, or one to go on with, where images whose files
+            have another size than before are looked at anew.
         options: how.
         category_ids: the number of each class in the file; counted from 1 if left out.
         weights: tells the finder from others, so that nobody goes on with another.
@@ -66,16 +67,22 @@ def predict_images(
     known = digest_of((image.path, image.file_name, image.image_id) for image in images)
     asked = options.deciding("pictures", "picture_score", "labels")
     asked |= {"images": known, "weights": weights, "category_ids": list(numbers)}
+    sizes = {
+        image.image_id: file_size(image.path) if isinstance(image.path, Path) else None for image in images
+    }
     with job_folder(output, asked, resume=options.resume) as log:
-        if log.finished is not None:
+        bytes_of_all = digest_of(sizes.values())
+        if log.finished is not None and log.finished.pop("bytes", bytes_of_all) == bytes_of_all:
             return ImagesDone(**log.finished)
+        log.forget_changed(sizes)
         together = partial(write_results, log, [image.image_id for image in images], options.picture_score)
         with keeping(log, len(images), "images", together):
-            _look(finder, images, log, options, numbers)
+            _look(finder, images, log, options, numbers, sizes)
         done = together()
         if options.labels is not None:
             write_labels(log, images, options, finder.classes, numbers)
-        log.finish({"images": done.images, "detections": done.detections, "drawn": done.drawn})
+        counts = {"images": done.images, "detections": done.detections, "drawn": done.drawn}
+        log.finish(counts | {"bytes": bytes_of_all})
     return done
 
 
@@ -112,7 +119,12 @@ def picture_names(images: Sequence[ImageFile]) -> list[str]:
 
 
 def _look(
-    finder: Finder, images: Sequence[ImageFile], log: JobLog, options: JobOptions, numbers: Sequence[int]
+    finder: Finder,
+    images: Sequence[ImageFile],
+    log: JobLog,
+    options: JobOptions,
+    numbers: Sequence[int],
+    sizes: Mapping[int | str, int | None],
 ) -> None:
     """Look at the images that are missing, and log each when its picture is written."""
     names = {image.image_id: name for image, name in zip(images, picture_names(images), strict=True)}
@@ -133,7 +145,7 @@ def _look(
                 picture = log.folder / "pictures" / names[prediction.source.image_id]
                 picture.unlink(missing_ok=True)  # of an image that a kill left without its line
                 prediction.save(picture, min_score=options.picture_score)
-            return line_of(prediction, numbers)
+            return line_of(prediction, numbers) | {"bytes": sizes[prediction.source.image_id]}
 
         found = predictions(
             finder,

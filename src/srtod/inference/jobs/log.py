@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,6 +101,13 @@ class JobLog:
         What was wrong may be over, such as a network that was down.
         """
         return [key for key in keys if key not in self._places or (key in self._failed and not skip_bad)]
+
+    def forget_changed(self, sizes: Mapping[Any, int | None]) -> None:
+        """Take pieces for missing whose files have another size, in bytes, than when they were done."""
+        for line in list(self.lines(sizes)):
+            key = line["key"]
+            if line.get("bytes", sizes[key]) != sizes[key]:
+                del self._places[key]
 
     def lines(self, keys: Iterable[Hashable]) -> Generator[dict[str, Any]]:
         """Yield the lines of the pieces that are in the log, in the order of ``keys``."""
