@@ -192,7 +192,7 @@ def main() -> int:
         dataset, data = training_dataset(recipe, train_set, None)
         batches = Batches(dataset, recipe.train, accelerator)
         detector = new_detector(recipe, train_set.classes, None)
-        run = start_run(accelerator, recipe, detector, output=Path(folder), data=data, state=None)
+        run = start_run(accelerator, recipe, detector, output=Path(folder), data=data, init=None, state=None)
         steps, clock = Steps(run, recipe.train), Clock(accelerator.device)
         run.model.train()
         passes = (own for epoch in itertools.count() for own in batches.epoch(epoch))
