@@ -304,6 +304,21 @@ def test_faults_stop_it_unless_they_are_skipped(tmp_path, make_coco):
     assert [fault.annotation_id for fault in whole.faults] == [9]
 
 
+def test_a_split_that_loses_all_its_images_is_not_written_and_keeps_its_faults(tmp_path, make_coco):
+    make_coco(tmp_path / "source", "train.json")
+    make_coco(tmp_path / "source", "val.json", images=("c.png", "d.png"))
+    for name in ("c.png", "d.png"):
+        (tmp_path / "source" / "images" / name).write_bytes(b"\xff\xd8\xff")
+    (train, val), _ = convert(tmp_path / "source", tmp_path / "target", "coco", skip_bad=True)
+    assert data.splits(tmp_path / "target") == ("train",)
+    assert (len(train.records), len(val.records), len(val.faults)) == (2, 0, 2)
+    for name in ("a.png", "b.png"):
+        (tmp_path / "source" / "images" / name).write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match="no image is sound, so there is nothing to write"):
+        convert(tmp_path / "source", tmp_path / "none", "coco", skip_bad=True)
+    assert not (tmp_path / "none").exists()
+
+
 def test_size_that_differs_stops_it(tmp_path, make_coco, make_image):
     make_coco(tmp_path / "source")
     make_image(tmp_path / "source" / "images" / "b.png", (32, 48))

@@ -46,7 +46,8 @@ def convert(
         source, target, to, format=format, split=split, link=link, skip_bad=skip_bad, progress=True
     )
     for annotated in sets:
-        typer.echo(f"{target}: {_described(annotated)}")
+        none = "" if annotated.records else ", not written: none of its images is sound"
+        typer.echo(f"{target}: {_described(annotated)}{none}")
     _report(sets, lost, to)
 
 
