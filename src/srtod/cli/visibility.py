@@ -30,6 +30,7 @@ def visibility(
     """
     from rich.console import Console
 
+    from srtod.data.depth import stretch_of
     from srtod.engine.sets import Source, evaluation_set
     from srtod.engine.visibility import visibility as measure
     from srtod.inference import load_detector
@@ -41,7 +42,7 @@ def visibility(
         if file is not None:
             require_free(file, overwrite=overwrite, inputs=(data, weights))
     detector = load_detector(weights, device=device)
-    held_out = evaluation_set(Source(data, split, format, skip_bad)).evenly(images)
+    held_out = evaluation_set(Source(data, split, format, skip_bad, stretch_of(detector))).evenly(images)
     measured = measure(detector, held_out, resamples=resamples)
     for table in visibility_tables(measured):
         Console().print(table)
