@@ -106,6 +106,7 @@ NOTES: Mapping[str, Rule] = {
 
 OBSERVATIONS: Mapping[str, Rule] = {
     "leaked-image": Rule("error", "take it out of one of the splits: what is learned must not be asked for"),
+    "no-objects": Rule("error", "mark objects: regions to ignore are neither learned nor evaluated on"),
     "near-duplicate-across-splits": Rule(
         "warning", "look at them; keep what shows one place in one split (data split --group-by)"
     ),
