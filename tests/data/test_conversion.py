@@ -244,7 +244,7 @@ def test_splits_keep_their_names(tmp_path, make_coco, to):
 @pytest.mark.parametrize("to", ["yolo", "voc"])
 def test_a_split_that_is_named_after_a_usual_one_is_not_that(tmp_path, make_coco, to):
     whole = data.read(make_coco(tmp_path / "source"))
-    parts = divide(whole, {"my_train": 0.5, "val": 0.5})
+    parts = divide(whole, {"my_train": 0.5, "val": 0.5}, group_of=lambda record: record.image_id)
     write_sets(parts, tmp_path / "target", to, link=False, progress=False)
     assert data.splits(tmp_path / "target") == ("my_train", "val")
 

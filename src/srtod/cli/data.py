@@ -115,20 +115,30 @@ def split_set(
     link: Link = False,
     skip_bad: opt.SkipBad = False,
 ) -> None:
-    """Divide a data set into splits by share, with groups kept whole and classes balanced."""
+    """Divide a data set into splits by share, with groups kept whole and classes balanced.
+
+    Without groups, identical files stay together.
+    """
     from srtod.data import read
     from srtod.data.conversion import checked, write_sets
-    from srtod.data.splitting import by_field, by_pattern, divide
+    from srtod.data.splitting import by_content, by_field, by_pattern, divide, torn_apart
 
     if group_by is not None and group_field is not None:
         raise InputError("--group-by and --group-field: give one of them")
-    group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else None
+    group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else by_content
     asked = _shares(shares)
     whole = checked(read(source, format=format, split=split), skip_bad=skip_bad, progress=True)
     parts = divide(whole, asked, group_of=group_of, seed=seed)
     lost = write_sets(parts, target, to, link=link, progress=True)
     for part in parts:
         typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
+    if torn := torn_apart(parts):
+        one, other = torn[0]
+        typer.echo(
+            f"{len(torn):,} images are the same file as one of another split, such as {one.path} and "
+            f"{other.path}; remove one of each, or give groups that hold both",
+            err=True,
+        )
     _report([whole], lost, to)
 
 
