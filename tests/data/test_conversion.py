@@ -319,6 +319,19 @@ def test_a_split_that_loses_all_its_images_is_not_written_and_keeps_its_faults(t
     assert not (tmp_path / "none").exists()
 
 
+def test_images_whose_range_is_not_known_are_copied_as_they_are(tmp_path, make_coco):
+    make_coco(
+        tmp_path / "source",
+        images=("a.png",),
+        annotations=[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2]}],
+    )
+    path = tmp_path / "source" / "images" / "a.png"
+    Image.fromarray(np.full((48, 64), 21.5, np.float32)).save(path, format="TIFF")
+    ((record,),) = [one.records for one in convert(tmp_path / "source", tmp_path / "target", "coco")[0]]
+    assert (tmp_path / "target" / "images" / "train" / "a.png").read_bytes() == path.read_bytes()
+    assert record.stretch == "auto"
+
+
 def test_size_that_differs_stops_it(tmp_path, make_coco, make_image):
     make_coco(tmp_path / "source")
     make_image(tmp_path / "source" / "images" / "b.png", (32, 48))

@@ -153,6 +153,7 @@ def audit(
     format: opt.Layout = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
     batch_size: opt.BatchSize = 1,
     least: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which on to doubt.")] = 0.3,
     skip_bad: opt.SkipBad = False,
@@ -163,7 +164,7 @@ def audit(
     enlarged (labels as white corners, what was found as frames), and labels/, a COCO set to correct in a
     labelling tool.
     """
-    from srtod.data.depth import stretch_of
+    from srtod.data.depth import parse_stretch, stretch_of
     from srtod.engine.audit import LABELS, SHEET, write_audit
     from srtod.engine.audit import audit as audit_labels
     from srtod.engine.sets import Source as Images
@@ -173,7 +174,12 @@ def audit(
 
     with atomic_folder(target) as scratch:
         finder = load_finder(
-            weights, device=device, precision=precision, trust_weights=trust_weights, calibrated=False
+            weights,
+            device=device,
+            precision=precision,
+            stretch=parse_stretch(stretch),
+            trust_weights=trust_weights,
+            calibrated=False,
         )
         images = evaluation_set(Images(source, split, format, skip_bad, stretch_of(finder)))
         annotated, doubts = audit_labels(finder, images, batch_size=batch_size, least=least)

@@ -86,8 +86,13 @@ def checked(annotated: AnnotatedSet, *, skip_bad: bool, progress: bool) -> Annot
     Raises:
         InputError: it has a fault, unless ``skip_bad``.
     """
-    found = check_images(check_sizes(annotated), progress=progress)
+    found = decoded(check_sizes(annotated), progress=progress)
     return found if skip_bad else found.require_sound()
+
+
+def decoded(annotated: AnnotatedSet, *, progress: bool) -> AnnotatedSet:
+    """Decode all images of a split, whatever the range of their values: files are copied as they are."""
+    return check_images(annotated.stretched("percentiles"), progress=progress).stretched("auto")
 
 
 def write_sets(

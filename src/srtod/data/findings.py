@@ -146,7 +146,7 @@ def image_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
         lines = tuple(f"{count:,} images of {size}" for size, count in sizes[:_EXAMPLES])
         yield Finding("mixed-image-sizes", split, len(records) - sizes[0][1], lines)
     some = annotated.evenly(SOME).records
-    narrow = [note for record in some if (note := depth_note(record.path))]
+    narrow = [note for record in some if record.stretch == "auto" and (note := depth_note(record.path))]
     if narrow:
         yield Finding("narrow-pixel-range", split, len(narrow), tuple(narrow[:1]), looked_at=len(some))
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from srtod.data.checks import check_images
 from srtod.data.conversion import (
     check_layout,
     checked,
+    decoded,
     read_sets,
     require_same_classes,
     with_images,
@@ -93,7 +93,7 @@ def fix(
     read = read_sets(source, format, split)
     layout = to or _layout(read)
     sets = [
-        check_images(one, progress=progress)
+        decoded(one, progress=progress)
         if layout == "coco"  # which says the size that the boxes refer to
         else checked(one, skip_bad=True, progress=progress)
         for one in read

@@ -167,8 +167,7 @@ class AnnotatedSet:
 
     def stretched(self, stretch: Stretch) -> "AnnotatedSet":
         """The same set, its images read with this stretch."""
-        records = tuple(replace(record, stretch=stretch) for record in self.records)
-        return self if stretch == "auto" else replace(self, records=records)
+        return replace(self, records=tuple(replace(record, stretch=stretch) for record in self.records))
 
     def stretch_notes(self) -> list[str]:
         """Say of the first of some images that is stretched how."""

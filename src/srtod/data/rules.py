@@ -57,9 +57,9 @@ FAULTS: Mapping[str, Rule] = {
     ),
     "unknown-pixel-range": Rule(
         "error",
-        "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign",
+        "give LOW,HIGH with --stretch (to train: --set model.stretch=[LOW,HIGH]), or save with 8 or 16 bits "
+        "without sign",
         "pixels of .*--stretch",
-        "leaves the images out",
     ),
     "box-twice": Rule("warning", "each counts once", "box .* twice or more", "writes them once"),
     "box-without-size": Rule(
