@@ -184,6 +184,19 @@ def test_convert_goes_on_without_what_is_damaged(run, make_set, tmp_path):
     assert (tmp_path / "target" / "JPEGImages" / "a.png").samefile(root / "images" / "a.png")
 
 
+def test_convert_tells_the_split_of_which_nothing_is_left(run, make_set, tmp_path):
+    root = make_set([1, 1, 5, 5])
+    val = json.loads((root / "train.json").read_text())
+    (root / "images" / "b.png").write_bytes(b"\xff\xd8\xff")
+    val["images"][0]["file_name"] = "b.png"
+    (root / "val.json").write_text(json.dumps(val))
+    code, out, err = run("convert", root, tmp_path / "target", "--to", "voc", "--skip-bad")
+    assert code == 0, err
+    assert f"{tmp_path / 'target'}: train: 1 images, 1 boxes\n" in out
+    assert "val: 0 images, 0 boxes, not written: none of its images is sound" in out
+    assert "left out or clipped: " in out and "b.png, image 1: " in out
+
+
 def test_bad_arguments(run, make_set, tmp_path):
     code, _, err = run("convert", make_set([1, 1, 5, 5]), tmp_path / "target", "--to", "yollo")
     assert code == 2

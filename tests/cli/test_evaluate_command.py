@@ -1,6 +1,7 @@
 """``srtod evaluate`` as a user types it."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -314,17 +315,16 @@ def test_another_run_is_compared_image_by_image(srtod, two_files, tmp_path):
 
 
 def test_calibrating_writes_the_scores_into_the_weights(srtod, dataset, weights, tmp_path):
-    import shutil
-
     from srtod.detectors.zoo import load
 
     own = Path(shutil.copy(weights, tmp_path / "own.safetensors"))
     given = (dataset, "--weights", own, "--device", "cpu")
     plain = srtod("evaluate", *given)[1]
-    code, out, _ = srtod("evaluate", *given, "--calibrate", "false-alarms=2")
+    code, out, err = srtod("evaluate", *given, "--calibrate", "false-alarms=2")
     point = load(own).config["operating_point"]
 
     assert code == 0 and "take these scores from now on" in out
+    assert "bird: no object to choose by; the former score stays" in err
     assert point["rule"] == "false-alarms=2"
     bird, drone = point["thresholds"]
     assert bird == 0.0 and 0 < drone < 1  # without a bird in the data all that is found counts
@@ -356,6 +356,19 @@ def test_what_cannot_be_calibrated_is_told_before_any_work(
     own = weights if weights_given == "own" else weights_given
     code, out, err = srtod("evaluate", dataset, "--weights", own, "--calibrate", rule)
     assert (code, out) == (2, "") and reason in err
+
+
+@pytest.mark.parametrize("marked", [{"iscrowd": 1}, {"category_id": 9}])
+def test_data_without_objects_calibrate_nothing(srtod, dataset, weights, tmp_path, marked):
+    own = Path(shutil.copy(weights, tmp_path / "own.safetensors"))
+    (annotation,) = TRUTH["annotations"]
+    kinds = [*TRUTH["categories"], {"id": 9, "name": "kite"}]
+    content = {**TRUTH, "categories": kinds, "annotations": [annotation | marked]}
+    (dataset / "annotations" / "val.json").write_text(json.dumps(content))
+    code, out, err = srtod("evaluate", dataset, "--weights", own, "--calibrate", "best-f1", "--device", "cpu")
+    assert (code, out) == (2, "")
+    assert "no object of a class of the weights is marked" in err
+    assert own.read_bytes() == weights.read_bytes()
 
 
 def test_calibrating_is_about_weights(srtod, two_files):

@@ -58,6 +58,26 @@ def test_one_figure_and_each_map(tmp_path, image, weights, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("name", ["w.onnx", "w.xml", "w.pt2"])
+def test_exported_files_have_no_maps(tmp_path, image, monkeypatch, capsys, name):
+    (tmp_path / name).write_bytes(b"a program")
+    assert run(monkeypatch, image, "--weights", tmp_path / name, "--output", tmp_path / "out") == 2
+    said = f"{name}: exported files find objects alone and have no maps; give the .safetensors file"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_how_an_image_of_16_bits_is_stretched_is_said(tmp_path, image, weights, monkeypatch, capsys):
+    frame = np.random.default_rng(0).integers(7400, 7500, (48, 64)).astype(np.uint16)
+    Image.fromarray(frame).save(image)
+    selfrec = weights / "selfrec.safetensors"
+    assert run(monkeypatch, image, "--weights", selfrec, "--output", tmp_path / "one") == 0
+    assert "a.png: its values, 7400 to 7499 of 0 to 65535" in capsys.readouterr().err
+    told = ("--stretch", "7400,7500")
+    assert run(monkeypatch, image, "--weights", selfrec, "--output", tmp_path / "two", *told) == 0
+    assert "its values" not in capsys.readouterr().err
+
+
 def test_what_is_wrong_in_other_images_does_not_matter_and_in_this_one_is_told(
     tmp_path, image, weights, monkeypatch, capsys
 ):

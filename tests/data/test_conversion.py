@@ -244,7 +244,7 @@ def test_splits_keep_their_names(tmp_path, make_coco, to):
 @pytest.mark.parametrize("to", ["yolo", "voc"])
 def test_a_split_that_is_named_after_a_usual_one_is_not_that(tmp_path, make_coco, to):
     whole = data.read(make_coco(tmp_path / "source"))
-    parts = divide(whole, {"my_train": 0.5, "val": 0.5})
+    parts = divide(whole, {"my_train": 0.5, "val": 0.5}, group_of=lambda record: record.image_id)
     write_sets(parts, tmp_path / "target", to, link=False, progress=False)
     assert data.splits(tmp_path / "target") == ("my_train", "val")
 
@@ -302,6 +302,34 @@ def test_faults_stop_it_unless_they_are_skipped(tmp_path, make_coco):
     (whole,), _ = convert(tmp_path / "source", tmp_path / "target", "yolo", skip_bad=True)
     assert data.read(tmp_path / "target").records[0].boxes.shape == (1, 4)
     assert [fault.annotation_id for fault in whole.faults] == [9]
+
+
+def test_a_split_that_loses_all_its_images_is_not_written_and_keeps_its_faults(tmp_path, make_coco):
+    make_coco(tmp_path / "source", "train.json")
+    make_coco(tmp_path / "source", "val.json", images=("c.png", "d.png"))
+    for name in ("c.png", "d.png"):
+        (tmp_path / "source" / "images" / name).write_bytes(b"\xff\xd8\xff")
+    (train, val), _ = convert(tmp_path / "source", tmp_path / "target", "coco", skip_bad=True)
+    assert data.splits(tmp_path / "target") == ("train",)
+    assert (len(train.records), len(val.records), len(val.faults)) == (2, 0, 2)
+    for name in ("a.png", "b.png"):
+        (tmp_path / "source" / "images" / name).write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match="no image is sound, so there is nothing to write"):
+        convert(tmp_path / "source", tmp_path / "none", "coco", skip_bad=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_images_whose_range_is_not_known_are_copied_as_they_are(tmp_path, make_coco):
+    make_coco(
+        tmp_path / "source",
+        images=("a.png",),
+        annotations=[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 2, 2]}],
+    )
+    path = tmp_path / "source" / "images" / "a.png"
+    Image.fromarray(np.full((48, 64), 21.5, np.float32)).save(path, format="TIFF")
+    ((record,),) = [one.records for one in convert(tmp_path / "source", tmp_path / "target", "coco")[0]]
+    assert (tmp_path / "target" / "images" / "train" / "a.png").read_bytes() == path.read_bytes()
+    assert record.stretch == "auto"
 
 
 def test_size_that_differs_stops_it(tmp_path, make_coco, make_image):

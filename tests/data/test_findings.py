@@ -139,6 +139,15 @@ def test_images_without_objects_and_of_several_sizes_are_counted(tmp_path, make_
     assert list(image_findings(replace(annotated, records=(first,)))) == []
 
 
+def test_a_split_in_which_regions_to_ignore_alone_are_marked_has_no_objects(tmp_path, make_coco, found):
+    regions = boxes((5, 5), (6, 6), iscrowd=1)
+    make_coco(tmp_path, annotations=regions)
+    findings = list(image_findings(data.read(tmp_path)))
+    assert named(findings) == {("no-objects", "train"): 2, ("image-without-objects", "train"): 2}
+    assert findings[0].examples == ("all 2 boxes are regions to ignore",)
+    assert named(found(image_findings, regions)) == {("image-without-objects", "train"): 1}
+
+
 def test_images_of_narrow_range_are_counted(tmp_path, make_coco):
     make_coco(tmp_path, annotations=boxes((5, 5)), images=("a.png",))
     frame = np.random.default_rng(0).integers(7400, 7500, (48, 64)).astype(np.uint16)

@@ -2,6 +2,7 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -65,6 +66,19 @@ def test_all_splits_with_their_images_decoded(root):
     sound = inspect_splits(root, split="val")
     assert [numbers.split for _, numbers in sound.splits] == ["val"]
     assert not sound.faulty
+
+
+def test_images_whose_range_is_not_known_are_read_with_the_one_that_is_told(tmp_path, make_coco):
+    make_coco(tmp_path)
+    for name in ("a.png", "b.png"):
+        warm = np.random.default_rng(0).uniform(20, 45, (48, 64)).astype(np.float32)
+        Image.fromarray(warm).save(tmp_path / "images" / name, format="TIFF")
+    (finding,) = [own for own in inspect_splits(tmp_path).findings if own.severity == "error"]
+    assert (finding.name, finding.count) == ("unknown-pixel-range", 2)
+    assert "--stretch (to train: --set model.stretch=[LOW,HIGH])" in finding.remedy
+    told = inspect_splits(tmp_path, stretch=(20.0, 45.0))
+    assert not told.faulty
+    assert [own.name for own in told.findings if own.severity == "error"] == []
 
 
 def printed(inspection) -> str:

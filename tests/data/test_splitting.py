@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner
 
 from srtod import data
 from srtod.cli.main import app
 from srtod.data import AnnotatedSet, ImageRecord
-from srtod.data.splitting import by_field, by_pattern, divide
+from srtod.data.splitting import by_content, by_field, by_pattern, divide
 from srtod.support.errors import InputError
 
 SHARES = {"train": 0.7, "val": 0.2, "test": 0.1}
@@ -35,12 +36,17 @@ def annotated(records, classes=("drone", "bird")):
     return AnnotatedSet(Path("set"), "coco", "", classes, tuple(records))
 
 
+def alone(record):
+    """Group no two images."""
+    return record.image_id
+
+
 def numbers(parts):
     return [[record.image_id for record in part.records] for part in parts]
 
 
 def test_every_image_is_in_one_split_and_shares_are_kept():
-    parts = divide(annotated(image(number) for number in range(200)), SHARES)
+    parts = divide(annotated(image(number) for number in range(200)), SHARES, group_of=alone)
     assert [part.split for part in parts] == ["train", "val", "test"]
     assert [len(part.records) for part in parts] == [140, 40, 20]
     assert sorted(chain(*numbers(parts))) == list(range(200))
@@ -48,14 +54,18 @@ def test_every_image_is_in_one_split_and_shares_are_kept():
 
 def test_the_seed_chooses_the_splits():
     whole = annotated(image(number) for number in range(50))
-    assert numbers(divide(whole, SHARES, seed=1)) == numbers(divide(whole, SHARES, seed=1))
-    assert numbers(divide(whole, SHARES, seed=1)) != numbers(divide(whole, SHARES, seed=2))
+    assert numbers(divide(whole, SHARES, group_of=alone, seed=1)) == numbers(
+        divide(whole, SHARES, group_of=alone, seed=1)
+    )
+    assert numbers(divide(whole, SHARES, group_of=alone, seed=1)) != numbers(
+        divide(whole, SHARES, group_of=alone, seed=2)
+    )
 
 
 def test_rare_classes_are_shared_out_as_frequent_ones():
     rng = np.random.default_rng(0)
     labels = [[0] * rng.integers(0, 20) + [1] * (number % 10 == 0) for number in range(300)]
-    parts = divide(annotated(image(number, own) for number, own in enumerate(labels)), SHARES)
+    parts = divide(annotated(image(number, own) for number, own in enumerate(labels)), SHARES, group_of=alone)
     total = np.bincount(np.concatenate(labels).astype(int))
     for part, share in zip(parts, SHARES.values(), strict=True):
         counts = np.bincount(np.concatenate([record.labels for record in part.records]), minlength=2)
@@ -85,7 +95,11 @@ def test_a_group_is_never_on_both_sides(group_of, seed):
         (lambda whole: divide(whole, {"train": 1.0}), "give at least two"),
         (lambda whole: divide(whole, {"train": 1.5, "val": -0.5}), "above 0"),
         (lambda whole: divide(whole, {"../out": 0.5, "val": 0.5}), "split '../out': use names"),
-        (lambda whole: divide(whole, SHARES), "split 'val' stays empty: 2 groups"),
+        (
+            lambda whole: divide(whole, SHARES, group_of=alone),
+            "split 'val' stays empty: 2 different images, or groups of them, are too few for a share of 0.2",
+        ),
+        (lambda _: divide(annotated([]), SHARES), "set: no image is sound, so there is nothing to divide"),
         (lambda whole: divide(whole, SHARES, group_of=by_pattern("x")), r"0\.png: --group-by 'x' finds no"),
         (lambda _: by_pattern("("), r"--group-by '\(': not a regular expression"),
         (
@@ -119,6 +133,41 @@ def test_a_set_on_disk_is_divided_and_written(tmp_path, make_coco):
     sides = [{record.fields["video_id"] for record in part.records} for part in sets]
     assert [len(side) for side in sides] == [3, 2] and not sides[0] & sides[1]
     assert all(record.path.is_file() for part in sets for record in part.records)
+
+
+@pytest.fixture
+def twins(tmp_path, make_coco, make_image):
+    """A set of 20 images, of which every two are the same file."""
+    images = [f"{number}.png" for number in range(20)]
+    make_coco(tmp_path / "twins", images=images)
+    for number in range(10):
+        for copy in (number, number + 10):
+            make_image(tmp_path / "twins" / "images" / f"{copy}.png", pnginfo=named(str(number)))
+    return tmp_path / "twins"
+
+
+def named(text):
+    info = PngInfo()
+    info.add_text("name", text)
+    return info
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_files_that_are_the_same_stay_together(twins, seed):
+    parts = divide(data.read(twins), {"train": 0.5, "val": 0.5}, seed=seed)
+    sides = [{by_content(record) for record in part.records} for part in parts]
+    assert [len(part.records) for part in parts] == [10, 10]
+    assert not sides[0] & sides[1]
+
+
+def test_the_same_files_in_two_groups_are_told(twins, tmp_path):
+    words = ["data", "split", str(twins), str(tmp_path / "out"), "--shares", "train=0.5,val=0.5"]
+    result = CliRunner().invoke(app, [*words, "--group-by", r"^1?\d(?=\.)"])
+    assert result.exit_code == 0, result.output
+    assert "images are the same file as one of another split, such as " in result.stderr
+    result = CliRunner().invoke(app, [*words[:3], str(tmp_path / "whole"), *words[4:]])
+    assert result.exit_code == 0, result.output
+    assert "the same file" not in result.stderr
 
 
 @pytest.mark.parametrize(

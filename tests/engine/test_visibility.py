@@ -1,6 +1,7 @@
 """What the maps of a detector show of the objects of a data set."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,18 +65,25 @@ def test_what_reads_no_mask_has_no_interventions(squares):
 
 
 def test_regions_to_ignore_are_neither_object_nor_rest(squares):
-    from dataclasses import replace
-
-    everything = replace(squares, records=tuple(replace(r, ignore=~r.ignore) for r in squares.records))
-    measured = visibility(detector(threshold=0.0), everything, resamples=0, progress=False)
-    assert measured.objects == 0
-    assert np.isnan(measured.object_cells_set)
-    assert measured.all_cells_set == 1
+    *others, last = squares.records
+    records = (*(replace(record, ignore=~record.ignore) for record in others), last)
+    measured = visibility(
+        detector(threshold=0.0), replace(squares, records=records), resamples=0, progress=False
+    )
+    assert measured.objects == len(last.boxes)
+    assert measured.object_cells_set == measured.all_cells_set == 1
 
 
 def test_weights_without_self_reconstruction_are_refused(squares):
     with pytest.raises(InputError, match="no self-reconstruction"):
         visibility(detector(), squares)
+
+
+def test_images_without_objects_are_refused_before_any_work(squares, monkeypatch):
+    monkeypatch.setattr("srtod.engine.visibility.DetectionDataset", lambda *_, **__: pytest.fail("begun"))
+    records = tuple(replace(own, ignore=np.ones_like(own.ignore)) for own in squares.records)
+    with pytest.raises(InputError, match="no object is marked in the 4 images to look at"):
+        visibility(detector(threshold=0.5), replace(squares, records=records), progress=False)
 
 
 def test_the_verb_prints_tables_and_writes_figures(tmp_path, shared):

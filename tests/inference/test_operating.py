@@ -50,6 +50,14 @@ def test_half_precision_stays_half(detector, tmp_path):
     assert kinds <= {"F16", "I64"} and "F16" in kinds
 
 
+def test_classes_without_a_new_score_keep_theirs(detector, tmp_path):
+    path = tmp_path / "w.safetensors"
+    detector.save(path)
+    assert calibrate_weights(path, "best-f1", {"drone": 0.5, "bird": 0.25}) == ()
+    assert calibrate_weights(path, "recall=0.9", {"drone": 0.75}) == ("bird",)
+    assert srtod.load(path).config["operating_point"] == {"rule": "recall=0.9", "thresholds": [0.75, 0.25]}
+
+
 def test_predicting_keeps_what_counts_and_says_so(calibrated, every, capsys):
     (path, kept), (image, found) = calibrated, every
     assert [len(own.boxes) for own in srtod.predict(image, path, device="cpu")] == [kept]

@@ -47,6 +47,11 @@ def test_where_the_first_is_wrong_no_false_alarm_keeps_none():
     assert sweep.threshold(0) == 1.0
 
 
+def test_where_all_are_wrong_the_best_f1_keeps_none():
+    wrong = Sweep.of(SCORES, np.zeros(5, bool), np.ones(5, bool), 3)
+    assert wrong.choose(Rule.parse("best-f1"), images=2) == 0
+
+
 def test_nothing_found_has_a_sweep(tmp_path):
     sweep = Sweep.of(SCORES[:0], HITS[:0], HITS[:0], 3)
     assert [sweep.choose(Rule.parse(rule), 2) for rule in ("best-f1", "recall=1", "false-alarms=1")] == [

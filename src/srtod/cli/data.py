@@ -46,7 +46,8 @@ def convert(
         source, target, to, format=format, split=split, link=link, skip_bad=skip_bad, progress=True
     )
     for annotated in sets:
-        typer.echo(f"{target}: {_described(annotated)}")
+        none = "" if annotated.records else ", not written: none of its images is sound"
+        typer.echo(f"{target}: {_described(annotated)}{none}")
     _report(sets, lost, to)
 
 
@@ -114,20 +115,30 @@ def split_set(
     link: Link = False,
     skip_bad: opt.SkipBad = False,
 ) -> None:
-    """Divide a data set into splits by share, with groups kept whole and classes balanced."""
+    """Divide a data set into splits by share, with groups kept whole and classes balanced.
+
+    Without groups, identical files stay together.
+    """
     from srtod.data import read
     from srtod.data.conversion import checked, write_sets
-    from srtod.data.splitting import by_field, by_pattern, divide
+    from srtod.data.splitting import by_content, by_field, by_pattern, divide, torn_apart
 
     if group_by is not None and group_field is not None:
         raise InputError("--group-by and --group-field: give one of them")
-    group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else None
+    group_of = by_pattern(group_by) if group_by else by_field(group_field) if group_field else by_content
     asked = _shares(shares)
     whole = checked(read(source, format=format, split=split), skip_bad=skip_bad, progress=True)
     parts = divide(whole, asked, group_of=group_of, seed=seed)
     lost = write_sets(parts, target, to, link=link, progress=True)
     for part in parts:
         typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
+    if torn := torn_apart(parts):
+        one, other = torn[0]
+        typer.echo(
+            f"{len(torn):,} images are the same file as one of another split, such as {one.path} and "
+            f"{other.path}; remove one of each, or give groups that hold both",
+            err=True,
+        )
     _report([whole], lost, to)
 
 
@@ -142,6 +153,7 @@ def audit(
     format: opt.Layout = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "fp32",
+    stretch: opt.StretchOption = None,
     batch_size: opt.BatchSize = 1,
     least: Annotated[float, typer.Option(min=0, max=1, help="Confidence from which on to doubt.")] = 0.3,
     skip_bad: opt.SkipBad = False,
@@ -152,7 +164,7 @@ def audit(
     enlarged (labels as white corners, what was found as frames), and labels/, a COCO set to correct in a
     labelling tool.
     """
-    from srtod.data.depth import stretch_of
+    from srtod.data.depth import parse_stretch, stretch_of
     from srtod.engine.audit import LABELS, SHEET, write_audit
     from srtod.engine.audit import audit as audit_labels
     from srtod.engine.sets import Source as Images
@@ -162,7 +174,12 @@ def audit(
 
     with atomic_folder(target) as scratch:
         finder = load_finder(
-            weights, device=device, precision=precision, trust_weights=trust_weights, calibrated=False
+            weights,
+            device=device,
+            precision=precision,
+            stretch=parse_stretch(stretch),
+            trust_weights=trust_weights,
+            calibrated=False,
         )
         images = evaluation_set(Images(source, split, format, skip_bad, stretch_of(finder)))
         annotated, doubts = audit_labels(finder, images, batch_size=batch_size, least=least)

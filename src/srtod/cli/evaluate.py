@@ -137,6 +137,7 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     from srtod.data.depth import parse_stretch, stretch_of
     from srtod.detectors.weights import own_weights
     from srtod.engine.analysis import DETECTIONS, Evaluated
+    from srtod.engine.evaluate import on_common_classes
     from srtod.engine.sets import Source, evaluation_set
     from srtod.inference import in_slices, load_finder
     from srtod.inference.ensemble import members_of
@@ -164,10 +165,16 @@ def _of_weights(context: typer.Context, folder: Path | None) -> "Evaluated":
     )
     finder = in_slices(loaded, slicing, batch_size=asked["batch_size"])
     source = Source(asked["data"], asked["split"], asked["format"], asked["skip_bad"], stretch_of(finder))
+    annotated = on_common_classes(evaluation_set(source), finder.classes)
+    if asked["calibrate"] is not None and not annotated.has_objects:
+        raise InputError(
+            f"{annotated.source}: no object of a class of the weights is marked, so no score can be chosen; "
+            "calibrate on other data"
+        )
     files = [asked["save_detections"], folder and folder / DETECTIONS]
     return Evaluated.of_weights(
         finder,
-        evaluation_set(source),
+        annotated,
         batch_size=asked["batch_size"],
         save=[file for file in files if file is not None],
         point=operating_point(loaded),
@@ -182,10 +189,18 @@ def _calibrate(evaluated: "Evaluated", rule: "Rule", detections_per_image: int, 
     at_point, chosen = evaluated.calibrated(rule, detections_per_image)
     _print([calibration_table(chosen)])
     scores = {name: own.threshold for name, own in chosen.items() if own.known}
-    calibrate_weights(path := own_weights(weights), str(rule), scores)
+    others = calibrate_weights(path := own_weights(weights), str(rule), scores)
     for name, own in chosen.items():
         if own.known and not own.reached:
-            typer.echo(f"{name}: {rule} is not reached; all that is found counts", err=True)
+            what = (
+                "nothing found is right; none" if rule.name == "best-f1" else "not reached; all that is found"
+            )
+            typer.echo(f"{name}: {rule}: {what} counts", err=True)
+    if others:
+        typer.echo(
+            f"{', '.join(others)}: no object to choose by; the former score stays, or without one all counts",
+            err=True,
+        )
     typer.echo(f"{path}: predict, serve and exported files take these scores from now on")
     return at_point
 

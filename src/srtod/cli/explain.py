@@ -27,6 +27,7 @@ def explain(
     """Show why an object is found: finest level before and after, reconstruction, difference and mask."""
     from srtod.data.depth import parse_stretch
     from srtod.inference import collect_images, explain_file, load_detector, with_truth
+    from srtod.inference.jobs.run import say_stretch
 
     images = collect_images([image])
     if len(images) > 1:
@@ -41,5 +42,6 @@ def explain(
         precision=precision,
         stretch=parse_stretch(stretch),
     )
+    say_stretch(detector, images)
     explain_file(detector, images[0].path, output, truth=truth, min_score=picture_score)
     typer.echo(f"{output / 'explain.png'}")

@@ -29,6 +29,7 @@ def inspect(
     *,
     format: opt.Layout = None,
     split: opt.OneSplit = None,
+    stretch: opt.StretchOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for a picture sheet of each split.", show_default=False)
     ] = None,
@@ -53,6 +54,7 @@ def inspect(
     whether the copy has the published numbers of images and objects. Last comes advice from the boxes to
     learn from: a recipe that fits them and this machine, and which systems can learn them.
     """
+    from srtod.data.depth import parse_stretch
     from srtod.data.inspection import inspect_splits
     from srtod.plots.sheet import write_sheets
     from srtod.support.files import require_free, write_json
@@ -65,7 +67,8 @@ def inspect(
         from srtod.recipes import load_recipe
 
         look = partial(never_assigned, recipe=load_recipe(recipe), progress=True)
-    inspection = inspect_splits(data, format=format, split=split, progress=True, look=look)
+    wanted = parse_stretch(stretch) or "auto"
+    inspection = inspect_splits(data, format=format, split=split, progress=True, look=look, stretch=wanted)
     console = Console()
     print_inspection(inspection, console)
     advice = _advice(inspection)

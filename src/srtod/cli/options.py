@@ -63,7 +63,7 @@ StretchOption = Annotated[
     typer.Option(
         "--stretch",
         help="Values of images of more than 8 bits that become black and white: LOW,HIGH, percentiles (of "
-        "each image), full (range of the type) or auto; default: as trained.",
+        "each image), full (range of the type) or auto; default: as trained, else auto.",
         show_default=False,
     ),
 ]

@@ -18,6 +18,7 @@ def visibility(
     images: Annotated[int | None, typer.Option(min=1, help="At most so many, evenly spaced.")] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Of the images, for the intervals.")] = 200,
     device: opt.Device = "auto",
+    stretch: opt.StretchOption = None,
     skip_bad: opt.SkipBad = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.", metavar="FILE")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw them there.", metavar="FILE.png")] = None,
@@ -30,6 +31,7 @@ def visibility(
     """
     from rich.console import Console
 
+    from srtod.data.depth import parse_stretch, stretch_of
     from srtod.engine.sets import Source, evaluation_set
     from srtod.engine.visibility import visibility as measure
     from srtod.inference import load_detector
@@ -40,8 +42,8 @@ def visibility(
     for file in (json, picture):
         if file is not None:
             require_free(file, overwrite=overwrite, inputs=(data, weights))
-    detector = load_detector(weights, device=device)
-    held_out = evaluation_set(Source(data, split, format, skip_bad)).evenly(images)
+    detector = load_detector(weights, device=device, stretch=parse_stretch(stretch))
+    held_out = evaluation_set(Source(data, split, format, skip_bad, stretch_of(detector))).evenly(images)
     measured = measure(detector, held_out, resamples=resamples)
     for table in visibility_tables(measured):
         Console().print(table)

@@ -41,18 +41,32 @@ def convert(
         progress: show bars on stderr.
 
     Returns:
-        The splits as they were written, and what the layout could not hold of them, counted.
+        The splits, of which those that are left without images are not written, and what the layout could
+        not hold of the others, counted.
 
     Raises:
-        InputError: the source has faults (unless ``skip_bad``), its splits disagree on the classes, or the
-            target is not empty or cannot be written.
+        InputError: the source has faults (unless ``skip_bad``) or no sound image, its splits disagree on the
+            classes, or the target is not empty or cannot be written.
     """
     check_layout(to)
     read = read_sets(source, format, split)
-    kept = [one for one in read if one.records or not skip_bad] or read
-    require_same_classes(kept)
-    sets = [checked(annotated, skip_bad=skip_bad, progress=progress) for annotated in kept]
-    return sets, write_sets(sets, target, to, link=link, progress=progress)
+    require_same_classes([one for one in read if one.records])
+    sets = [checked(annotated, skip_bad=skip_bad, progress=progress) for annotated in read]
+    return sets, write_sets(with_images(sets), target, to, link=link, progress=progress)
+
+
+def with_images(sets: Sequence[AnnotatedSet]) -> list[AnnotatedSet]:
+    """Return the splits that have sound images.
+
+    Raises:
+        InputError: none has.
+    """
+    found = [one for one in sets if one.records]
+    if not found:
+        raise InputError(
+            f"{sets[0].source}: no image is sound, so there is nothing to write; see srtod data inspect"
+        )
+    return found
 
 
 def check_layout(to: str) -> None:
@@ -72,8 +86,13 @@ def checked(annotated: AnnotatedSet, *, skip_bad: bool, progress: bool) -> Annot
     Raises:
         InputError: it has a fault, unless ``skip_bad``.
     """
-    found = check_images(check_sizes(annotated), progress=progress)
+    found = decoded(check_sizes(annotated), progress=progress)
     return found if skip_bad else found.require_sound()
+
+
+def decoded(annotated: AnnotatedSet, *, progress: bool) -> AnnotatedSet:
+    """Decode all images of a split, whatever the range of their values: files are copied as they are."""
+    return check_images(annotated.stretched("percentiles"), progress=progress).stretched("auto")
 
 
 def write_sets(

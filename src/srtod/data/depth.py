@@ -71,8 +71,9 @@ def ends(sample: NDArray[Any], stretch: Stretch, most: float | None) -> tuple[fl
         return stretch
     if most is None and stretch != "percentiles":
         raise ValueError(
-            f"pixels of {sample.dtype}, whose range is not known; tell it with --stretch LOW,HIGH, take that "
-            "of the image with --stretch percentiles, or save it with 8 or 16 bits without sign"
+            f"pixels of {sample.dtype}, whose range is not known; tell it with --stretch LOW,HIGH (to train: "
+            "--set model.stretch=[LOW,HIGH]), take that of the image with --stretch percentiles, or save it "
+            "with 8 or 16 bits without sign"
         )
     whole = 0.0, most or 1.0
     used = sample[np.isfinite(sample) & ((sample > 0) | (most is None))]

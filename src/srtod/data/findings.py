@@ -134,6 +134,9 @@ def box_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
 def image_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
     """Images without objects, of several sizes, or of more than 8 bits of which they use few."""
     records, split = annotated.records, annotated.split
+    regions = sum(int(record.ignore.sum()) for record in records)
+    if regions and not annotated.has_objects:
+        yield Finding("no-objects", split, len(records), (f"all {regions:,} boxes are regions to ignore",))
     empty = [record for record in records if record.ignore.all()]
     if empty:
         share = f"{len(empty) / len(records):.1%} of the images, such as {empty[0].path}"
@@ -143,7 +146,7 @@ def image_findings(annotated: AnnotatedSet) -> Iterator[Finding]:
         lines = tuple(f"{count:,} images of {size}" for size, count in sizes[:_EXAMPLES])
         yield Finding("mixed-image-sizes", split, len(records) - sizes[0][1], lines)
     some = annotated.evenly(SOME).records
-    narrow = [note for record in some if (note := depth_note(record.path))]
+    narrow = [note for record in some if record.stretch == "auto" and (note := depth_note(record.path))]
     if narrow:
         yield Finding("narrow-pixel-range", split, len(narrow), tuple(narrow[:1]), looked_at=len(some))
 

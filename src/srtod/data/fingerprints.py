@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,13 @@ class Fingerprint:
 
 def fingerprint(record: ImageRecord, pixels: NDArray[np.uint8]) -> Fingerprint:
     """Take the fingerprint of an image whose pixels, uint8 ``[H, W, 3]``, are at hand."""
-    with record.path.open("rb") as file:
-        content = hashlib.file_digest(file, "blake2b").digest()
-    return Fingerprint(content, difference_hash(pixels))
+    return Fingerprint(content_of(record.path), difference_hash(pixels))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the digest of a file: the same for files that are the same byte for byte, and for no others."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from srtod.data.checks import check_images
-from srtod.data.conversion import check_layout, checked, read_sets, require_same_classes, write_sets
+from srtod.data.conversion import (
+    check_layout,
+    checked,
+    decoded,
+    read_sets,
+    require_same_classes,
+    with_images,
+    write_sets,
+)
 from srtod.data.findings import Finding, told_findings
 from srtod.data.formats import WRITERS
 from srtod.data.records import AnnotatedSet
 from srtod.data.rules import RULES
-from srtod.support.errors import InputError
 from srtod.support.files import atomic_folder, write_json
 
 CHANGES = "changes.json"
@@ -87,16 +93,14 @@ def fix(
     read = read_sets(source, format, split)
     layout = to or _layout(read)
     sets = [
-        check_images(one, progress=progress)
+        decoded(one, progress=progress)
         if layout == "coco"  # which says the size that the boxes refer to
         else checked(one, skip_bad=True, progress=progress)
         for one in read
     ]
     found = (finding for one in sets for finding in told_findings(one, every=True))
     changes = tuple(finding for finding in found if RULES[finding.name].fix)
-    written = tuple(_with_numbers(one) for one in sets if one.records)
-    if not written:
-        raise InputError(f"{source}: no image is sound, so there is nothing to write; see srtod data inspect")
+    written = tuple(_with_numbers(one) for one in with_images(sets))
     require_same_classes(written)
     with atomic_folder(target) as scratch:
         lost = write_sets(written, scratch, layout, link=link, progress=progress)

@@ -14,6 +14,7 @@ from srtod.data.findings import Finding, find_all, worst_first
 from srtod.data.fingerprints import Fingerprint, fingerprint
 from srtod.data.known import Completeness, compare, compare_whole
 from srtod.data.records import ANY_CLASS, AnnotatedSet, Fault, ImageRecord
+from srtod.defaults import Stretch
 
 SIZE_BINS = ("<2", "2-8", "8-16", "16-32", ">32")
 """Bins of sqrt(area) in pixels; a bound belongs to the lower bin (AI-TOD), but 2 to 2-8."""
@@ -138,6 +139,7 @@ def inspect_splits(
     split: str | None = None,
     progress: bool = False,
     look: Callable[[AnnotatedSet], Iterable[Finding]] | None = None,
+    stretch: Stretch = "auto",
 ) -> Inspection:
     """Read splits of a data set, decode all their images and count what they hold.
 
@@ -147,6 +149,7 @@ def inspect_splits(
         split: this one alone; ``None`` takes all.
         progress: show bars on stderr.
         look: finds more in a split.
+        stretch: which values of more than 8 bits become 0 and 255.
 
     Raises:
         InputError: as :func:`srtod.data.read`.
@@ -157,7 +160,7 @@ def inspect_splits(
     def keep(record: ImageRecord, pixels: NDArray[np.uint8]) -> None:
         prints[record.path] = fingerprint(record, pixels)
 
-    sets = (read(path, format=format, split=name) for name in names)
+    sets = (read(path, format=format, split=name).stretched(stretch) for name in names)
     compared = keep if len(names) > 1 else None
     checked = [check_images(annotated, progress=progress, look=compared) for annotated in sets]
     described = tuple((annotated, describe(annotated)) for annotated in checked)

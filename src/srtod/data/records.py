@@ -149,6 +149,11 @@ class AnnotatedSet:
     notes: tuple[str, ...] = ()
     left_out: tuple[ImageRecord, ...] = ()
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether anything is marked in any image that is not a region to ignore."""
+        return any((~record.ignore).any() for record in self.records)
+
     def category_id_of(self, label: int) -> int:
         """The number that the set's files give to a class; counted from 1 where they have none."""
         return self.category_ids[label] if self.category_ids else label + 1
@@ -162,8 +167,7 @@ class AnnotatedSet:
 
     def stretched(self, stretch: Stretch) -> "AnnotatedSet":
         """The same set, its images read with this stretch."""
-        records = tuple(replace(record, stretch=stretch) for record in self.records)
-        return self if stretch == "auto" else replace(self, records=records)
+        return replace(self, records=tuple(replace(record, stretch=stretch) for record in self.records))
 
     def stretch_notes(self) -> list[str]:
         """Say of the first of some images that is stretched how."""

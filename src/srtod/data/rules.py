@@ -57,9 +57,9 @@ FAULTS: Mapping[str, Rule] = {
     ),
     "unknown-pixel-range": Rule(
         "error",
-        "give LOW,HIGH with --stretch, or save with 8 or 16 bits without sign",
+        "give LOW,HIGH with --stretch (to train: --set model.stretch=[LOW,HIGH]), or save with 8 or 16 bits "
+        "without sign",
         "pixels of .*--stretch",
-        "leaves the images out",
     ),
     "box-twice": Rule("warning", "each counts once", "box .* twice or more", "writes them once"),
     "box-without-size": Rule(
@@ -106,6 +106,7 @@ NOTES: Mapping[str, Rule] = {
 
 OBSERVATIONS: Mapping[str, Rule] = {
     "leaked-image": Rule("error", "take it out of one of the splits: what is learned must not be asked for"),
+    "no-objects": Rule("error", "mark objects: regions to ignore are neither learned nor evaluated on"),
     "near-duplicate-across-splits": Rule(
         "warning", "look at them; keep what shows one place in one split (data split --group-by)"
     ),

@@ -1,13 +1,14 @@
 """A data set divided at random into splits by share, with groups kept whole and classes balanced."""
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from math import isclose
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srtod.data.fingerprints import content_of
 from srtod.data.records import AnnotatedSet, ImageRecord
 from srtod.support.errors import InputError
 
@@ -15,8 +16,17 @@ GroupOf = Callable[[ImageRecord], Hashable]
 """What an image belongs to: a video, a flight, a place. Groups are never torn apart."""
 
 
+def by_content(record: ImageRecord) -> Hashable:
+    """Group images whose files are the same, byte for byte."""
+    return content_of(record.path)
+
+
 def divide(
-    annotated: AnnotatedSet, shares: Mapping[str, float], *, group_of: GroupOf | None = None, seed: int = 0
+    annotated: AnnotatedSet,
+    shares: Mapping[str, float],
+    *,
+    group_of: GroupOf = by_content,
+    seed: int = 0,
 ) -> list[AnnotatedSet]:
     """Divide the images of a set so that each split has its share of the images and of each class's objects.
 
@@ -25,12 +35,17 @@ def divide(
     first for the same reason).
 
     Raises:
-        InputError: the shares are not usable, there are fewer groups than splits, or a split gets none.
+        InputError: the shares are not usable, there are no images or fewer groups than splits, or a split
+            gets none.
     """
     check_shares(shares)
+    if not annotated.records:
+        raise InputError(
+            f"{annotated.source}: no image is sound, so there is nothing to divide; see srtod data inspect"
+        )
     groups: dict[Hashable, list[int]] = {}
     for index, record in enumerate(annotated.records):
-        groups.setdefault(index if group_of is None else group_of(record), []).append(index)
+        groups.setdefault(group_of(record), []).append(index)
     counts = np.array([_counts(record, len(annotated.classes)) for record in annotated.records])
     weights = np.array([counts[indices].sum(0) for indices in groups.values()])
     chosen = _deal_out(weights / weights.sum(0).clip(1), np.array([*shares.values()]), seed)
@@ -41,12 +56,23 @@ def divide(
     for (name, share), indices in zip(shares.items(), members, strict=True):
         if not indices:
             raise InputError(
-                f"{annotated.source}: split {name!r} stays empty: {len(groups)} groups of images are too few "
-                f"for a share of {share:g}; give it a larger one, or make smaller groups"
+                f"{annotated.source}: split {name!r} stays empty: {len(groups)} different images, or groups "
+                f"of them, are too few for a share of {share:g}; give it a larger one, or make smaller groups"
             )
         records = tuple(annotated.records[index] for index in sorted(indices))
         parts.append(replace(annotated, split=name, records=records, faults=()))
     return parts
+
+
+def torn_apart(parts: Sequence[AnnotatedSet]) -> list[tuple[ImageRecord, ImageRecord]]:
+    """Find the images whose file is that of one in an earlier split, too, byte for byte, each with it."""
+    earlier: dict[bytes, ImageRecord] = {}
+    found = []
+    for part in parts:
+        own = [(content_of(record.path), record) for record in part.records]
+        found += [(record, earlier[content]) for content, record in own if content in earlier]
+        earlier = dict(own) | earlier
+    return found
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

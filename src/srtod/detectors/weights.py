@@ -99,25 +99,32 @@ def own_weights(source: str | Path) -> Path:
     return path
 
 
-def calibrate_weights(path: Path, rule: str, scores: Mapping[str, float]) -> None:
+def calibrate_weights(path: Path, rule: str, scores: Mapping[str, float]) -> tuple[str, ...]:
     """Write an operating point into a file of weights, whole or not at all; all else stays as it is.
 
     Args:
         path: the file.
         rule: what the scores were chosen for.
-        scores: of each class by name; of the others all counts that the detector gives out.
+        scores: of each class by name; the others keep those that they have, or without any all counts that
+            the detector gives out.
+
+    Returns:
+        The others.
 
     Raises:
         InputError: as :func:`read_weights`; a score is not in 0..1, or the file cannot be replaced.
     """
     with _opened(path) as file:
         config = _described_in(file, path)
-        thresholds = tuple(scores.get(name, config.score_threshold) for name in config.classes)
-        point = {"rule": rule, "thresholds": thresholds}
+        held = config.operating_point
+        former = (config.score_threshold,) * len(config.classes) if held is None else held.thresholds
+        own = {**dict(zip(config.classes, former, strict=True)), **scores}
+        point = {"rule": rule, "thresholds": tuple(own[name] for name in config.classes)}
         config = config.changed({"operating_point": point}, where=str(path))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata() | {METADATA_KEY: description(config.model_dump(mode="json"))}
     _write(path, tensors, metadata)
+    return tuple(name for name in config.classes if name not in scores)
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

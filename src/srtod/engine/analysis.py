@@ -94,10 +94,12 @@ class Evaluated:
         return replace(metrics, notes=self.tables.notes)
 
     def calibrated(self, rule: Rule, detections_per_image: int) -> "tuple[Evaluated, dict[str, Calibrated]]":
-        """The same at the thresholds that a rule chooses, and these by class."""
+        """The same at the thresholds that a rule chooses, and these by class; others keep their own."""
         truth, found = self.tables.truth, self.tables.found
         chosen = calibrated(truth, found, rule, detections_per_image=detections_per_image)
-        thresholds = tuple(0.0 if np.isnan(own.threshold) else own.threshold for own in chosen.values())
+        former = (0.0,) * len(chosen) if self.point is None else self.point.thresholds
+        pairs = zip(chosen.values(), former, strict=True)
+        thresholds = tuple(own.threshold if own.known else least for own, least in pairs)
         return replace(self, point=OperatingPoint(rule=str(rule), thresholds=thresholds)), chosen
 
     def analysis(self, detections_per_image: int) -> Analysis:

@@ -56,7 +56,8 @@ def visibility(
         progress: show a bar on stderr.
 
     Raises:
-        InputError: the detector has no self-reconstruction, or does not know a class of the data.
+        InputError: the detector has no self-reconstruction, or does not know a class of the data; or no
+            object is marked in the images.
     """
     if detector.self_reconstruction is None:
         raise InputError(
@@ -64,6 +65,11 @@ def visibility(
             "model.self_reconstruction"
         )
     labels = labels_of(detector, annotated_set.classes)
+    if not annotated_set.has_objects:
+        raise InputError(
+            f"{annotated_set.source}: no object is marked in the {len(annotated_set.records):,} images to "
+            "look at, so there is nothing to see; take other data, or more --images"
+        )
     dataset = DetectionDataset(annotated_set.records, classes=annotated_set.classes)
     cells, found = _Cells(), defaultdict[str, list[SetDetections]](list)
     batches = [[index] for index in range(len(dataset))]

@@ -130,9 +130,14 @@ def load_detector(
         stretch: overrides that of the weights.
 
     Raises:
-        InputError: bad weights, an unknown device or one that is not there or does not do the precision, a
-            threshold outside 0..1.
+        InputError: bad or exported weights, an unknown device or one that is not there or does not do the
+            precision, a threshold outside 0..1.
     """
+    if is_exported(weights):
+        raise InputError(
+            f"{weights}: exported files find objects alone and have no maps; give the .safetensors file that "
+            "it was exported from"
+        )
     chosen = choose_device(device)
     require_precision(precision, chosen)
     given = {"score_threshold": score_threshold, "stretch": stretch}

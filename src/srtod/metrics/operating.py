@@ -87,12 +87,15 @@ class Sweep:
         return 2 * self.right / np.maximum(self.right + self.wrong + self.objects, 1)
 
     def choose(self, rule: Rule, images: int) -> int:
-        """How many of the scores a rule keeps; all where not even these reach the recall."""
+        """How many of the scores a rule keeps.
+
+        All where not even these reach the recall; none where nothing is right, so that no F1 is above 0.
+        """
         if rule.name == "false-alarms":
             return int(np.searchsorted(self.wrong, (rule.value or 0.0) * images, side="right"))
         if rule.name == "recall":
             return min(int(np.searchsorted(self.recall, rule.value or 0.0)) + 1, len(self.scores))
-        return int(self.f1.argmax()) + 1 if self.f1.any() else len(self.scores)
+        return int(self.f1.argmax()) + 1 if self.f1.any() else 0
 
     def threshold(self, kept: int) -> float:
         """A score that keeps the first ``kept``, half-way to the next: rounding does not matter."""
@@ -108,7 +111,7 @@ class Calibrated:
         threshold: detections count from this score on; NaN where there are no objects to choose by.
         precision, recall: of it.
         false_alarms: an image.
-        reached: whether the rule is kept.
+        reached: whether the rule is kept; the best F1 is none where nothing is right.
     """
 
     threshold: float
@@ -143,9 +146,13 @@ def calibrate(truth: TruthTable, detections: DetectionTable, judged: Judged, rul
             continue
         kept = sweep.choose(rule, images)
         right, wrong = (float(own[kept - 1]) if kept else 0.0 for own in (sweep.right, sweep.wrong))
-        reached = rule.name != "recall" or right / objects >= (rule.value or 0.0)
-        precision = right / (right + wrong) if kept else float("nan")
-        chosen.append(Calibrated(sweep.threshold(kept), precision, right / objects, wrong / images, reached))
+        precision, recall = right / (right + wrong) if kept else float("nan"), right / objects
+        failed = {"best-f1": not right, "recall": recall < (rule.value or 0.0), "false-alarms": False}[
+            rule.name
+        ]
+        chosen.append(
+            Calibrated(sweep.threshold(kept), precision, recall, wrong / images, reached=not failed)
+        )
     return chosen
 
 

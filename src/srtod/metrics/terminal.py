@@ -137,7 +137,7 @@ def calibration_table(chosen: Mapping[str, Calibrated]) -> Table:
     """Return a table of the thresholds by class; NaN is shown as a dash."""
     table = _table(
         "calibrated thresholds",
-        "On these data, at an IoU of 0.5. -: no object of the class to choose by; all that is found counts.",
+        "On these data, at an IoU of 0.5. -: no object of the class to choose by.",
         ["class", "score", "precision", "recall", "false alarms an image"],
     )
     for name, own in chosen.items():

@@ -62,6 +62,22 @@ def test_lists_are_splits_and_classes_are_those_of_all(make_voc):
     assert train.records[0].labels.tolist() == [1]
 
 
+def test_lists_name_images_with_spaces_and_with_their_endings(make_voc):
+    marks = {"sp ace": SIZE + thing(), "b": SIZE + thing(), "c.1": SIZE + thing(), "none": SIZE + thing()}
+    root = make_voc(**marks)
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("sp ace\nb.jpg\nc.1 \n\n")
+    (lists / "val.txt").write_text("b.JPG\ngone.jpg\n")
+    train, val = (data.read(root, split=name) for name in ("train", "val"))
+    assert [record.file_name for record in train.records] == ["sp ace.jpg", "b.jpg", "c.1.jpg"]
+    assert [note for note in train.notes if "in no list" in note] == [
+        f"{lists / 'train.txt'}: 1 annotation files are in no list, such as none.xml: not read"
+    ]
+    assert [record.file_name for record in val.records] == ["b.jpg"]
+    assert [fault.what for fault in val.faults] == ["missing image: there is no gone.jpg"]
+
+
 def test_class_file_gives_the_order(make_voc):
     root = make_voc(a=SIZE + thing("cat"))
     (root / "classes.txt").write_text("dog\ncat\n")

@@ -46,6 +46,8 @@ class Corner:
         self.trace, self.dies_at = trace, dies_at
 
     def __call__(self, images):
+        with (self.trace.parent / "batches").open("a") as stream:
+            stream.write(f"{len(images)} ")
         return [self._find(image) for image in images]
 
     def _find(self, image):
@@ -104,6 +106,15 @@ def test_a_worker_that_dies_costs_nothing(folder, run, tmp_path):
     assert [row["bbox"][0] for row in found] == list(range(IMAGES))
     processes = {path.name.partition("-")[2] for path in (tmp_path / "trace").glob("*-*")}
     assert len(processes) >= 3  # two workers and the one in place of the dead
+
+
+@pytest.mark.slow
+def test_images_go_through_the_network_in_batches(folder, run, tmp_path):
+    (folder / "day" / "3.png").write_bytes(b"")
+    done = run(list_images([str(folder)]), batch_size=2, skip_bad=True)
+    assert (done.images, len(done.skipped)) == (IMAGES - 1, 1)
+    assert (tmp_path / "batches").read_text().split() == ["2", "1", "2", "2", "2", "2"]
+    assert [row["bbox"][0] for row in results(tmp_path)] == [*range(3), *range(4, IMAGES)]
 
 
 @pytest.mark.slow

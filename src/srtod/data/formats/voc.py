@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
-from srtod.data.folders import files_like
+from srtod.data.folders import IMAGES, files_like
 from srtod.data.formats.builder import Mark, SetBuilder
 from srtod.data.formats.layout import (
     ImageFinder,
@@ -124,12 +124,9 @@ def _read(root: Path, places: Sequence[Path], split: str, list_file: Path | None
     wrong = broken | without
     matched = {path for _, path in images.values()}
     spare = {_stem(name) for name, path in files.items() if path not in matched}
-    stems = (
-        [line.strip() for line in read_lines(list_file)]
-        if list_file
-        else sorted(images.keys() | wrong.keys() | spare)
-    )
-    for image_id, stem in enumerate(filter(None, stems), start=1):
+    known = images.keys() | wrong.keys() | spare
+    stems = _listed(list_file, known) if list_file else sorted(known)
+    for image_id, stem in enumerate(stems, start=1):
         file = place / f"{stem}.xml"
         if stem in images:
             _add(builder, image_id, *images[stem], file, trees[stem])
@@ -138,15 +135,20 @@ def _read(root: Path, places: Sequence[Path], split: str, list_file: Path | None
             builder.fault(wrong.get(stem, what), file=file, image_id=image_id)
         else:
             builder.fault(f"missing image: there is no {stem}.jpg", image_id=image_id)
-    if list_file and (unused := trees.keys() - _listed(root)):
+    lists = files_like(root / "ImageSets" / "Main", "*.txt") if list_file else []
+    unused = trees.keys() - {stem for file in lists for stem in _listed(file, trees)}
+    if lists and unused:
         builder.note(f"{len(unused):,} annotation files are in no list, such as {min(unused)}.xml: not read")
     builder.note_names(finder)
     return collapse_any_class(builder.build())
 
 
-def _listed(root: Path) -> set[str]:
-    lists = files_like(root / "ImageSets" / "Main", "*.txt")
-    return {line.split()[0] for file in lists for line in read_lines(file) if line.strip()}
+def _listed(file: Path, known: Collection[str]) -> list[str]:
+    """The stems that a list names; some lists have the endings of the images as well."""
+    flags = 1 if _of_a_class(file) else 0
+    names = [line.strip().rsplit(maxsplit=flags)[0] for line in read_lines(file) if line.strip()]
+    with_ending = {name for name in names if PurePosixPath(name).suffix.lower() in IMAGES} - set(known)
+    return [_stem(name) if name in with_ending else name for name in names]
 
 
 def _parse_all(place: Path) -> tuple[dict[str, ET.Element], dict[str, str]]:

@@ -25,6 +25,7 @@ from srtod.inference.video.sources import video_list
 from srtod.support.devices import ONE_GPU, choose_device
 from srtod.support.errors import InputError
 from srtod.support.progress import say
+from srtod.types import Finder
 
 VIDEOS = "videos"
 """The folder of what was found in videos, where images were looked at, too."""
@@ -77,8 +78,7 @@ def run_job(
         say(note)
     files, annotated = _files(found, options)
     loaded, own = finder(), _digest(members)
-    if stretch_of(loaded) == "auto":
-        _say_stretch(files)
+    say_stretch(loaded, files)
     done: list[ImagesDone | VideosDone] = []
     if files:
         numbers = () if annotated is None else ids_of_classes(loaded.classes, annotated)
@@ -93,9 +93,12 @@ def _digest(members: Sequence[str | Path]) -> str:
     return " ".join(digest(Path(member)) for member in members)
 
 
-def _say_stretch(files: Sequence[ImageFile]) -> None:
-    """Say of the first of some images that is stretched how; what cannot be read is told in its turn."""
-    for file in files[:: max(1, len(files) // SOME)]:
+def say_stretch(finder: Finder, files: Sequence[ImageFile]) -> None:
+    """Say of the first of some images how it is stretched, where the finder leaves it to the image.
+
+    What cannot be read is told in its turn.
+    """
+    for file in files[:: max(1, len(files) // SOME)] if stretch_of(finder) == "auto" else ():
         with suppress(InputError):
             if isinstance(file.path, Path) and (note := depth_note(file.path)):
                 say(note)

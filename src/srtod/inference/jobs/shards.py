@@ -4,18 +4,21 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
+from srtod.defaults import Stretch
 from srtod.inference.inputs import ImageFile
 from srtod.inference.jobs.images import ImagesDone, line_of, write_results
 from srtod.inference.jobs.listing import local_copy
 from srtod.inference.jobs.log import digest_of, job_folder, keeping
 from srtod.inference.jobs.options import DEFAULT_OPTIONS, JobOptions
-from srtod.inference.predict import predictions
+from srtod.inference.predict import AnyImage, predictions
 from srtod.support.errors import InputError, missing_extra
 from srtod.support.files import write_text
 from srtod.support.progress import counting_bar
@@ -80,7 +83,7 @@ def predict_shards(
         left = [at for at, shard in enumerate(shards) if any(image.image_id in missing for image in shard)]
 
         def do(finder: Finder, number: int) -> None:
-            lines = [_line(finder, image, options) for image in shards[number]]
+            lines = _lines(finder, shards[number], options)
             text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
             write_text(output / "log" / f"{number:06}.jsonl", text)
 
@@ -101,15 +104,41 @@ def predict_shards(
     return done
 
 
-def _line(finder: Finder, image: ListedImage, options: JobOptions) -> dict[str, Any]:
-    """What was found in an image, or why it cannot be read."""
-    try:
-        with local_copy(image.source) as path:
-            own = ImageFile(path, image.file_name, image.image_id)
-            (found,) = predictions(finder, [own], slicing=options.slicing, batch_size=options.batch_size)
-            return line_of(found)
-    except InputError as error:
-        return {"key": image.image_id, "error": str(error)}
+@dataclass(frozen=True)
+class _Fetched(ImageFile):
+    """An image of which a copy is there only while it is read."""
+
+    source: str = ""
+
+    def read(self, stretch: Stretch = "auto") -> Tensor:
+        """Read it, as any image file."""
+        with local_copy(self.source) as path:
+            return ImageFile(path, self.file_name, self.image_id).read(stretch)
+
+
+def _lines(finder: Finder, shard: Sequence[ListedImage], options: JobOptions) -> list[dict[str, Any]]:
+    """What was found in each image of a shard, or why it cannot be read."""
+    lines: list[dict[str, Any]] = []
+
+    def leave_out(image: AnyImage | ListedImage, error: InputError) -> None:
+        lines.append({"key": image.image_id, "error": str(error)})
+
+    def look(images: Sequence[ImageFile]) -> None:
+        for prediction in predictions(
+            finder, images, batch_size=options.batch_size, slicing=options.slicing, on_bad=leave_out
+        ):
+            lines.append(line_of(prediction))
+
+    if options.slicing is None:
+        look([_Fetched(Path(own.source), own.file_name, own.image_id, source=own.source) for own in shard])
+        return lines
+    for own in shard:  # batches are of slices of one image, which may be read piece by piece
+        try:
+            with local_copy(own.source) as path:
+                look([ImageFile(path, own.file_name, own.image_id)])
+        except InputError as error:
+            leave_out(own, error)
+    return lines
 
 
 def _with_ray(
