@@ -80,7 +80,7 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
         recipe: what is to be trained.
         progress: show a bar on stderr.
     """
-    if not any((~record.ignore).any() for record in annotated.records):
+    if not annotated.has_objects:
         return
     recipe = with_anchor_scale(recipe, annotated.records)
     assignment, lines, count, objects = Assignment(recipe), [], 0, 0

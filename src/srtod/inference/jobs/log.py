@@ -157,8 +157,9 @@ def job_folder(output: Path, asked: dict[str, Any], *, resume: bool) -> Generato
         if not resume:
             raise InputError(f"{output}: holds a job; choose another name, or add --resume to go on with it")
         begun = read_json(path)
-        for name, value in asked.items():
-            if begun.get("asked", {}).get(name) != value:
+        before = begun.get("asked", {})
+        for name in sorted({*before, *asked}):
+            if before.get(name) != asked.get(name):
                 raise InputError(f"{path}: begun with other {name}; give the same, or another --output")
     elif resume and output.exists() and any(output.iterdir()):
         raise InputError(f"{output}: not empty, and no {JOB} in it to go on with; choose another --output")
