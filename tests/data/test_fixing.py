@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from srtod import data
 from srtod.data.conversion import convert
@@ -129,6 +130,15 @@ def test_nothing_is_written_where_nothing_is_sound(tmp_path, make_coco):
     with pytest.raises(InputError, match="no image is sound"):
         fix(tmp_path / "set", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_images_whose_range_is_not_known_are_sound(tmp_path, make_coco):
+    make_coco(tmp_path / "set", images=("a.png",), annotations=[SOUND])
+    path = tmp_path / "set" / "images" / "a.png"
+    Image.fromarray(np.full((48, 64), 21.5, np.float32)).save(path, format="TIFF")
+    fixed = fix(tmp_path / "set", tmp_path / "copy")
+    assert [len(one.records) for one in fixed.sets] == [1]
+    assert "unknown-pixel-range" not in {change.name for change in fixed.changes}
 
 
 def test_a_sound_set_is_copied_as_it_is(tmp_path, make_coco):

@@ -118,7 +118,7 @@ def calibrate_weights(path: Path, rule: str, scores: Mapping[str, float]) -> tup
         config = _described_in(file, path)
         held = config.operating_point
         former = (config.score_threshold,) * len(config.classes) if held is None else held.thresholds
-        own = dict(zip(config.classes, former, strict=True)) | scores
+        own = {**dict(zip(config.classes, former, strict=True)), **scores}
         point = {"rule": rule, "thresholds": tuple(own[name] for name in config.classes)}
         config = config.changed({"operating_point": point}, where=str(path))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
