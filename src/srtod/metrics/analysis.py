@@ -188,8 +188,8 @@ def analyse(
     every = judge(truth, detections, right, right.iou, areas=_areas("all"))
     if thresholds is None:
         rule = "best-f1"
-        chosen = [own.threshold for own in calibrate(truth, detections, every, Rule("best-f1"))]
-        thresholds = np.nan_to_num(chosen, nan=0.0).tolist()
+        chosen = calibrate(truth, detections, every, Rule(rule))
+        thresholds = [own.threshold if own.reached else 0.0 for own in chosen]
     shown = detections.scores >= np.array(thresholds)[detections.labels]
     missed = every.missed(shown)
     judged = ~every.ignored

@@ -147,12 +147,8 @@ def calibrate(truth: TruthTable, detections: DetectionTable, judged: Judged, rul
         kept = sweep.choose(rule, images)
         right, wrong = (float(own[kept - 1]) if kept else 0.0 for own in (sweep.right, sweep.wrong))
         precision, recall = right / (right + wrong) if kept else float("nan"), right / objects
-        failed = {"best-f1": not right, "recall": recall < (rule.value or 0.0), "false-alarms": False}[
-            rule.name
-        ]
-        chosen.append(
-            Calibrated(sweep.threshold(kept), precision, recall, wrong / images, reached=not failed)
-        )
+        least = {"best-f1": 1 / objects, "recall": rule.value or 0.0}.get(rule.name, 0.0)
+        chosen.append(Calibrated(sweep.threshold(kept), precision, recall, wrong / images, recall >= least))
     return chosen
 
 
