@@ -132,7 +132,7 @@ def split_set(
     lost = write_sets(parts, target, to, link=link, progress=True)
     for part in parts:
         typer.echo(f"{target}: {_described(part)}: {_classes(part)}")
-    if torn := torn_apart(parts):
+    if group_of is not by_content and (torn := torn_apart(parts)):
         one, other = torn[0]
         typer.echo(
             f"{len(torn):,} images are the same file as one of another split, such as {one.path} and "
@@ -206,7 +206,7 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _described(annotated: "AnnotatedSet") -> str:
-    boxes = sum(int((~record.ignore).sum()) for record in annotated.records)
+    boxes = sum(record.object_count for record in annotated.records)
     ignored = sum(int(record.ignore.sum()) for record in annotated.records)
     besides = f" and {ignored:,} regions to ignore" if ignored else ""
     return f"{annotated.split or 'all'}: {len(annotated.records):,} images, {boxes:,} boxes{besides}"

@@ -92,7 +92,7 @@ def _advice(inspection: "Inspection") -> "Advice | None":
 
     sets = {annotated.split: annotated for annotated, _ in inspection.splits}
     learned = sets[first_of(("train", "trainval", *sets), tuple(sets)) or ""]
-    if not any((~record.ignore).any() for record in learned.records):
+    if not learned.has_objects:
         return None
     return give_advice(learned, choose_device("auto"))
 

@@ -147,7 +147,7 @@ def _has_size_of_droneswarms(annotated: AnnotatedSet) -> bool:
 
 def _compare(name: str, published: Published, parts: Sequence[AnnotatedSet]) -> Completeness:
     records = [record for part in parts for record in part.records]
-    objects = sum(int((~record.ignore).sum()) for record in records)
+    objects = sum(record.object_count for record in records)
     nearest = min(published.objects, key=lambda count: abs(count - objects), default=None)
     return Completeness(name, len(records), objects, published.images, nearest)
 

@@ -95,6 +95,11 @@ class ImageRecord:
         if not self.attributes:
             object.__setattr__(self, "attributes", ({},) * len(self.boxes))
 
+    @property
+    def object_count(self) -> int:
+        """How many of the boxes are objects, and not regions to ignore."""
+        return int((~self.ignore).sum())
+
     def read(self) -> NDArray[np.uint8]:
         """Read the image that the boxes are about; see :func:`~srtod.data.images.read_image`."""
         return read_image(self.path, (self.width, self.height), self.stretch)
@@ -152,7 +157,7 @@ class AnnotatedSet:
     @property
     def has_objects(self) -> bool:
         """Whether anything is marked in any image that is not a region to ignore."""
-        return any((~record.ignore).any() for record in self.records)
+        return any(record.object_count for record in self.records)
 
     def category_id_of(self, label: int) -> int:
         """The number that the set's files give to a class; counted from 1 where they have none."""

@@ -89,7 +89,7 @@ def never_assigned(annotated: AnnotatedSet, recipe: Recipe, *, progress: bool = 
         task = bar.add_task(f"assigning {annotated.split}".rstrip(), total=len(records))
         for record in records:
             rows = assignment.never(record)
-            count, objects = count + len(rows), objects + int((~record.ignore).sum())
+            count, objects = count + len(rows), objects + record.object_count
             for row in rows[: _EXAMPLES - len(lines)]:
                 width, height = record.boxes[row, 2:] - record.boxes[row, :2]
                 number = record.annotation_ids[row]

@@ -177,7 +177,7 @@ def training_records(
             slice; or the folder of negatives is not there, holds no image that can be read, or holds one of
             the training or validation images.
     """
-    marked = tuple(record for record in train.records if (~record.ignore).any())
+    marked = tuple(record for record in train.records if record.object_count)
     if not marked:
         raise InputError(
             f"{train.source}: no image has a box, so there is nothing to learn; check the annotations"
@@ -192,7 +192,7 @@ def training_records(
         return (*records, *empty)
     cut = partial(sliced, side=recipe.slice, overlap=recipe.slice_overlap, seed=seed)
     slices = cut(records, empty=recipe.empty_slices)
-    if not any((~record.ignore).any() for record in slices):
+    if not any(record.object_count for record in slices):
         raise _too_small(recipe.slice, marked, recipe)
     return (*slices, *cut(empty, empty=1.0))
 

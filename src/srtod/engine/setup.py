@@ -224,7 +224,7 @@ def training_dataset(
         "classes": list(train_set.classes),
         "validation images": len(held_out),
         "validation boxes": sum(len(record.boxes) for record in held_out),
-        "objects": sum(int((~record.ignore).sum()) for record in records),
+        "objects": sum(record.object_count for record in records),
         CONTENT: _digest([*records, *held_out]),
     }
     dataset = DetectionDataset(

@@ -64,7 +64,9 @@ class Evidence:
         edges = torch.tensor(windows)
         values = self.of(windows, seen)
         chosen: list[int] = []
-        while len(chosen) < count_of(windows, share) and values.max() > 0:
+        for _ in range(count_of(windows, share)):
+            if values.max() <= 0:
+                break
             best = int(values.argmax())
             chosen.append(best)
             seen = seen[~_centred_in(windows[best], seen)]
